@@ -1,0 +1,104 @@
+"""Console and rotating file handlers whose lines never show a secret.
+
+The console gets the outcome of things (INFO), the file everything (DEBUG) with tracebacks. Every line, the traceback's
+included, passes through the redaction of known secret values and of credentials in URLs.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import TextIO
+
+LOG_FILE_BYTES = 5_000_000
+LOG_FILE_BACKUPS = 5
+REDACTED = "***"
+_SHORTEST_SECRET = 4
+
+_URL_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)", re.IGNORECASE)
+_NAMED_SECRET = re.compile(
+    r"(?P<before>\b[\w-]*(?:password|secret|token|signature|access[-_]?key)[\w-]*[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&)]+",
+    re.IGNORECASE,
+)
+
+
+class RedactingFormatter(logging.Formatter):
+    """Formats a record, traceback included, and then blanks secrets out of the whole text."""
+
+    def __init__(self, line_format: str, secrets: Iterable[str] = ()) -> None:
+        """Keep the secrets longest first, so that one that contains another goes whole."""
+        super().__init__(line_format)
+        self.secrets = sorted((s for s in set(secrets) if len(s) >= _SHORTEST_SECRET), key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line with every secret replaced."""
+        return redact(super().format(record), self.secrets)
+
+
+class ConsoleFormatter(RedactingFormatter):
+    """Bare text for INFO, the level's name before anything graver; tracebacks stay in the file."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line, without a traceback."""
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            text = f"{record.levelname.lower()}: {text}"
+        return redact(text, self.secrets)
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return text without the given secrets, passwords in URLs and values named like a secret."""
+    for secret in secrets:
+        text = text.replace(secret, REDACTED)
+    text = _URL_PASSWORD.sub(rf"\g<before>{REDACTED}", text)
+    return _NAMED_SECRET.sub(rf"\g<before>{REDACTED}", text)
+
+
+def configure_logging(
+    logger_name: str,
+    log_file: Path | None,
+    *,
+    level: str = "INFO",
+    console: TextIO | None = None,
+    secrets: Iterable[str] = (),
+) -> logging.Logger:
+    """Return the named logger with a console handler at level and a rotating file handler at DEBUG.
+
+    Calling it again replaces the handlers. A log file that cannot be opened is reported on the console and the run
+    goes on without it, since a full disk must not keep a cron job from saying what went wrong.
+    """
+    logger = logging.getLogger(logger_name)
+    close_handlers(logger)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    known = list(secrets)
+    on_console = logging.StreamHandler(console or sys.stdout)
+    on_console.setLevel(level)
+    on_console.setFormatter(ConsoleFormatter("%(message)s", known))
+    logger.addHandler(on_console)
+    if log_file is not None:
+        try:
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            in_file = RotatingFileHandler(
+                log_file, maxBytes=LOG_FILE_BYTES, backupCount=LOG_FILE_BACKUPS, encoding="utf-8", delay=False
+            )
+        except OSError as error:
+            logger.warning("log file %s cannot be written (%s); logging to the console only", log_file, error.strerror)
+        else:
+            in_file.setLevel(logging.DEBUG)
+            in_file.setFormatter(
+                RedactingFormatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s", known)
+            )
+            logger.addHandler(in_file)
+    return logger
+
+
+def close_handlers(logger: logging.Logger) -> None:
+    """Detach and close every handler of a logger."""
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,258 @@
+"""Connections, SQL files, COPY and advisory locks on Postgres, with driver errors turned into one clear line.
+
+Sessions run in UTC with ISO dates, so nothing depends on the server's or the user's settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import psycopg2
+from psycopg2 import errorcodes
+from psycopg2.extensions import connection as Connection  # noqa: N812 - the driver names a class in lower case
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from etlkit.errors import ConfigError, LoadError, LockedError
+from etlkit.settings import DatabaseSettings
+
+CONNECT_TIMEOUT_SECONDS = 10
+
+
+def connect(settings: DatabaseSettings, application_name: str) -> Connection:
+    """Return a connection to the server of the settings; the embedded one must be running already.
+
+    Raises ConfigError for a wrong password or database, LoadError when the server does not answer.
+    """
+    try:
+        return psycopg2.connect(
+            host=settings.db_host,
+            port=settings.db_port,
+            dbname=settings.db_name,
+            user=settings.db_user,
+            password=settings.db_password.get_secret_value() or None,
+            sslmode=settings.sslmode,
+            application_name=application_name[:63],
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
+            options="-c timezone=UTC -c datestyle=ISO -c client_encoding=UTF8",
+        )
+    except psycopg2.OperationalError as error:
+        where = f"{settings.db_user}@{settings.db_host}:{settings.db_port}/{settings.db_name}"
+        reason = _first_line(error)
+        if "authentication failed" in reason or "does not exist" in reason or "no password" in reason:
+            raise ConfigError(
+                f"cannot log in to {where}: {reason}. Check DB_NAME, DB_USER and DB_PASSWORD. Nothing was touched."
+            ) from error
+        raise LoadError(
+            f"cannot reach {where}: {reason}. Check DB_HOST, DB_PORT, DB_SSLMODE and that the server is up. "
+            "Nothing was loaded."
+        ) from error
+
+
+@contextmanager
+def load_errors(what: str) -> Iterator[None]:
+    """Turn any driver error inside into a LoadError that says what was being done."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        code = error.pgcode
+        name = f" ({errorcodes.lookup(code)})" if code and code in _KNOWN_CODES else ""
+        raise LoadError(
+            f"{what}: {_first_line(error)}{name}. The transaction was rolled back, nothing was loaded."
+        ) from error
+
+
+def run_file(cursor: Cursor, path: Path, parameters: Mapping[str, Any] | None = None) -> int:
+    """Run the one statement of a SQL file and return the number of rows it touched."""
+    cursor.execute(path.read_text(encoding="utf-8"), parameters)
+    return cursor.rowcount
+
+
+def copy_stream(cursor: Cursor, path: Path, stream: IO[Any]) -> int:
+    """Run the COPY ... FROM STDIN of a SQL file over a stream and return the number of rows."""
+    cursor.copy_expert(path.read_text(encoding="utf-8"), stream)
+    return cursor.rowcount
+
+
+def copy_rows(cursor: Cursor, path: Path, rows: Iterable[Sequence[object]]) -> int:
+    """COPY rows through a SQL file in the text format, a chunk at a time; return the number of rows.
+
+    None becomes NULL, bytes a bytea, a list of plain words an array; everything else its text.
+    """
+    return copy_stream(cursor, path, _RowStream(rows))  # type: ignore[arg-type]  # only read() is asked for
+
+
+def apply_schema(connection: Connection, path: Path) -> None:
+    """Run a whole schema file in one transaction; it creates what is missing and drops nothing."""
+    with load_errors(f"applying {path.name}"), connection, connection.cursor() as cursor:
+        cursor.execute(path.read_text(encoding="utf-8"))
+
+
+def require_schema(connection: Connection, system: str, version: int, command: str) -> None:
+    """Raise ConfigError with the command to run unless the system's schema has at least this version."""
+    with load_errors("reading the schema's version"), connection, connection.cursor() as cursor:
+        cursor.execute("select to_regclass('meta.schema_version') is not null")
+        found = None
+        if _only(cursor):
+            cursor.execute("select max(version) from meta.schema_version where system = %s", (system,))
+            found = _only(cursor)
+    if found is None:
+        raise ConfigError(f"the database has no {system} schema yet. Run once: {command}. Nothing was touched.")
+    if found < version:
+        raise ConfigError(
+            f"the database has version {found} of the {system} schema, this program needs {version}. "
+            f"Upgrade it with: {command}. Nothing was touched."
+        )
+
+
+@contextmanager
+def advisory_lock(connection: Connection, name: str) -> Iterator[None]:
+    """Hold the session-wide advisory lock of a target while inside.
+
+    Raises LockedError that names the holder (application, process, since when) when it is taken.
+    """
+    key = lock_key(name)
+    with load_errors(f"taking the lock {name}"), connection, connection.cursor() as cursor:
+        cursor.execute("select pg_try_advisory_lock(%s)", (key,))
+        taken = _only(cursor)
+        holder = "" if taken else _lock_holder(cursor, key)
+    if not taken:
+        raise LockedError(f"{name} is locked by {holder}. Nothing was touched; try again when it has finished.")
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.rollback()
+            with connection, connection.cursor() as cursor:
+                cursor.execute("select pg_advisory_unlock(%s)", (key,))
+
+
+def lock_key(name: str) -> int:
+    """Return the 64-bit key of a lock's name."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+@contextmanager
+def cancelled_by_signals(connection: Connection) -> Iterator[None]:
+    """Cancel the statement under way when a signal arrives, so that its Python handler runs at once.
+
+    The driver waits in C, where no Python handler runs; a thread that the signal wakes sends the cancel request.
+    Works in the main thread only, where signals are delivered; elsewhere it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    previous = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+
+    def cancel_on_wakeup() -> None:
+        while data := ours.recv(64):
+            if any(number in (signal.SIGINT, signal.SIGTERM) for number in data) and not connection.closed:
+                connection.cancel()
+
+    watcher = threading.Thread(target=cancel_on_wakeup, name="cancel-on-signal", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(previous)
+        theirs.close()
+        watcher.join(timeout=5)
+        ours.close()
+
+
+class _RowStream:
+    """A readable stream that encodes rows in COPY's text format as they are asked for."""
+
+    def __init__(self, rows: Iterable[Sequence[object]]) -> None:
+        self._rows = iter(rows)
+        self._rest = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """Return about size bytes, none at the end."""
+        parts = [self._rest]
+        length = len(self._rest)
+        while length < size or size < 0:
+            row = next(self._rows, None)
+            if row is None:
+                break
+            parts.append(_copy_line(row))
+            length += len(parts[-1])
+        data = b"".join(parts)
+        if size < 0:
+            size = len(data)
+        self._rest = data[size:]
+        return data[:size]
+
+    def readline(self, size: int = -1) -> bytes:
+        """Serve the driver's check for a file; COPY reads in blocks."""
+        return self.read(size)
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_KNOWN_CODES = {value for name, value in vars(errorcodes).items() if name.isupper() and isinstance(value, str)}
+
+
+def _copy_line(row: Sequence[object]) -> bytes:
+    """Return one line of COPY's text format."""
+    return "\t".join(_copy_field(value) for value in row).encode() + b"\n"
+
+
+def _copy_field(value: object) -> str:
+    """Return one field of COPY's text format."""
+    if value is None:
+        return r"\N"
+    if isinstance(value, bytes):
+        return rf"\\x{value.hex()}"
+    if isinstance(value, (list, tuple)):
+        return "{" + ",".join(str(item) for item in value) + "}"
+    return str(value).translate(_ESCAPES)
+
+
+def _lock_holder(cursor: Cursor, key: int) -> str:
+    """Return who holds a lock, as far as the server tells."""
+    cursor.execute(
+        """
+        select coalesce(nullif(a.application_name, ''), 'an unnamed client'), l.pid, coalesce(host(a.client_addr), 'local'),
+               to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS TZ')
+        from pg_locks l
+        left join pg_stat_activity a on a.pid = l.pid
+        where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+          and l.database = (select oid from pg_database where datname = current_database())
+          and (l.classid::bigint << 32) | l.objid::bigint = %s
+        """,
+        (key,),
+    )
+    found = cursor.fetchone()
+    if found is None:
+        return "a session that has just ended"
+    name, pid, address, since = found
+    return f"{name} (server process {pid}, from {address}, connected since {since})"
+
+
+def _first_line(error: psycopg2.Error) -> str:
+    """Return the server's own sentence without the driver's decoration."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__).removeprefix("FATAL:").strip().rstrip(".")
+
+
+def _only(cursor: Cursor) -> Any:
+    """Return the single value of the single row."""
+    row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def process_name(program: str, run_id: object) -> str:
+    """Return the application name under which a run can be found in pg_stat_activity."""
+    return f"{program} run {str(run_id)[:8]} pid {os.getpid()}"

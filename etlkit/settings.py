@@ -1,0 +1,118 @@
+"""Typed settings from flags, the environment and `.env`, in that order of precedence, read once.
+
+A system declares its settings as classes derived from `Settings`; `load_settings` builds several of them and reports
+every missing or wrong name of all of them in one message.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from etlkit.errors import ConfigError
+
+SettingsT = TypeVar("SettingsT", bound="Settings")
+EMBEDDED_HOST = "embedded"
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+class Settings(BaseSettings):
+    """A group of settings; a field `db_host` is the variable `DB_HOST`, an empty one counts as absent."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True)
+
+
+class DatabaseSettings(Settings):
+    """Where the Postgres is; host `embedded` means the suite's own private server."""
+
+    db_host: str
+    db_port: int = Field(default=5432, ge=1, le=65535)
+    db_name: str
+    db_user: str
+    db_password: SecretStr
+    db_sslmode: str | None = Field(default=None, pattern="^(" + "|".join(SSL_MODES) + ")$")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_what_the_host_implies(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Let a socket need no password, and the embedded server nothing at all."""
+        host = str(values.get("db_host", ""))
+        if host == EMBEDDED_HOST:
+            return {"db_name": "museum", **values, "db_user": "etl", "db_password": ""}
+        if host.startswith("/"):
+            return {"db_password": "", **values}
+        return values
+
+    @property
+    def is_embedded(self) -> bool:
+        """Tell whether the private server was asked for."""
+        return self.db_host == EMBEDDED_HOST
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether the host is a socket folder or loopback, where TLS adds nothing."""
+        if self.is_embedded or self.db_host.startswith("/") or self.db_host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.db_host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def sslmode(self) -> str:
+        """Return the TLS mode: what `DB_SSLMODE` says, else `require` for any host that is not local."""
+        return self.db_sslmode or ("prefer" if self.is_local else "require")
+
+
+def load_settings(
+    classes: tuple[type[Settings], ...], flags: Mapping[str, Any], env_file: Path | None
+) -> tuple[Any, ...]:
+    """Return one frozen instance per class; flags that are None count as not given.
+
+    Raises ConfigError that names every missing and every wrong setting of all the classes in one line.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    missing: list[str] = []
+    wrong: list[str] = []
+    loaded: list[Settings] = []
+    for settings_class in classes:
+        own = {name: value for name, value in given.items() if name in settings_class.model_fields}
+        try:
+            loaded.append(settings_class(_env_file=env_file, **own))
+        except ValidationError as error:
+            for problem in error.errors():
+                name = "_".join(str(part) for part in problem["loc"]).upper() or settings_class.__name__
+                if problem["type"] == "missing":
+                    missing.append(name)
+                else:
+                    wrong.append(_explain(settings_class, name, problem))
+    if missing or wrong:
+        raise ConfigError(_message(missing, wrong, env_file))
+    return tuple(loaded)
+
+
+def _explain(settings_class: type[Settings], name: str, problem: Mapping[str, Any]) -> str:
+    """Return one clause for a wrong setting, with the offending value unless it may be a secret."""
+    field = settings_class.model_fields.get(name.lower())
+    is_secret = field is not None and field.annotation is SecretStr
+    value = "" if is_secret else f" is {str(problem.get('input'))!r}"
+    if name == "DB_SSLMODE":
+        return f"{name}{value}, expected one of {', '.join(SSL_MODES)}"
+    if name == "DB_PORT":
+        return f"{name}{value}, expected a number from 1 to 65535"
+    return f"{name}{value}: {problem['msg']}"
+
+
+def _message(missing: list[str], wrong: list[str], env_file: Path | None) -> str:
+    """Join all complaints into the one line that a user sees."""
+    parts = []
+    if missing:
+        parts.append(f"missing settings: {', '.join(dict.fromkeys(missing))}")
+    parts.extend(dict.fromkeys(wrong))
+    where = f"the environment or {env_file}" if env_file else "the environment"
+    return f"{'; '.join(parts)}. Set them in {where}, or pass the flag (see --help). Nothing was touched."

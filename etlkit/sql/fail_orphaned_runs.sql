@@ -1,0 +1,10 @@
+-- Fills: rows of meta.ingestion_runs that still say "running" although the lock of their target is ours.
+-- Reads: meta.ingestion_runs.
+-- Twice is safe: only running rows fail. Run it only while holding the target's lock.
+update meta.ingestion_runs
+set status = 'failed',
+    completed_at = clock_timestamp(),
+    error_message = 'the process ended without a word; nothing of this run was stored'
+where source_system = %(source_system)s
+  and entity_type = %(entity_type)s
+  and status = 'running'

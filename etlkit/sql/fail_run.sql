@@ -1,0 +1,9 @@
+-- Fills: the run's row in meta.ingestion_runs after its data was rolled back.
+-- Reads: meta.ingestion_runs.
+-- Twice is safe: only a running row fails.
+update meta.ingestion_runs
+set status = 'failed',
+    completed_at = clock_timestamp(),
+    error_message = %(error_message)s
+where run_id = %(run_id)s
+  and status = 'running'

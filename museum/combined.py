@@ -1,0 +1,146 @@
+"""The combined files and their manifest: what the transform hands to the load.
+
+`combined_data/` holds the two combined CSV files, the rejected rows as JSON lines, and `manifest.json`, which is removed
+first and written last, so that files of an unfinished transform are never taken for finished ones.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from museum.objects import write_whole
+
+EXHIBITION_FILE = "combined_exhibition_data.csv"
+KIOSK_FILE = "combined_museum_data.csv"
+REJECTS_FILE = "rejected_rows.jsonl"
+MANIFEST_FILE = "manifest.json"
+LOCAL_FILES = "file:"
+"""Stands in the place of the bucket for files that never were in one; no bucket can have this name."""
+
+
+@dataclass
+class KioskObject:
+    """One kiosk file as the transform judged it."""
+
+    key: str
+    content_hash: str
+    size_bytes: int
+    rows: int = 0
+    combined: int = 0
+    problem: str | None = None
+    reasons: dict[str, int] = field(default_factory=dict)
+    rejected: int = 0
+    out_of_hours: int = 0
+    ambiguous: int = 0
+
+
+@dataclass
+class CombinedManifest:
+    """What the combined files were made from."""
+
+    fingerprint: str
+    bucket: str
+    kiosk_objects: list[KioskObject]
+    exhibition_keys: list[str]
+    exhibition_records: int = 0
+    exhibition_rejects: int = 0
+    exhibitions: int = 0
+    exhibition_reasons: dict[str, int] = field(default_factory=dict)
+    differing: list[str] = field(default_factory=list)
+    outputs: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows in all readable kiosk files."""
+        return sum(item.rows for item in self.kiosk_objects)
+
+    @property
+    def rejected(self) -> int:
+        """Return the number of rows, files and exhibition records that the transform rejected."""
+        return sum(item.rejected + bool(item.problem) for item in self.kiosk_objects) + self.exhibition_rejects
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Return how often each reason was given."""
+        total: Counter[str] = Counter(self.exhibition_reasons)
+        for item in self.kiosk_objects:
+            total.update(item.reasons)
+        return dict(sorted(total.items()))
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """A line of the rejects file; row 0 is a whole file.
+
+    `provisional` marks a row that is well formed and stands in the combined file too: only the stand-in reference is
+    against it, and the load asks the database.
+    """
+
+    kind: str
+    object: str
+    row: int
+    reasons: tuple[str, ...]
+    raw: bytes
+    provisional: bool = False
+
+    def to_json(self) -> str:
+        """Return the line: the text where it is UTF-8, else its bytes in base64."""
+        fields: dict[str, Any] = {"kind": self.kind, "object": self.object, "row": self.row, "reasons": self.reasons}
+        if self.provisional:
+            fields["provisional"] = True
+        try:
+            fields["text"] = self.raw.decode("utf-8")
+        except UnicodeDecodeError:
+            fields["base64"] = base64.b64encode(self.raw).decode("ascii")
+        return json.dumps(fields) + "\n"
+
+
+def read_rejected_rows(combined_dir: Path) -> Iterator[RejectedRow]:
+    """Yield the rejects file's rows in its order."""
+    with (combined_dir / REJECTS_FILE).open(encoding="utf-8") as file:
+        for line in file:
+            fields = json.loads(line)
+            raw = base64.b64decode(fields["base64"]) if "base64" in fields else fields["text"].encode("utf-8")
+            yield RejectedRow(
+                fields["kind"],
+                fields["object"],
+                fields["row"],
+                tuple(fields["reasons"]),
+                raw,
+                fields.get("provisional", False),
+            )
+
+
+def read_combined_manifest(combined_dir: Path) -> CombinedManifest | None:
+    """Return the manifest of finished combined files; None when they are missing, unfinished or were edited since."""
+    try:
+        fields = json.loads((combined_dir / MANIFEST_FILE).read_text(encoding="utf-8"))
+        objects = [KioskObject(**item) for item in fields.pop("kiosk_objects")]
+        manifest = CombinedManifest(kiosk_objects=objects, **fields)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return manifest if manifest.outputs == output_stamps(combined_dir) else None
+
+
+def write_combined_manifest(combined_dir: Path, manifest: CombinedManifest) -> None:
+    """Declare the combined files finished."""
+    manifest.outputs = output_stamps(combined_dir)
+    write_whole(combined_dir / MANIFEST_FILE, json.dumps(asdict(manifest), indent=1))
+
+
+def output_stamps(combined_dir: Path) -> dict[str, list[int]]:
+    """Return size and time of the files that belong together; a missing one is left out."""
+    stamps = {}
+    for name in (EXHIBITION_FILE, KIOSK_FILE, REJECTS_FILE):
+        try:
+            found = (combined_dir / name).stat()
+        except OSError:
+            continue
+        stamps[name] = [found.st_size, found.st_mtime_ns]
+    return stamps

@@ -1,0 +1,185 @@
+"""The rules for exhibitions: one JSON object, or an array of them, becomes checked records.
+
+Keys may come in any order and case. A floor may be a text, a number or a list of both, since an exhibition can span
+floors. The number in the code says which kiosk stands there, so it must be unique; of several different descriptions the
+last object in natural key order wins.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from museum.kiosk import LARGEST_SITE, Site
+
+EXHIBITION_REASONS = (
+    "not_json", "not_an_object", "bad_encoding", "missing_exhibition_id", "bad_exhibition_id",
+    "missing_exhibition_name", "bad_exhibition_name", "bad_floor", "bad_department", "bad_start_date",
+    "bad_description",
+)  # fmt: skip
+KNOWN_KEYS = frozenset({"exhibition_name", "exhibition_id", "floor", "department", "start_date", "description"})
+
+_CODE = re.compile(r"EXH_(\d{1,9})", re.ASCII | re.IGNORECASE)
+_DATE_FORMATS = ("%d/%m/%y", "%d/%m/%Y", "%Y-%m-%d")
+
+
+@dataclass(frozen=True)
+class Exhibition:
+    """One described exhibition and where its description stands."""
+
+    code: str
+    name: str
+    floors: tuple[str, ...]
+    department: str | None
+    start_date: date | None
+    description: str | None
+    key: str = field(compare=False)
+    position: int = field(compare=False)
+
+    @property
+    def site(self) -> Site:
+        """Return the kiosk's number."""
+        return site_of_code(self.code)
+
+
+@dataclass(frozen=True)
+class RejectedExhibition:
+    """A record, or a whole file at position 0, that could not be used."""
+
+    key: str
+    position: int
+    raw: bytes
+    reasons: tuple[str, ...]
+
+
+@dataclass
+class ParsedExhibitions:
+    """What one or more exhibition files hold."""
+
+    exhibitions: list[Exhibition] = field(default_factory=list)
+    rejects: list[RejectedExhibition] = field(default_factory=list)
+    unknown_keys: dict[str, set[str]] = field(default_factory=dict)
+
+
+def site_of_code(code: str) -> Site:
+    """Return the site of an exhibition's code: EXH_03 is site 3."""
+    found = _CODE.fullmatch(code)
+    if not found:
+        raise ValueError(code)
+    return Site(int(found[1]))
+
+
+def parse_exhibition_file(key: str, raw: bytes, parsed: ParsedExhibitions) -> None:
+    """Add the records of one file to parsed; what cannot be used is added to its rejects."""
+    try:
+        document = json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        parsed.rejects.append(RejectedExhibition(key, 0, raw, ("bad_encoding",)))
+        return
+    except (ValueError, RecursionError):
+        parsed.rejects.append(RejectedExhibition(key, 0, raw, ("not_json",)))
+        return
+    records = document if isinstance(document, list) else [document]
+    for position, record in enumerate(records, start=1):
+        text = raw if document is record else json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        if not isinstance(record, dict):
+            parsed.rejects.append(RejectedExhibition(key, position, text, ("not_an_object",)))
+            continue
+        fields = {str(name).strip().lower(): value for name, value in record.items()}
+        if unknown := fields.keys() - KNOWN_KEYS:
+            parsed.unknown_keys.setdefault(key, set()).update(unknown)
+        exhibition = _judge(key, position, fields)
+        if isinstance(exhibition, Exhibition):
+            parsed.exhibitions.append(exhibition)
+        else:
+            parsed.rejects.append(RejectedExhibition(key, position, text, exhibition))
+
+
+def last_of_each(exhibitions: Iterable[Exhibition]) -> tuple[list[Exhibition], list[tuple[Exhibition, Exhibition]]]:
+    """Return one exhibition per site, by site, and the pairs (loser, winner) whose descriptions differ.
+
+    Raises nothing: equal descriptions are one, of different ones the last given wins.
+    """
+    winners: dict[Site, Exhibition] = {}
+    differing: list[tuple[Exhibition, Exhibition]] = []
+    for exhibition in exhibitions:
+        earlier = winners.get(exhibition.site)
+        if earlier is not None and earlier != exhibition:
+            differing.append((earlier, exhibition))
+        winners[exhibition.site] = exhibition
+    return [winners[site] for site in sorted(winners)], differing
+
+
+def parse_date(text: str) -> date | None:
+    """Return a date written as DD/MM/YY, DD/MM/YYYY or ISO, None for anything else."""
+    if not re.fullmatch(r"\d\d/\d\d/(\d\d|\d{4})|\d{4}-\d\d-\d\d", text, re.ASCII):
+        return None
+    for date_format in _DATE_FORMATS:
+        try:
+            return datetime.strptime(text, date_format).date()  # noqa: DTZ007 - a date has no zone
+        except ValueError:
+            continue
+    return None
+
+
+def _judge(key: str, position: int, fields: dict[str, Any]) -> Exhibition | tuple[str, ...]:
+    """Return the exhibition of a record, or all the reasons against it."""
+    reasons: list[str] = []
+    code = _text(fields.get("exhibition_id"))
+    if not code:
+        missing = code == "" or fields.get("exhibition_id") is None
+        reasons.append("missing_exhibition_id" if missing else "bad_exhibition_id")
+    elif not _CODE.fullmatch(code) or site_of_code(code) > LARGEST_SITE:
+        reasons.append("bad_exhibition_id")
+    name = _text(fields.get("exhibition_name"))
+    if not name:
+        missing = name == "" or fields.get("exhibition_name") is None
+        reasons.append("missing_exhibition_name" if missing else "bad_exhibition_name")
+    floors = _floors(fields.get("floor"))
+    if floors is None:
+        reasons.append("bad_floor")
+    department = _optional_text(fields, "department", reasons)
+    description = _optional_text(fields, "description", reasons)
+    written_date = _optional_text(fields, "start_date", reasons)
+    start_date = parse_date(written_date) if written_date else None
+    if written_date and start_date is None:
+        reasons.append("bad_start_date")
+    if reasons or code is None or name is None or floors is None:
+        return tuple(sorted(set(reasons), key=EXHIBITION_REASONS.index))
+    return Exhibition(code.upper(), name, floors, department or None, start_date, description or None, key, position)
+
+
+def _text(value: object) -> str | None:
+    """Return a usable text without surrounding blanks; None for anything else, text that Postgres cannot hold too."""
+    if not isinstance(value, str) or "\x00" in value:
+        return None
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return None
+    return value.strip()
+
+
+def _optional_text(fields: dict[str, Any], name: str, reasons: list[str]) -> str | None:
+    """Return an optional text field; one that is there but unusable is a reason."""
+    value = fields.get(name)
+    text = _text(value)
+    if text is None and value is not None:
+        reasons.append(f"bad_{name}")
+    return text
+
+
+def _floors(value: object) -> tuple[str, ...] | None:
+    """Return the floors in order without repetition, None when one is unusable."""
+    floors: list[str] = []
+    for item in value if isinstance(value, list) else [] if value is None else [value]:
+        text = str(item) if isinstance(item, int) and not isinstance(item, bool) else _text(item)
+        if text is None:
+            return None
+        if text and text not in floors:
+            floors.append(text)
+    return tuple(floors)

@@ -1,0 +1,253 @@
+"""The rules for kiosk presses: one place that says what a valid press is and why another is rejected.
+
+In come the four fields `at, site, val, type` as text (or, from the live stream, as JSON values) and a `Reference` of what
+is known; out comes a `Verdict`: a typed `Event`, or all the reasons against it. Nothing here reads a clock, a file or a
+database, so the same row always gets the same verdict.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from enum import Enum
+from typing import NewType
+from zoneinfo import ZoneInfo
+
+Site = NewType("Site", int)
+"""A kiosk's number, from 0; site n stands in the exhibition whose code is EXH_0n and whose id is n + 1."""
+
+KIOSK_COLUMNS = ("at", "site", "val", "type")
+INCIDENT_VAL = -1
+RATING_LABELS = {0: "Terrible", 1: "Bad", 2: "Neutral", 3: "Good", 4: "Amazing"}
+INCIDENT_LABELS = {0: "assistance", 1: "emergency"}
+LARGEST_SITE = 999_999_999
+LARGEST_CODE = 32_767
+
+ROW_REASONS = (
+    "missing_at", "bad_at", "future_at", "out_of_hours", "missing_site", "unknown_site", "missing_val", "bad_val",
+    "missing_type", "bad_type", "field_count", "bad_encoding", "repeated_header",
+)  # fmt: skip
+REJUDGED_REASONS = ("future_at", "unknown_site", "bad_val", "bad_type")
+"""Reasons that may pass: time goes on, and exhibitions and buttons are data that can be added."""
+
+_ISO = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
+)
+_DAY_FIRST = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (\d\d):(\d\d)(?::(\d\d))?", re.ASCII)
+_WHOLE_NUMBER = re.compile(r"([+-]?\d{1,9})(?:\.0+)?", re.ASCII)
+
+
+class Unusable(Enum):
+    """Why a field has no value."""
+
+    MISSING = "missing"
+    BAD = "bad"
+
+
+MISSING, BAD = Unusable.MISSING, Unusable.BAD
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The museum's settings that decide about a row."""
+
+    timezone: ZoneInfo = ZoneInfo("Europe/London")
+    opening: time = time(8, 45)
+    closing: time = time(18, 15)
+    reject_out_of_hours: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a short text that changes when the rules change, so that stored rows can be judged anew."""
+        hours = f"{self.opening:%H:%M:%S}-{self.closing:%H:%M:%S}" if self.reject_out_of_hours else "any"
+        return f"{self.timezone.key} {hours}"
+
+    def is_out_of_hours(self, at: datetime) -> bool:
+        """Tell whether the museum was closed at a moment; opening and closing time themselves are open."""
+        return not self.opening <= at.astimezone(self.timezone).time() <= self.closing
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a row is held against: known sites, ratings and incident types, and the latest believable moment."""
+
+    sites: frozenset[int]
+    ratings: frozenset[int]
+    incident_types: frozenset[int]
+    latest_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A press: an aware time, the site, -1 or a rating, and the incident's type."""
+
+    at: datetime
+    site: int
+    val: int
+    type: int | None
+    is_ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The event as far as the row could be typed, and the reasons against it.
+
+    `event` beside reasons means that the row itself is well formed and only the reference is against it.
+    """
+
+    event: Event | None
+    reasons: tuple[str, ...]
+
+    @property
+    def is_good(self) -> bool:
+        """Tell whether the press counts."""
+        return not self.reasons
+
+
+def default_reference(sites: frozenset[int], latest_at: datetime) -> Reference:
+    """Return the reference that stands in for the database: the brief's labels and the given sites."""
+    return Reference(sites, frozenset(RATING_LABELS), frozenset(INCIDENT_LABELS), latest_at)
+
+
+def judge_line(raw: bytes, columns: tuple[str, ...], rules: Rules, reference: Reference) -> Verdict:
+    """Judge one physical line of a kiosk file whose header names the columns in this order."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return Verdict(None, ("bad_encoding",))
+    fields = split_line(text)
+    if fields is None or len(fields) != len(columns):
+        return Verdict(None, ("field_count",))
+    if tuple(field.lower() for field in fields) == columns:
+        return Verdict(None, ("repeated_header",))
+    by_name = dict(zip(columns, fields, strict=True))
+    return judge_text(by_name["at"], by_name["site"], by_name["val"], by_name["type"], rules, reference)
+
+
+def split_line(text: str) -> list[str] | None:
+    """Return the fields of one CSV line without surrounding blanks, or None when its quotes do not match."""
+    try:
+        rows = list(csv.reader([text], strict=True))
+    except csv.Error:
+        return None
+    return [field.strip(" \t") for field in rows[0]] if rows else []
+
+
+def judge_text(at: str, site: str, val: str, type_: str, rules: Rules, reference: Reference) -> Verdict:
+    """Judge the four fields of a file's row."""
+    moment, is_ambiguous = parse_at(at, rules)
+    verdict = judge(
+        moment,
+        _code(site, 0, LARGEST_SITE),
+        _code(val, -LARGEST_CODE, LARGEST_CODE),
+        _code(type_, -LARGEST_CODE, LARGEST_CODE),
+        rules,
+        reference,
+    )
+    if is_ambiguous and verdict.event:
+        event = verdict.event
+        return Verdict(Event(event.at, event.site, event.val, event.type, is_ambiguous=True), verdict.reasons)
+    return verdict
+
+
+def judge(
+    at: datetime | Unusable,
+    site: int | Unusable,
+    val: int | Unusable,
+    type_: int | Unusable,
+    rules: Rules,
+    reference: Reference,
+) -> Verdict:
+    """Judge typed fields; reasons come in the order of the columns.
+
+    `type` is judged only beside a valid `val`: an incident needs a known one, a rating must have none.
+    """
+    against_row: list[str] = []
+    against_reference: list[str] = []
+    if isinstance(at, Unusable):
+        against_row.append(f"{at.value}_at")
+    elif at > reference.latest_at:
+        against_reference.append("future_at")
+    if not isinstance(at, Unusable) and rules.reject_out_of_hours and rules.is_out_of_hours(at):
+        against_row.append("out_of_hours")
+    if isinstance(site, Unusable):
+        against_row.append("missing_site" if site is MISSING else "unknown_site")
+    elif site not in reference.sites:
+        against_reference.append("unknown_site")
+    if isinstance(val, Unusable):
+        against_row.append(f"{val.value}_val")
+    elif val == INCIDENT_VAL:
+        if isinstance(type_, Unusable):
+            against_row.append(f"{type_.value}_type")
+        elif type_ not in reference.incident_types:
+            against_reference.append("bad_type")
+    elif val not in reference.ratings:
+        against_reference.append("bad_val")
+    elif type_ is not MISSING:
+        against_row.append("bad_type")
+    event = None
+    if not against_row and not any(isinstance(value, Unusable) for value in (at, site, val)) and type_ is not BAD:
+        event = Event(at, site, val, None if type_ is MISSING else type_)  # type: ignore[arg-type]  # just checked
+    reasons = sorted((*against_row, *against_reference), key=ROW_REASONS.index)
+    return Verdict(event, tuple(reasons))
+
+
+def parse_at(text: str, rules: Rules) -> tuple[datetime | Unusable, bool]:
+    """Return the aware moment of a text, and whether it is one of an hour that occurs twice (then its first).
+
+    Known are ISO (blank or T, optional fraction and offset) and DD/MM/YYYY HH:MM[:SS]. A text without offset is the
+    museum's local time; one that the clocks skip in spring is BAD.
+    """
+    if not text:
+        return MISSING, False
+    try:
+        if found := _ISO.fullmatch(text):
+            year, month, day, hour, minute, second, fraction, offset = found.groups()
+            micro = int((fraction or "").ljust(6, "0")[:6])
+            naive = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), micro)  # noqa: DTZ001
+            if offset:
+                return _with_offset(naive, offset), False
+            return _localise(naive, rules.timezone)
+        if found := _DAY_FIRST.fullmatch(text):
+            day, month, year, hour, minute, second = found.groups()
+            naive = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0))  # noqa: DTZ001
+            return _localise(naive, rules.timezone)
+    except (ValueError, OverflowError):
+        return BAD, False
+    return BAD, False
+
+
+def _with_offset(naive: datetime, offset: str) -> datetime:
+    """Return the UTC moment of a time and its written offset; ValueError for an offset of a day or more."""
+    if offset == "Z":
+        return naive.replace(tzinfo=UTC)
+    digits = offset[1:].replace(":", "").ljust(4, "0")
+    hours, minutes = int(digits[:2]), int(digits[2:])
+    if hours > 23 or minutes > 59:  # noqa: PLR2004 - the limits of a clock
+        raise ValueError(offset)
+    ahead = timedelta(hours=hours, minutes=minutes)
+    return (naive + ahead if offset[0] == "-" else naive - ahead).replace(tzinfo=UTC)
+
+
+def _localise(naive: datetime, timezone: ZoneInfo) -> tuple[datetime | Unusable, bool]:
+    """Return a local time as an aware one, and whether it occurs twice."""
+    first = naive.replace(tzinfo=timezone, fold=0)
+    moment = first.astimezone(UTC)
+    if first.utcoffset() == naive.replace(tzinfo=timezone, fold=1).utcoffset():
+        return moment, False
+    if moment.astimezone(timezone).replace(tzinfo=None) != naive:
+        return BAD, False
+    return moment, True
+
+
+def _code(text: str, smallest: int, largest: int) -> int | Unusable:
+    """Return a whole number, which a file may write as 3 or 3.0."""
+    if not text:
+        return MISSING
+    found = _WHOLE_NUMBER.fullmatch(text)
+    if not found:
+        return BAD
+    number = int(found[1])
+    return number if smallest <= number <= largest else BAD

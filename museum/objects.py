@@ -1,0 +1,123 @@
+"""Objects of the bucket: which keys are data, in which order, where they lie locally, and what was fetched when."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+BUCKET_DIR = "bucket_data"
+COMBINED_DIR = "combined_data"
+EXTRACT_MANIFEST = ".extract_manifest.json"
+LONGEST_NAME_BYTES = 255
+LONGEST_PATH_BYTES = 1024
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class RemoteObject:
+    """An object of the bucket's listing."""
+
+    key: str
+    etag: str
+    size_bytes: int
+
+
+@dataclass
+class ExtractManifest:
+    """What the extract has fetched into `bucket_data/`, from which bucket, and the bucket's last listing."""
+
+    bucket: str = ""
+    listed: list[str] = field(default_factory=list)
+    fetched: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def holds(self, remote: RemoteObject, path: Path) -> bool:
+        """Tell whether the local file is the object as it is in the bucket now."""
+        known = self.fetched.get(remote.key)
+        if not known or known["etag"] != remote.etag or known["size_bytes"] != remote.size_bytes:
+            return False
+        try:
+            found = path.stat()
+        except OSError:
+            return False
+        return found.st_size == remote.size_bytes and found.st_mtime_ns == known["mtime_ns"]
+
+    def note(self, remote: RemoteObject, path: Path) -> None:
+        """Remember a fetched object and the local file's time, so that an edited file is fetched again."""
+        self.fetched[remote.key] = {
+            "etag": remote.etag,
+            "size_bytes": remote.size_bytes,
+            "mtime_ns": path.stat().st_mtime_ns,
+        }
+
+
+def read_manifest(bucket_dir: Path) -> ExtractManifest:
+    """Return the manifest, an empty one when there is none or it is damaged (then everything is fetched again)."""
+    try:
+        return ExtractManifest(**json.loads((bucket_dir / EXTRACT_MANIFEST).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return ExtractManifest()
+
+
+def write_manifest(bucket_dir: Path, manifest: ExtractManifest) -> None:
+    """Write the manifest whole or not at all."""
+    write_whole(bucket_dir / EXTRACT_MANIFEST, json.dumps(asdict(manifest), indent=1))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file in one step, so that a reader or a kill never meets half of it."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    with unfinished.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def key_problem(key: str) -> str | None:
+    """Return why a key cannot be mirrored as a file below `bucket_data/`, None when it can."""
+    if _CONTROL.search(key):
+        return "control character in the key"
+    if "\\" in key:
+        return "backslash in the key"
+    try:
+        encoded = key.encode("utf-8")
+    except UnicodeEncodeError:
+        return "key is not valid Unicode"
+    if key.startswith("/") or re.match(r"[A-Za-z]:", key):
+        return "absolute path"
+    segments = key.split("/")
+    if ".." in segments or "." in segments:
+        return "path steps out of its folder"
+    if "" in segments:
+        return "folder marker" if key.endswith("/") and "" not in segments[:-1] else "empty path segment"
+    if any(len(segment.encode("utf-8")) > LONGEST_NAME_BYTES for segment in segments):
+        return f"name longer than {LONGEST_NAME_BYTES} bytes"
+    if len(encoded) > LONGEST_PATH_BYTES:
+        return f"key longer than {LONGEST_PATH_BYTES} bytes"
+    return None
+
+
+def local_path(bucket_dir: Path, key: str) -> Path | None:
+    """Return where a safe key lies, None when a link in the folder would lead it elsewhere."""
+    path = bucket_dir / key
+    return path if path.resolve().is_relative_to(bucket_dir.resolve()) else None
+
+
+def kiosk_pattern(prefix: str) -> re.Pattern[str]:
+    """Return what a kiosk file's whole key looks like."""
+    return re.compile(re.escape(prefix) + r"_hist_data_\d+\.csv", re.ASCII)
+
+
+def exhibition_pattern(prefix: str) -> re.Pattern[str]:
+    """Return what an exhibition file's whole key looks like."""
+    return re.compile(re.escape(prefix) + r"_exhibition_[A-Za-z0-9-]+\.json", re.ASCII)
+
+
+def natural_order(key: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Return a sort key that puts file 10 after file 9."""
+    parts = re.findall(r"(\d+)|(\D+)", key, re.ASCII)
+    return [(0, int(digits), "") if digits else (1, 0, text) for digits, text in parts], key

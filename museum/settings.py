@@ -1,0 +1,248 @@
+"""The museum's settings and the command-line flags that the four root scripts share.
+
+Flags win over the environment, the environment over `.env` in the project's folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, SecretStr, field_validator
+
+from etlkit.errors import ConfigError
+from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, Settings, load_settings
+from museum.kiosk import Rules
+from museum.objects import BUCKET_DIR, COMBINED_DIR
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+ENV_FILE = PROJECT_DIR / ".env"
+SCHEMA_FILE = PROJECT_DIR / "schema.sql"
+SCHEMA_SYSTEM = "museum"
+SCHEMA_VERSION = 1
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+EXIT_CODES = (
+    "exit codes: 0 clean or nothing new; 1 failed or refused, nothing loaded; 2 usage or settings; "
+    "3 loaded, some records rejected; 4 another run holds the lock; 130/143 stopped by a signal"
+)
+
+
+class MuseumSettings(Settings):
+    """Where the museum's data comes from, where it lies, and its rules."""
+
+    museum_bucket: str = Field(default="sigma-resources-museum", min_length=3)
+    museum_endpoint_url: str | None = None
+    museum_key_prefix: str = Field(default="lmnh", min_length=1, pattern="^[A-Za-z0-9-]+$")
+    museum_data_dir: Path = PROJECT_DIR
+    museum_timezone: str = "Europe/London"
+    museum_opening_time: time = time(8, 45)
+    museum_closing_time: time = time(18, 15)
+    museum_reject_out_of_hours: bool = False
+    museum_future_tolerance_seconds: float = Field(default=5, ge=0)
+    museum_max_rejects: str | None = Field(default=None, pattern=r"^(\d+|\d+(\.\d+)?%)$")
+    museum_log_file: Path = PROJECT_DIR / "pipeline.log"
+    museum_log_level: str = Field(default="INFO", pattern="^(" + "|".join(LOG_LEVELS) + ")$")
+    aws_access_key: SecretStr | None = None
+    aws_secret_key: SecretStr | None = None
+
+    @field_validator("museum_timezone")
+    @classmethod
+    def _known_timezone(cls, name: str) -> str:
+        """Refuse a zone that the system does not know."""
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("not a time zone; an example is Europe/London") from error
+        return name
+
+    @property
+    def bucket_dir(self) -> Path:
+        """Return where the objects are mirrored."""
+        return self.museum_data_dir.absolute() / BUCKET_DIR
+
+    @property
+    def combined_dir(self) -> Path:
+        """Return where the combined files go."""
+        return self.museum_data_dir.absolute() / COMBINED_DIR
+
+    @property
+    def rules(self) -> Rules:
+        """Return the settings that decide about a row."""
+        return Rules(
+            ZoneInfo(self.museum_timezone),
+            self.museum_opening_time,
+            self.museum_closing_time,
+            self.museum_reject_out_of_hours,
+        )
+
+
+@dataclass(frozen=True)
+class RejectLimit:
+    """How many rejected rows a run may have: a number, a share of the judged rows, or any."""
+
+    count: int | None = None
+    percent: float | None = None
+
+    @classmethod
+    def parse(cls, text: str | None) -> RejectLimit:
+        """Read `N` or `P%`; None is no limit."""
+        if text is None:
+            return cls()
+        return cls(percent=float(text[:-1])) if text.endswith("%") else cls(count=int(text))
+
+    def is_exceeded(self, rejected: int, judged: int) -> bool:
+        """Tell whether a run with so many rejected of so many judged rows must be refused."""
+        if self.count is not None:
+            return rejected > self.count
+        return self.percent is not None and rejected * 100 > self.percent * judged
+
+    def __str__(self) -> str:
+        """Return the limit as the user gives it."""
+        return f"{self.percent:g}%" if self.percent is not None else str(self.count)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One invocation: the parsed flags and the settings that they, the environment and `.env` give."""
+
+    museum: MuseumSettings
+    database: DatabaseSettings | None
+    run_id: UUID
+    now: datetime
+    dry_run: bool = False
+    accept_shrink: bool = False
+    as_json: bool = False
+    flags: argparse.Namespace = field(default_factory=argparse.Namespace)
+
+    @property
+    def latest_at(self) -> datetime:
+        """Return the latest moment that is not yet the future."""
+        return self.now + timedelta(seconds=self.museum.museum_future_tolerance_seconds)
+
+    @property
+    def reject_limit(self) -> RejectLimit:
+        """Return the limit of rejected rows."""
+        return RejectLimit.parse(self.museum.museum_max_rejects)
+
+    @property
+    def secrets(self) -> list[str]:
+        """Return every secret value of the settings, for the logs to blank out."""
+        held = [self.museum.aws_access_key, self.museum.aws_secret_key]
+        held.append(self.database.db_password if self.database else None)
+        return [secret.get_secret_value() for secret in held if secret]
+
+
+def argument_parser(program: str, summary: str, examples: str, groups: tuple[str, ...]) -> argparse.ArgumentParser:
+    """Return a parser with the named groups of flags: source, database, load."""
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description=summary,
+        epilog=f"examples:\n{examples}\n{EXIT_CODES}",
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=118),
+    )
+    parser.add_argument("--data-dir", metavar="DIR", help=f"parent of {BUCKET_DIR}/ and {COMBINED_DIR}/ (the project)")
+    if "source" in groups:
+        _add_source_flags(parser)
+    if "database" in groups:
+        _add_database_flags(parser)
+    if "load" in groups:
+        parser.add_argument("--dry-run", action="store_true", help="do everything, then roll back; figures say would")
+        parser.add_argument("--max-rejects", metavar="N|P%", help="load nothing if more rows are rejected (no limit)")
+        parser.add_argument("--accept-shrink", action="store_true", help="let an object lose over 20%% of its rows")
+    parser.add_argument("--now", metavar="TIME", type=_moment, help="the present for the future check, ISO with offset")
+    parser.add_argument("--run-id", metavar="UUID", type=UUID, help=argparse.SUPPRESS)
+    parser.add_argument("--log-file", metavar="FILE", help="rotating log, with tracebacks (pipeline.log)")
+    parser.add_argument("--log-level", choices=LOG_LEVELS, type=str.upper, help="of the console (INFO)")
+    parser.add_argument("--json", action="store_true", help="summary as one JSON object on stdout, logs on stderr")
+    return parser
+
+
+def _add_source_flags(parser: argparse.ArgumentParser) -> None:
+    """Add where the bucket is."""
+    parser.add_argument("--bucket", metavar="NAME", help="the bucket (sigma-resources-museum)")
+    parser.add_argument("--endpoint-url", metavar="URL", help="an S3 endpoint other than AWS")
+    parser.add_argument("--access-key", metavar="KEY", help="better AWS_ACCESS_KEY: the process list shows flags")
+    parser.add_argument("--secret-key", metavar="KEY", help="better AWS_SECRET_KEY: the process list shows flags")
+
+
+def _add_database_flags(parser: argparse.ArgumentParser) -> None:
+    """Add where the database is."""
+    parser.add_argument("--embedded", action="store_true", help="use the suite's own private Postgres")
+    parser.add_argument("--db-host", metavar="HOST", help="DB_HOST, a name, an address or a socket folder")
+    parser.add_argument("--db-port", metavar="PORT", help="DB_PORT (5432)")
+    parser.add_argument("--db-name", metavar="NAME", help="DB_NAME")
+    parser.add_argument("--db-user", metavar="NAME", help="DB_USER")
+    parser.add_argument("--db-password", metavar="WORD", help="better DB_PASSWORD: the process list shows flags")
+
+
+def read_command(flags: argparse.Namespace, *, with_database: bool) -> Command:
+    """Return the command of parsed flags; ConfigError names every missing and wrong setting in one message."""
+    given = vars(flags)
+    values = {
+        "museum_bucket": given.get("bucket"),
+        "museum_endpoint_url": given.get("endpoint_url"),
+        "museum_data_dir": given.get("data_dir"),
+        "museum_max_rejects": given.get("max_rejects"),
+        "museum_log_file": given.get("log_file"),
+        "museum_log_level": given.get("log_level"),
+        "aws_access_key": given.get("access_key"),
+        "aws_secret_key": given.get("secret_key"),
+        "db_host": EMBEDDED_HOST if given.get("embedded") else given.get("db_host"),
+        "db_port": given.get("db_port"),
+        "db_name": given.get("db_name"),
+        "db_user": given.get("db_user"),
+        "db_password": given.get("db_password"),
+    }
+    classes: tuple[type[Settings], ...] = (MuseumSettings, DatabaseSettings) if with_database else (MuseumSettings,)
+    loaded = load_settings(classes, values, ENV_FILE)
+    museum: MuseumSettings = loaded[0]
+    if bool(museum.aws_access_key) != bool(museum.aws_secret_key):
+        raise ConfigError(
+            "only one of AWS_ACCESS_KEY and AWS_SECRET_KEY is set. Set both, or neither for boto3's own chain. "
+            "Nothing was touched."
+        )
+    return Command(
+        museum=museum,
+        database=loaded[1] if with_database else None,
+        run_id=given.get("run_id") or uuid4(),
+        now=given.get("now") or datetime.now(UTC),
+        dry_run=bool(given.get("dry_run")),
+        accept_shrink=bool(given.get("accept_shrink")),
+        as_json=flags.json,
+        flags=flags,
+    )
+
+
+def secrets_on_command_line(flags: argparse.Namespace) -> list[str]:
+    """Return the flags in use that show a secret in the process list."""
+    names = ("db_password", "access_key", "secret_key")
+    return [f"--{name.replace('_', '-')}" for name in names if getattr(flags, name, None)]
+
+
+def print_settings_error(error: ConfigError, *, as_json: bool) -> int:
+    """Say on the console what is wrong with the settings, before there is a log; return the exit code."""
+    if as_json:
+        sys.stdout.write(json.dumps({"outcome": "failed", "exit_code": error.exit_code, "error": str(error)}) + "\n")
+    sys.stderr.write(f"error: {error}\n")
+    return error.exit_code
+
+
+def _moment(text: str) -> datetime:
+    """Read an aware ISO time."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an ISO time, e.g. 2026-01-31T12:00:00+00:00") from error
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} has no offset, e.g. 2026-01-31T12:00:00+00:00")
+    return moment
+
+

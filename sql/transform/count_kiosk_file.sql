@@ -1,0 +1,11 @@
+-- Fills: nothing.
+-- Reads: kiosk, one file's rows: how many there are, are understood, and of those fell out of opening hours.
+-- Twice is safe: it only reads.
+select count(*),
+       count(val),
+       count(*) filter (
+           val is not null
+           and (at_utc + to_minutes(offset_minutes))::time not between $opening::time and $closing::time
+       )
+from kiosk
+where object_number = $object_number

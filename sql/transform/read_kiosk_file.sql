@@ -1,0 +1,66 @@
+-- Fills: kiosk with every row of one file, numbered from 1 after the header; blank lines are no rows.
+-- Reads: the file, and the lookups day, known_site and known_press.
+-- Twice is safe: the table is made anew for every transform.
+-- Fields are read as bare text (no quoting), so a stray quote cannot swallow the rest of the file. Only rows in the
+-- commonest form are understood here; for every other row val stays null.
+insert into kiosk
+with line as (
+    select row_number() over () as row_number,
+           "at" as at_text,
+           site as site_text,
+           val as val_text,
+           type as type_text,
+           surplus
+    from read_csv(
+        $path,
+        columns = $columns,
+        header = false,
+        skip = 1,
+        auto_detect = false,
+        delim = ',',
+        quote = '',
+        escape = '',
+        comment = '',
+        nullstr = chr(30),
+        null_padding = true,
+        strict_mode = false,
+        encoding = $encoding
+    )
+),
+typed as (
+    select row_number,
+           case
+               when regexp_full_match(at_text, '[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}')
+                   then try_cast(at_text as timestamp)
+               when regexp_full_match(at_text, '[0-9]{2}/[0-9]{2}/[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}')
+                   then try_strptime(at_text, '%d/%m/%Y %H:%M:%S')
+           end as at_local,
+           site_text,
+           case when surplus is null then val_text end as val_text,
+           type_text
+    from line
+),
+judged as (
+    select t.row_number,
+           t.at_local - to_minutes(d.offset_minutes) as at_utc,
+           d.offset_minutes,
+           s.site,
+           p.val,
+           p.type,
+           p.val is not null
+               and s.site is not null
+               and t.at_local - to_minutes(d.offset_minutes) <= $latest_at::timestamp
+               and (not $reject_out_of_hours or t.at_local::time between $opening::time and $closing::time) as is_good
+    from typed t
+    left join day d on d.day = t.at_local::date
+    left join known_site s on s.site_text = t.site_text
+    left join known_press p on p.val_text = t.val_text and p.type_text = t.type_text
+)
+select at_utc,
+       offset_minutes,
+       site,
+       case when is_good then val end,
+       type,
+       $object_number,
+       row_number
+from judged

@@ -1,0 +1,299 @@
+"""Transform: `bucket_data/` -> `combined_data/`: two combined CSV files and the rejected rows.
+
+In come exhibition JSON and kiosk CSV files, out go `combined_exhibition_data.csv` (pandas), `combined_museum_data.csv`
+(DuckDB, streaming, sorted by `at`) and `rejected_rows.jsonl`. Rows are judged by what they show; of what only a database
+knows, the exhibition files and the brief's labels stand in. A re-run over unchanged input leaves the files untouched; new
+files are written under temporary names and moved into place together, the manifest last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from etlkit.errors import SourceError
+from museum.combined import (
+    EXHIBITION_FILE,
+    KIOSK_FILE,
+    MANIFEST_FILE,
+    REJECTS_FILE,
+    CombinedManifest,
+    KioskObject,
+    RejectedRow,
+    read_combined_manifest,
+    write_combined_manifest,
+)
+from museum.console import Outcome, run_stage
+from museum.exhibitions import Exhibition, ParsedExhibitions, last_of_each, parse_exhibition_file
+from museum.kiosk import Rules, default_reference
+from museum.kiosk_files import KioskFile, inspect_file
+from museum.kiosk_merge import KioskMerge, merge_errors
+from museum.objects import exhibition_pattern, kiosk_pattern, natural_order, read_manifest
+from museum.settings import Command, argument_parser
+
+TRANSFORM_VERSION = 1
+"""Part of the fingerprint: raise it when the combined files' content or form changes."""
+
+EXHIBITION_COLUMNS = [
+    "exhibition_name", "exhibition_code", "floor", "department", "start_date", "description", "object", "record",
+]  # fmt: skip
+FLOOR_SEPARATOR = "; "
+UNFINISHED_DIR = ".unfinished"
+
+
+@dataclass
+class TransformSummary:
+    """What the transform read and wrote; the manifest has the details."""
+
+    manifest: CombinedManifest
+    seconds: float = 0.0
+    was_untouched: bool = False
+    ignored: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        """Return the summary's line."""
+        untouched = ", combined files untouched" if self.was_untouched else ""
+        return (
+            f"transform  {self.seconds:6.1f} s  {len(self.manifest.kiosk_objects):,} kiosk files: "
+            f"{self.manifest.rows:,} rows in; {self.manifest.exhibitions:,} exhibitions; "
+            f"{self.manifest.rejected:,} rejected{untouched}"
+        )
+
+
+def combine_exhibition_files(
+    paths: Sequence[tuple[str, Path]], combined_path: Path, logger: logging.Logger | None = None
+) -> tuple[list[Exhibition], ParsedExhibitions, list[str]]:
+    """Write the exhibitions of JSON files, given in natural key order as (key, path), to one CSV file.
+
+    The file has one line an exhibition: exhibition_name, exhibition_code, floor (several joined by "; "), department,
+    start_date (ISO), description, object, record. Returns the exhibitions, all that was parsed, and a sentence for each
+    description that another one replaced.
+    """
+    log = logger or logging.getLogger(__name__)
+    parsed = ParsedExhibitions()
+    for key, path in paths:
+        parse_exhibition_file(key, path.read_bytes(), parsed)
+    exhibitions, differing = last_of_each(parsed.exhibitions)
+    frame = pd.json_normalize(
+        [
+            {
+                "EXHIBITION_NAME": item.name,
+                "EXHIBITION_ID": item.code,
+                "FLOOR": FLOOR_SEPARATOR.join(item.floors),
+                "DEPARTMENT": item.department,
+                "START_DATE": item.start_date.isoformat() if item.start_date else None,
+                "DESCRIPTION": item.description,
+                "OBJECT": item.key,
+                "RECORD": item.position,
+            }
+            for item in exhibitions
+        ]
+    )
+    frame.columns = frame.columns.str.lower()
+    frame = frame.rename(columns={"exhibition_id": "exhibition_code"}).reindex(columns=EXHIBITION_COLUMNS)
+    frame.to_csv(combined_path, index=False, lineterminator="\n")
+    for key, names in sorted(parsed.unknown_keys.items()):
+        log.warning("%s: unknown keys ignored: %s", key, ", ".join(sorted(names)))
+    sentences = [
+        f"{winner.code} is described differently by {loser.key} and {winner.key}; the last one wins"
+        for loser, winner in differing
+    ]
+    for sentence in sentences:
+        log.warning(sentence)
+    return exhibitions, parsed, sentences
+
+
+def combine_kiosk_files(
+    files: Sequence[tuple[str, KioskFile]],
+    merge: KioskMerge,
+    combined_path: Path,
+    rejects_path: Path,
+    logger: logging.Logger | None = None,
+) -> list[KioskObject]:
+    """Merge kiosk files, given in natural key order, into one CSV file sorted by `at`, and append the rejected rows.
+
+    The combined columns are at (local time with offset), site, val, type, object, row. Returns what was counted a file.
+    """
+    log = logger or logging.getLogger(__name__)
+    counted = []
+    with (
+        rejects_path.open("a", encoding="utf-8") as rejects,
+        tqdm(files, desc="transform", unit="file", disable=not sys.stderr.isatty(), leave=False) as progress,
+    ):
+        for key, file in progress:
+            result = merge.add_file(key, file, content_hash(file, merge.rules), rejects)
+            counted.append(result)
+            if result.problem:
+                log.warning("%s: %s (%s); its rows of earlier runs stay", key, file.detail, result.problem)
+            log.debug("%s: %s rows, %s combined, %s rejected", key, result.rows, result.combined, result.rejected)
+    merge.write(combined_path)
+    return counted
+
+
+def transform(
+    command: Command, keys: Sequence[str] | None = None, logger: logging.Logger | None = None
+) -> TransformSummary:
+    """Combine the files below `bucket_data/`: of the given keys (a listing), or every one that matches.
+
+    Raises SourceError when there is no folder to read.
+    """
+    started = time.monotonic()
+    log = logger or logging.getLogger(__name__)
+    settings = command.museum
+    bucket_dir, combined_dir = settings.bucket_dir, settings.combined_dir
+    if not bucket_dir.is_dir():
+        raise SourceError(f"there is no folder {bucket_dir}. Run the extract first, or pass --data-dir. Nothing was loaded.")
+    kiosk_keys, exhibition_keys, ignored = select_keys(bucket_dir, settings.museum_key_prefix, keys)
+    if ignored:
+        log.info("not kiosk or exhibition files, ignored: %s", ", ".join(map(ascii_key, ignored)))
+    bucket = settings.museum_bucket if keys is not None else read_manifest(bucket_dir).bucket or settings.museum_bucket
+    files = [(key, inspect_file(bucket_dir / key)) for key in kiosk_keys]
+    exhibition_paths = [(key, bucket_dir / key) for key in exhibition_keys]
+    fingerprint = _fingerprint(bucket, files, exhibition_paths, settings.rules)
+    manifest = read_combined_manifest(combined_dir)
+    was_untouched = manifest is not None and manifest.fingerprint == fingerprint and "future_at" not in manifest.reasons
+    if manifest is None or not was_untouched:
+        manifest = _combine(command, bucket, files, exhibition_paths, fingerprint, log)
+    summary = TransformSummary(manifest, time.monotonic() - started, was_untouched, ignored)
+    log.info(summary.line())
+    return summary
+
+
+def select_keys(
+    bucket_dir: Path, prefix: str, listed: Sequence[str] | None
+) -> tuple[list[str], list[str], list[str]]:
+    """Return the keys of kiosk files, of exhibition files and of everything else, each in natural order."""
+    found = sorted((path.name for path in bucket_dir.iterdir() if path.is_file()), key=natural_order)
+    found = [name for name in found if not name.startswith(".") and (listed is None or name in set(listed))]
+    nested = [key for key in listed or () if "/" in key]
+    kiosk = [name for name in found if kiosk_pattern(prefix).fullmatch(name)]
+    exhibition = [name for name in found if exhibition_pattern(prefix).fullmatch(name)]
+    chosen = {*kiosk, *exhibition}
+    return kiosk, exhibition, [name for name in (*found, *nested) if name not in chosen]
+
+
+def content_hash(file: KioskFile, rules: Rules) -> str:
+    """Return what the ledger compares: the file's bytes, and the rules where they are not the default ones."""
+    suffix = "" if rules.fingerprint == Rules().fingerprint else f" under {rules.fingerprint}"
+    return f"sha256:{file.sha256}{suffix}"
+
+
+def ascii_key(key: str) -> str:
+    """Return a key that is safe to print."""
+    return key if key.isascii() and key.isprintable() else ascii(key)
+
+
+def _combine(
+    command: Command,
+    bucket: str,
+    files: list[tuple[str, KioskFile]],
+    exhibition_paths: list[tuple[str, Path]],
+    fingerprint: str,
+    log: logging.Logger,
+) -> CombinedManifest:
+    """Write all combined files anew and put them in the place of the old ones."""
+    combined_dir = command.museum.combined_dir
+    unfinished = combined_dir / UNFINISHED_DIR
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    exhibitions, parsed, differing = combine_exhibition_files(exhibition_paths, unfinished / EXHIBITION_FILE, log)
+    with (unfinished / REJECTS_FILE).open("w", encoding="utf-8") as rejects:
+        for bad in parsed.rejects:
+            rejects.write(RejectedRow("exhibition", bad.key, bad.position, bad.reasons, bad.raw).to_json())
+            log.warning("%s record %s: %s", bad.key, bad.position, ", ".join(bad.reasons))
+    reference = default_reference(frozenset(item.site for item in exhibitions), command.latest_at)
+    with merge_errors(unfinished):
+        merge = KioskMerge(unfinished / "spill", command.museum.rules, reference)
+        try:
+            counted = combine_kiosk_files(files, merge, unfinished / KIOSK_FILE, unfinished / REJECTS_FILE, log)
+        finally:
+            merge.close()
+    manifest = CombinedManifest(
+        fingerprint=fingerprint,
+        bucket=bucket,
+        kiosk_objects=counted,
+        exhibition_keys=[key for key, _ in exhibition_paths],
+        exhibition_records=len(parsed.exhibitions) + len(parsed.rejects),
+        exhibition_rejects=len(parsed.rejects),
+        exhibitions=len(exhibitions),
+        exhibition_reasons=dict(Counter(reason for bad in parsed.rejects for reason in bad.reasons)),
+        differing=differing,
+    )
+    (combined_dir / MANIFEST_FILE).unlink(missing_ok=True)
+    for name in (EXHIBITION_FILE, KIOSK_FILE, REJECTS_FILE):
+        (unfinished / name).replace(combined_dir / name)
+    write_combined_manifest(combined_dir, manifest)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    return manifest
+
+
+def _fingerprint(
+    bucket: str, files: list[tuple[str, KioskFile]], exhibition_paths: list[tuple[str, Path]], rules: Rules
+) -> str:
+    """Return a hash over everything that the combined files depend on."""
+    parts: list[Any] = [TRANSFORM_VERSION, bucket, rules.fingerprint, f"{rules.opening}-{rules.closing}"]
+    parts.extend((key, file.sha256) for key, file in files)
+    parts.extend((key, hashlib.sha256(path.read_bytes()).hexdigest()) for key, path in exhibition_paths)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the transform from the command line, over every matching file of the data folder."""
+    parser = argument_parser(
+        "transform.py",
+        "Combine the files of bucket_data/ into combined_data/, bad rows apart.",
+        "  python transform.py\n  python transform.py --data-dir /srv/museum --json",
+        (),
+    )
+
+    def body(command: Command, logger: logging.Logger) -> Outcome:
+        summary = transform(command, None, logger)
+        return Outcome(
+            transform_sentence(summary),
+            {"transform": transform_figures(summary)},
+            has_new_rejects=summary.manifest.rejected > 0 and not summary.was_untouched,
+        )
+
+    return run_stage(parser.parse_args(arguments), body, with_database=False)
+
+
+def transform_sentence(summary: TransformSummary) -> str:
+    """Return the outcome of a run that ends with the transform."""
+    manifest = summary.manifest
+    done = "Nothing new:" if summary.was_untouched else "Combined"
+    return f"{done} {manifest.rows - sum(o.rejected for o in manifest.kiosk_objects):,} good rows, {manifest.rejected:,} rejected."
+
+
+def transform_figures(summary: TransformSummary) -> dict[str, Any]:
+    """Return the stage's part of the run's figures."""
+    manifest = summary.manifest
+    return {
+        "seconds": round(summary.seconds, 3),
+        "objects": len(manifest.kiosk_objects) + len(manifest.exhibition_keys),
+        "bytes": sum(item.size_bytes for item in manifest.kiosk_objects),
+        "rows_in": manifest.rows,
+        "rejected": manifest.rejected,
+        "rejected_by_reason": manifest.reasons,
+        "out_of_hours": sum(item.out_of_hours for item in manifest.kiosk_objects),
+        "ambiguous_hour": sum(item.ambiguous for item in manifest.kiosk_objects),
+        "exhibitions": manifest.exhibitions,
+        "described_differently": manifest.differing,
+        "ignored": summary.ignored,
+        "untouched": summary.was_untouched,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -140,7 +140,7 @@ def download_objects(
         else:
             wanted.append((remote, path))
     for key, problem in sorted(summary.unsafe_keys.items()):
-        log.warning("skipped the key %s: %s", ascii(key if len(key) < 100 else key[:97] + "..."), problem)  # noqa: PLR2004
+        log.warning("skipped the key %s: %s", ascii(key if len(key) < 100 else key[:97] + "..."), problem)
     manifest.listed = [key for key in summary.keys if key not in summary.unsafe_keys]
     try:
         _download_all(client, bucket, wanted, bucket_dir / DOWNLOADING_DIR, manifest, summary)
@@ -233,7 +233,7 @@ class _Progress(BaseSubscriber):  # type: ignore[misc]  # s3transfer has no type
     def __init__(self, bar: Any) -> None:
         self._bar = bar
 
-    def on_progress(self, future: Any, bytes_transferred: int, **_: Any) -> None:  # noqa: ARG002 - s3transfer's signature
+    def on_progress(self, future: Any, bytes_transferred: int, **_: Any) -> None:
         """Take note of arrived bytes (negative ones before a retry)."""
         self._bar.update(bytes_transferred)
 

@@ -27,6 +27,7 @@ from etlkit.errors import SourceError
 from museum.combined import (
     EXHIBITION_FILE,
     KIOSK_FILE,
+    LOCAL_FILES,
     MANIFEST_FILE,
     REJECTS_FILE,
     CombinedManifest,
@@ -37,7 +38,7 @@ from museum.combined import (
 )
 from museum.console import Outcome, run_stage
 from museum.exhibitions import Exhibition, ParsedExhibitions, last_of_each, parse_exhibition_file
-from museum.kiosk import Rules, default_reference
+from museum.kiosk import Reference, Rules, default_reference
 from museum.kiosk_files import KioskFile, inspect_file
 from museum.kiosk_merge import KioskMerge, merge_errors
 from museum.objects import exhibition_pattern, kiosk_pattern, natural_order, read_manifest
@@ -165,7 +166,7 @@ def transform(
     manifest = read_combined_manifest(combined_dir)
     was_untouched = manifest is not None and manifest.fingerprint == fingerprint and "future_at" not in manifest.reasons
     if manifest is None or not was_untouched:
-        manifest = _combine(command, bucket, files, exhibition_paths, fingerprint, log)
+        manifest = _combine(command, bucket, files, exhibition_paths, combined_dir, log)
     summary = TransformSummary(manifest, time.monotonic() - started, was_untouched, ignored)
     log.info(summary.line())
     return summary
@@ -195,16 +196,31 @@ def ascii_key(key: str) -> str:
     return key if key.isascii() and key.isprintable() else ascii(key)
 
 
+def combine_plain_file(
+    command: Command, path: Path, combined_dir: Path, reference: Reference, logger: logging.Logger | None = None
+) -> CombinedManifest:
+    """Combine one kiosk file that is not of the bucket into its own combined files, judged by the given reference.
+
+    Raises SourceError when the file cannot be read.
+    """
+    try:
+        file = inspect_file(path)
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}. Nothing was loaded.") from error
+    log = logger or logging.getLogger(__name__)
+    return _combine(command, LOCAL_FILES, [(str(path), file)], [], combined_dir, log, reference)
+
+
 def _combine(
     command: Command,
     bucket: str,
     files: list[tuple[str, KioskFile]],
     exhibition_paths: list[tuple[str, Path]],
-    fingerprint: str,
+    combined_dir: Path,
     log: logging.Logger,
+    reference: Reference | None = None,
 ) -> CombinedManifest:
     """Write all combined files anew and put them in the place of the old ones."""
-    combined_dir = command.museum.combined_dir
     unfinished = combined_dir / UNFINISHED_DIR
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -213,7 +229,8 @@ def _combine(
         for bad in parsed.rejects:
             rejects.write(RejectedRow("exhibition", bad.key, bad.position, bad.reasons, bad.raw).to_json())
             log.warning("%s record %s: %s", bad.key, bad.position, ", ".join(bad.reasons))
-    reference = default_reference(frozenset(item.site for item in exhibitions), command.latest_at)
+    if reference is None:
+        reference = default_reference(frozenset(item.site for item in exhibitions), command.latest_at)
     with merge_errors(unfinished):
         merge = KioskMerge(unfinished / "spill", command.museum.rules, reference)
         try:
@@ -221,7 +238,7 @@ def _combine(
         finally:
             merge.close()
     manifest = CombinedManifest(
-        fingerprint=fingerprint,
+        fingerprint=_fingerprint(bucket, files, exhibition_paths, command.museum.rules),
         bucket=bucket,
         kiosk_objects=counted,
         exhibition_keys=[key for key, _ in exhibition_paths],

@@ -17,8 +17,8 @@ from typing import IO, Any
 
 import psycopg2
 from psycopg2 import errorcodes
-from psycopg2.extensions import connection as Connection  # noqa: N812 - the driver names a class in lower case
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
 
 from etlkit.errors import ConfigError, LoadError, LockedError
 from etlkit.settings import DatabaseSettings

@@ -58,3 +58,15 @@ def fill_rejected_records(cursor: Cursor, run_id: UUID) -> RejectCount:
 def resolve_missing(cursor: Cursor, sources: Sequence[str]) -> int:
     """Resolve the open rejects of wholly judged sources that are not in `staging_reject`; return how many."""
     return run_file(cursor, SQL / "resolve_missing_rejects.sql", {"sources": list(sources)})
+
+
+def resolve_files(cursor: Cursor, sources: Sequence[str]) -> int:
+    """Resolve the rejects of whole files (position "file") that can be read now; return how many."""
+    return run_file(cursor, SQL / "resolve_file_rejects.sql", {"sources": list(sources)})
+
+
+def update_rejudged(cursor: Cursor, judged: Iterable[tuple[str, str, tuple[str, ...]]]) -> int:
+    """Note (source, position, reasons) of open rejects that were judged again; no reasons resolves one."""
+    run_file(cursor, SQL / "create_staging_rejudged.sql")
+    copy_rows(cursor, SQL / "copy_staging_rejudged.sql", judged)
+    return run_file(cursor, SQL / "update_rejudged.sql")

@@ -31,6 +31,7 @@ class KioskObject:
     key: str
     content_hash: str
     size_bytes: int
+    columns: list[str] = field(default_factory=list)
     rows: int = 0
     combined: int = 0
     problem: str | None = None

@@ -120,7 +120,7 @@ def parse_date(text: str) -> date | None:
         return None
     for date_format in _DATE_FORMATS:
         try:
-            return datetime.strptime(text, date_format).date()  # noqa: DTZ007 - a date has no zone
+            return datetime.strptime(text, date_format).date()
         except ValueError:
             continue
     return None
@@ -174,11 +174,11 @@ def _optional_text(fields: dict[str, Any], name: str, reasons: list[str]) -> str
 
 
 def _floors(value: object) -> tuple[str, ...] | None:
-    """Return the floors in order without repetition, None when one is unusable."""
+    """Return the floors in order without repetition, None when one is unusable (";" separates them in the CSV)."""
     floors: list[str] = []
     for item in value if isinstance(value, list) else [] if value is None else [value]:
         text = str(item) if isinstance(item, int) and not isinstance(item, bool) else _text(item)
-        if text is None:
+        if text is None or ";" in text:
             return None
         if text and text not in floors:
             floors.append(text)

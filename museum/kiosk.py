@@ -206,13 +206,13 @@ def parse_at(text: str, rules: Rules) -> tuple[datetime | Unusable, bool]:
         if found := _ISO.fullmatch(text):
             year, month, day, hour, minute, second, fraction, offset = found.groups()
             micro = int((fraction or "").ljust(6, "0")[:6])
-            naive = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), micro)  # noqa: DTZ001
+            naive = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), micro)
             if offset:
                 return _with_offset(naive, offset), False
             return _localise(naive, rules.timezone)
         if found := _DAY_FIRST.fullmatch(text):
             day, month, year, hour, minute, second = found.groups()
-            naive = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0))  # noqa: DTZ001
+            naive = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0))
             return _localise(naive, rules.timezone)
     except (ValueError, OverflowError):
         return BAD, False
@@ -225,7 +225,7 @@ def _with_offset(naive: datetime, offset: str) -> datetime:
         return naive.replace(tzinfo=UTC)
     digits = offset[1:].replace(":", "").ljust(4, "0")
     hours, minutes = int(digits[:2]), int(digits[2:])
-    if hours > 23 or minutes > 59:  # noqa: PLR2004 - the limits of a clock
+    if hours > 23 or minutes > 59:
         raise ValueError(offset)
     ahead = timedelta(hours=hours, minutes=minutes)
     return (naive + ahead if offset[0] == "-" else naive - ahead).replace(tzinfo=UTC)

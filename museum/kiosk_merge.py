@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
@@ -67,7 +67,7 @@ class KioskMerge:
 
     def add_file(self, key: str, file: KioskFile, content_hash: str, rejects: TextIO) -> KioskObject:
         """Add a file's good rows to the merge and its bad ones to the rejects file; return what was counted."""
-        result = KioskObject(key, content_hash, file.size_bytes, problem=file.problem)
+        result = KioskObject(key, content_hash, file.size_bytes, list(file.columns), problem=file.problem)
         if file.problem:
             result.reasons = {file.problem: 1}
             rejects.write(RejectedRow("kiosk", key, 0, (file.problem,), kept_bytes(file.path)).to_json())
@@ -177,6 +177,15 @@ class KioskMerge:
             type=[event.type for event, _ in accepted],
             row_number=[row_number for _, row_number in accepted],
             object_number=number,
+        )
+
+
+def select_combined_rows(combined_path: Path, part_path: Path, keys: Iterable[str]) -> None:
+    """Write the rows of some objects of a combined file to another file, streaming."""
+    with duckdb.connect(config={"memory_limit": MEMORY_LIMIT}) as database:
+        statement = (SQL / "select_combined.sql").read_text(encoding="utf-8")
+        database.execute(
+            statement, {"path": str(combined_path), "part_path": str(part_path), "keys": sorted(keys)}
         )
 
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from etlkit.errors import LockedError
+
 BUCKET_DIR = "bucket_data"
 COMBINED_DIR = "combined_data"
+DATA_LOCK = ".museum.lock"
 EXTRACT_MANIFEST = ".extract_manifest.json"
 LONGEST_NAME_BYTES = 255
 LONGEST_PATH_BYTES = 1024
@@ -75,6 +83,26 @@ def write_whole(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)
+
+
+@contextmanager
+def data_folder_lock(data_dir: Path) -> Iterator[None]:
+    """Hold a data folder, so that two commands never write one at a time; LockedError when it is taken."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    path = data_dir / DATA_LOCK
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        holder = path.with_suffix(".holder")
+        by = holder.read_text(encoding="utf-8") if holder.exists() else "another command"
+        raise LockedError(f"the data folder {data_dir} is in use by {by}. Nothing was touched; try again later.") from error
+    try:
+        path.with_suffix(".holder").write_text(f"process {os.getpid()} ({Path(sys.argv[0]).name})", encoding="utf-8")
+        yield
+    finally:
+        path.with_suffix(".holder").unlink(missing_ok=True)
+        lock.release()
 
 
 def key_problem(key: str) -> str | None:

@@ -1,0 +1,354 @@
+"""Load: `combined_data/` -> TEMP staging tables -> the museum's normalised tables, in one transaction.
+
+In come the combined files of the transform (or a plain four-column kiosk file), out go exhibitions, reviews, incidents, the
+ledger of objects, rejected records and the run's history. A re-run is safe: an object whose content the ledger knows is
+skipped, a changed one has its rows replaced, and every row is unique by its provenance; a failure rolls all of it back.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from etlkit.embedded import EmbeddedServer, default_home
+from etlkit.errors import ConfigError, DataError, EtlError
+from etlkit.postgres import (
+    Connection,
+    Cursor,
+    advisory_lock,
+    apply_schema,
+    cancelled_by_signals,
+    connect,
+    copy_rows,
+    copy_stream,
+    load_errors,
+    process_name,
+    require_schema,
+    run_file,
+)
+from etlkit.rejects import create_staging, fill_rejected_records, resolve_files, resolve_missing, stage_rejects
+from etlkit.runs import Run, complete_run, fail_run, start_run
+from etlkit.settings import DatabaseSettings
+from museum.accounting import LoadSummary
+from museum.combined import (
+    EXHIBITION_FILE,
+    KIOSK_FILE,
+    REJECTS_FILE,
+    CombinedManifest,
+    KioskObject,
+    read_combined_manifest,
+)
+from museum.console import Outcome, run_stage
+from museum.kiosk import KIOSK_COLUMNS
+from museum.kiosk_merge import merge_errors, select_combined_rows
+from museum.rejudge import (
+    SQL,
+    provisional_texts,
+    read_reference,
+    rejudge_open_rejects,
+    source_name,
+    transform_rejects,
+)
+from museum.settings import PROJECT_DIR, SCHEMA_FILE, SCHEMA_SYSTEM, SCHEMA_VERSION, Command, argument_parser
+from transform import EXHIBITION_COLUMNS, combine_plain_file
+
+LOCK_NAME = "museum:batch"
+SHRINK_LIMIT = 0.8
+"""An object that keeps less than this share of its rows is refused without --accept-shrink."""
+
+COMBINED_KIOSK_COLUMNS = [*KIOSK_COLUMNS, "object", "row"]
+
+
+@dataclass(frozen=True)
+class LoadTarget:
+    """An open connection that holds the batch lock, and the run that is under way on it."""
+
+    connection: Connection
+    run: Run
+
+
+def execute_schema(
+    connection: Connection, schema_path: Path = SCHEMA_FILE, logger: logging.Logger | None = None
+) -> None:
+    """Apply schema.sql, which creates what is missing and drops nothing. No run calls this by itself."""
+    apply_schema(connection, schema_path)
+    (logger or logging.getLogger(__name__)).info("applied %s", schema_path.name)
+
+
+@contextmanager
+def open_target(command: Command, logger: logging.Logger | None = None) -> Iterator[LoadTarget]:
+    """Connect, check the schema, take the lock and start the run's history; a failure inside marks the run failed.
+
+    Raises ConfigError for an absent or older schema, LockedError when another run holds the lock.
+    """
+    log = logger or logging.getLogger(__name__)
+    run = Run(command.run_id, "museum", "batch", command.dry_run)
+    connection = connect(database_settings(command, log), process_name("museum pipeline", command.run_id))
+    with closing(connection), cancelled_by_signals(connection):
+        require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, "python load.py --apply-schema")
+        with advisory_lock(connection, LOCK_NAME):
+            orphans = start_run(connection, run, {"bucket": command.museum.museum_bucket})
+            if orphans:
+                log.warning("%s earlier run(s) ended without a word; marked failed", orphans)
+            try:
+                yield LoadTarget(connection, run)
+            except BaseException as error:
+                message = str(error) if isinstance(error, EtlError) else type(error).__name__
+                if not fail_run(connection, run, message):
+                    log.warning("the run's history could not be closed; the next run does it")
+                raise
+
+
+def load_data_to_db(
+    target: LoadTarget,
+    command: Command,
+    combined_dir: Path,
+    logger: logging.Logger | None = None,
+    *,
+    earlier_stages: Mapping[str, Any] | None = None,
+) -> LoadSummary:
+    """Load finished combined files in one transaction, which a dry run rolls back; return what was counted.
+
+    Raises DataError when the combined files are unfinished, an object shrank, or too many rows were rejected; LoadError
+    when the database refuses. In every such case nothing is loaded.
+    """
+    started = time.monotonic()
+    log = logger or logging.getLogger(__name__)
+    manifest = read_combined_manifest(combined_dir)
+    if manifest is None:
+        raise DataError(
+            f"the files in {combined_dir} are not those of a finished transform. Run python transform.py. Nothing was loaded."
+        )
+    with load_errors("loading"):
+        with target.connection.cursor() as cursor:
+            summary = _load(target, cursor, command, combined_dir, manifest)
+            summary.seconds = time.monotonic() - started
+            complete_run(
+                cursor,
+                target.run,
+                processed=summary.rows_in,
+                created=summary.rows_stored,
+                updated=summary.rows_removed,
+                metadata={**(earlier_stages or {}), "load": summary.figures()},
+            )
+        if command.dry_run:
+            target.connection.rollback()
+        else:
+            target.connection.commit()
+    for line in summary.lines(dry_run=command.dry_run):
+        log.info(line)
+    return summary
+
+
+def load_plain_file(
+    target: LoadTarget, command: Command, path: Path, logger: logging.Logger | None = None
+) -> LoadSummary:
+    """Judge and load a kiosk file that no transform has seen; its identity is its absolute path.
+
+    Raises SourceError when it cannot be read, and what `load_data_to_db` raises.
+    """
+    with load_errors("reading what the database knows"), target.connection.cursor() as cursor:
+        reference = read_reference(cursor, command.latest_at)
+    target.connection.rollback()
+    with tempfile.TemporaryDirectory(prefix="museum-plain-") as folder:
+        combine_plain_file(command, path.absolute(), Path(folder), reference, logger)
+        return load_data_to_db(target, command, Path(folder), logger)
+
+
+def database_settings(command: Command, logger: logging.Logger | None = None) -> DatabaseSettings:
+    """Return where the database is; the embedded server is started, and a new database of it gets the schema."""
+    if command.database is None:
+        raise ConfigError("no database was asked for. Nothing was touched.")
+    if not command.database.is_embedded:
+        return command.database
+    server = EmbeddedServer(default_home(PROJECT_DIR))
+    settings = server.ensure_database(command.database.db_name)
+    with closing(connect(settings, "museum schema")) as connection, connection.cursor() as cursor:
+        cursor.execute("select to_regclass('meta.schema_version') is null")
+        if (cursor.fetchone() or (False,))[0]:
+            connection.rollback()
+            execute_schema(connection, SCHEMA_FILE, logger)
+    return settings
+
+
+def _load(
+    target: LoadTarget, cursor: Cursor, command: Command, combined_dir: Path, manifest: CombinedManifest
+) -> LoadSummary:
+    """Run the load's statements in order inside the caller's transaction."""
+    summary = LoadSummary()
+    run_id = {"run_id": str(target.run.run_id)}
+    rules = command.museum.rules
+    summary.exhibitions_written = _fill_exhibitions(cursor, combined_dir / EXHIBITION_FILE)
+    reference = read_reference(cursor, command.latest_at)
+    fresh = _plan_objects(cursor, manifest, command, summary)
+    create_staging(cursor)
+    _stage_rows(cursor, combined_dir, fresh, summary)
+    stage_rejects(cursor, transform_rejects(combined_dir, manifest, fresh, rules, reference))
+    run_file(cursor, SQL / "reject_staged_kiosk.sql", {"latest_at": command.latest_at})
+    staged_good, staged_bad = _row(cursor, "count_staged")
+    recovered = rejudge_open_rejects(target.connection, cursor, rules, reference)
+    summary.rows_removed = run_file(cursor, SQL / "delete_changed_review.sql")
+    summary.rows_removed += run_file(cursor, SQL / "delete_changed_incident.sql")
+    summary.reviews_stored = run_file(cursor, SQL / "fill_review.sql")
+    summary.incidents_stored = run_file(cursor, SQL / "fill_incident.sql")
+    _settle_rejects(cursor, target.run.run_id, manifest, fresh, summary)
+    summary.rows_rejected = _row(cursor, "count_new_rejects", run_id)[0]
+    summary.open_rejects, open_of_unchanged = _row(cursor, "count_open_rejects")
+    rows_of_unchanged = sum(item.rows for item in manifest.kiosk_objects if item.key not in fresh)
+    rows_of_fresh = sum(item.rows for item in manifest.kiosk_objects if item.key in fresh)
+    present = {source_name(manifest.bucket, item.key) for item in manifest.kiosk_objects}
+    recovered_here = sum(count for source, count in recovered.items() if source in present)
+    summary.rows_recovered = sum(recovered.values())
+    summary.rows_in = rows_of_fresh + rows_of_unchanged + summary.rows_recovered - recovered_here
+    stored_of_fresh = summary.rows_stored - summary.rows_recovered
+    summary.rows_already_there = staged_good - stored_of_fresh + rows_of_unchanged - open_of_unchanged - recovered_here
+    summary.rows_already_rejected = staged_bad - summary.rows_rejected + open_of_unchanged
+    summary.check()
+    limit = command.reject_limit
+    if limit.is_exceeded(summary.records_rejected, rows_of_fresh):
+        raise DataError(
+            f"{summary.records_rejected:,} of {rows_of_fresh:,} judged rows were rejected, --max-rejects is {limit}. "
+            f"Nothing was loaded; the rejected rows are in {combined_dir / REJECTS_FILE}."
+        )
+    return summary
+
+
+def _fill_exhibitions(cursor: Cursor, combined_path: Path) -> int:
+    """Bring departments, floors, exhibitions and their floors up to the data; return how many rows were written."""
+    run_file(cursor, SQL / "create_staging_exhibition.sql")
+    _check_header(combined_path, EXHIBITION_COLUMNS)
+    with combined_path.open("rb") as file:
+        copy_stream(cursor, SQL / "copy_staging_exhibition.sql", file)
+    names = ("fill_department", "fill_floor", "fill_exhibition", "delete_floor_assignment", "fill_floor_assignment")
+    return sum(run_file(cursor, SQL / f"{name}.sql") for name in names)
+
+
+def _plan_objects(cursor: Cursor, manifest: CombinedManifest, command: Command, summary: LoadSummary) -> set[str]:
+    """Hold the objects against the ledger; return the keys of new and changed ones. DataError when one shrank."""
+    readable = [item for item in manifest.kiosk_objects if not item.problem]
+    run_file(cursor, SQL / "create_staging_object.sql")
+    copy_rows(cursor, SQL / "copy_staging_object.sql", (_object_row(manifest.bucket, item) for item in readable))
+    run_file(cursor, SQL / "compare_staging_object.sql")
+    run_file(cursor, SQL / "list_staging_object.sql")
+    shrunk = []
+    for key, _, action, rows, previous_rows in cursor.fetchall():
+        if action == "changed" and rows < previous_rows * SHRINK_LIMIT:
+            shrunk.append(f"{key} ({previous_rows:,} rows, now {rows:,})")
+        if action == "unchanged":
+            summary.objects_unchanged += 1
+        else:
+            (summary.objects_new if action == "new" else summary.objects_changed).append(key)
+    if shrunk and not command.accept_shrink:
+        raise DataError(
+            f"lost over {1 - SHRINK_LIMIT:.0%} of its rows: {', '.join(sorted(shrunk))}. Nothing was loaded. "
+            "If that is right, run again with --accept-shrink."
+        )
+    seen = [item.key for item in manifest.kiosk_objects]
+    run_file(cursor, SQL / "list_gone_objects.sql", {"bucket": manifest.bucket, "seen": seen})
+    summary.objects_gone = [key for (key,) in cursor.fetchall()]
+    summary.objects_rejected = [item.key for item in manifest.kiosk_objects if item.problem]
+    run_file(cursor, SQL / "fill_event_source.sql", {"run_id": str(command.run_id)})
+    run_file(cursor, SQL / "number_staging_object.sql")
+    return {*summary.objects_new, *summary.objects_changed}
+
+
+def _object_row(bucket: str, item: KioskObject) -> tuple[object, ...]:
+    """Return an object's row for staging_object."""
+    return (
+        item.key, bucket, item.key, source_name(bucket, item.key), item.content_hash, item.columns, item.rows,
+    )  # fmt: skip
+
+
+def _stage_rows(cursor: Cursor, combined_dir: Path, fresh: set[str], summary: LoadSummary) -> None:
+    """COPY the combined rows of new and changed objects into staging, and the kept texts of doubtful ones."""
+    run_file(cursor, SQL / "create_staging_kiosk.sql")
+    run_file(cursor, SQL / "create_staging_text.sql")
+    combined_path = combined_dir / KIOSK_FILE
+    _check_header(combined_path, COMBINED_KIOSK_COLUMNS)
+    if not fresh:
+        return
+    with tempfile.TemporaryDirectory(prefix=".staging-", dir=combined_dir) as folder:
+        if summary.objects_unchanged:
+            part = Path(folder) / KIOSK_FILE
+            with merge_errors(part.parent):
+                select_combined_rows(combined_path, part, fresh)
+            combined_path = part
+        with combined_path.open("rb") as file:
+            copy_stream(cursor, SQL / "copy_staging_kiosk.sql", file)
+    copy_rows(cursor, SQL / "copy_staging_text.sql", provisional_texts(combined_dir, fresh))
+    cursor.execute("analyze staging_kiosk")
+
+
+def _settle_rejects(
+    cursor: Cursor, run_id: UUID, manifest: CombinedManifest, fresh: set[str], summary: LoadSummary
+) -> None:
+    """Merge the staged rejects into the kept ones and resolve those that are bad no more."""
+    resolve_missing(cursor, [source_name(manifest.bucket, key) for key in (*sorted(fresh), *manifest.exhibition_keys)])
+    readable = [item.key for item in manifest.kiosk_objects if not item.problem]
+    resolve_files(cursor, [source_name(manifest.bucket, key) for key in readable])
+    summary.records_rejected = fill_rejected_records(cursor, run_id).new
+    run_file(cursor, SQL / "list_new_reasons.sql", {"run_id": str(run_id)})
+    summary.rejected_by_reason = dict(cursor.fetchall())
+
+
+def _row(cursor: Cursor, name: str, parameters: dict[str, Any] | None = None) -> tuple[Any, ...]:
+    """Return the single row of a statement that counts."""
+    run_file(cursor, SQL / f"{name}.sql", parameters)
+    return cursor.fetchone() or ()
+
+
+def _check_header(path: Path, expected: list[str]) -> None:
+    """Raise DataError unless a combined file's first line names exactly the expected columns in order."""
+    with path.open(encoding="utf-8", newline="") as file:
+        found = next(csv.reader(file), [])
+    if found != expected:
+        raise DataError(
+            f"{path.name}: columns are {', '.join(found)}; expected {', '.join(expected)}. Nothing was loaded."
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the load from the command line."""
+    parser = argument_parser(
+        "load.py",
+        "Load the combined files into Postgres, in one transaction.",
+        "  python load.py --apply-schema            # once\n  python load.py\n"
+        "  python load.py --kiosk-csv visits.csv    # a plain file with the columns at, site, val, type",
+        ("database", "load"),
+    )
+    parser.add_argument("--apply-schema", action="store_true", help="create what is missing in the database and end")
+    parser.add_argument("--kiosk-csv", metavar="FILE", type=Path, help="load a plain kiosk file instead")
+
+    def body(command: Command, logger: logging.Logger) -> Outcome:
+        if command.flags.apply_schema:
+            with closing(connect(database_settings(command, logger), "museum schema")) as connection:
+                execute_schema(connection, SCHEMA_FILE, logger)
+            return Outcome("The schema is in place.")
+        with open_target(command, logger) as target:
+            if command.flags.kiosk_csv:
+                summary = load_plain_file(target, command, command.flags.kiosk_csv, logger)
+            else:
+                summary = load_data_to_db(target, command, command.museum.combined_dir, logger)
+        return load_outcome(summary, command)
+
+    return run_stage(parser.parse_args(arguments), body, with_database=True)
+
+
+def load_outcome(summary: LoadSummary, command: Command) -> Outcome:
+    """Return the outcome of a run that ends with the load."""
+    return Outcome(
+        summary.sentence(dry_run=command.dry_run), {"load": summary.figures()}, summary.records_rejected > 0
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""What a load counted, and the proof that no row was lost: rows in = stored + already there + rejected."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from etlkit.errors import DataError
+
+
+@dataclass
+class LoadSummary:
+    """The load's figures; rows are kiosk rows."""
+
+    seconds: float = 0.0
+    objects_new: list[str] = field(default_factory=list)
+    objects_changed: list[str] = field(default_factory=list)
+    objects_unchanged: int = 0
+    objects_gone: list[str] = field(default_factory=list)
+    objects_rejected: list[str] = field(default_factory=list)
+    exhibitions_written: int = 0
+    rows_in: int = 0
+    reviews_stored: int = 0
+    incidents_stored: int = 0
+    rows_already_there: int = 0
+    rows_rejected: int = 0
+    rows_already_rejected: int = 0
+    rows_recovered: int = 0
+    rows_removed: int = 0
+    records_rejected: int = 0
+    rejected_by_reason: dict[str, int] = field(default_factory=dict)
+    open_rejects: int = 0
+
+    @property
+    def rows_stored(self) -> int:
+        """Return the rows that this run added."""
+        return self.reviews_stored + self.incidents_stored
+
+    @property
+    def is_nothing_new(self) -> bool:
+        """Tell whether the run found the database as it had to be."""
+        touched = self.rows_stored + self.rows_removed + self.exhibitions_written + self.records_rejected
+        return touched == 0 and not self.objects_new and not self.objects_changed
+
+    def check(self) -> None:
+        """Raise DataError unless every row that came in is accounted for."""
+        accounted = self.rows_stored + self.rows_already_there + self.rows_rejected + self.rows_already_rejected
+        if accounted != self.rows_in:
+            raise DataError(
+                f"the rows do not add up: {self.rows_in:,} came in, {accounted:,} are accounted for ({self.sum_line()}). "
+                "Nothing was loaded. This is a defect; please report it with the log file."
+            )
+
+    def sum_line(self, would: str = "") -> str:
+        """Return the law as a sum."""
+        return (
+            f"{self.rows_in:,} rows in = {self.rows_stored:,} {would}stored + {self.rows_already_there:,} already there "
+            f"+ {self.rows_rejected:,} {would}rejected + {self.rows_already_rejected:,} rejected earlier"
+        )
+
+    def lines(self, *, dry_run: bool) -> list[str]:
+        """Return the summary's lines."""
+        would = "would be " if dry_run else ""
+        lines = [
+            f"load       {self.seconds:6.1f} s  {self.sum_line(would)}",
+            f"           {self.reviews_stored:,} reviews and {self.incidents_stored:,} incidents {would}stored; "
+            f"objects: {len(self.objects_new)} new, {len(self.objects_changed)} changed, "
+            f"{self.objects_unchanged} unchanged, {len(self.objects_rejected)} rejected",
+        ]
+        if self.rows_recovered:
+            lines.append(f"           {self.rows_recovered:,} rows rejected earlier are good now")
+        if self.rows_removed:
+            lines.append(f"           {self.rows_removed:,} rows of changed objects {would}removed or replaced")
+        if self.objects_gone:
+            lines.append(f"           gone from the source, their rows stay: {', '.join(self.objects_gone)}")
+        if self.rejected_by_reason:
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in self.rejected_by_reason.items())
+            lines.append(f"           {would}rejected: {reasons}")
+        return lines
+
+    def sentence(self, *, dry_run: bool) -> str:
+        """Return the outcome of a run that ends with the load."""
+        earlier = self.open_rejects - self.records_rejected
+        tail = f"{earlier:,} earlier rejects are still open." if earlier > 0 else ""
+        if self.is_nothing_new:
+            return f"Nothing new: {self.rows_in:,} rows, all there or rejected before. {tail}".rstrip()
+        verb = "Would load" if dry_run else "Loaded"
+        return f"{verb} {self.rows_stored:,} rows, {self.records_rejected:,} rejected. {tail}".rstrip()
+
+    def figures(self) -> dict[str, Any]:
+        """Return the stage's part of the run's figures."""
+        return {**asdict(self), "seconds": round(self.seconds, 3), "rows_stored": self.rows_stored}

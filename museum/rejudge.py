@@ -1,0 +1,99 @@
+"""Rejected rows on their way into the database: judged against it, whatever stage met them first.
+
+The transform's rejects are judged again from their text so that every reason is there; open rejects of earlier runs whose
+reason may have passed (an exhibition arrived, a button was added, the future came) are judged again too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from etlkit.postgres import Connection, Cursor, copy_rows, run_file
+from etlkit.rejects import Reject, update_rejudged
+from museum.combined import LOCAL_FILES, CombinedManifest, RejectedRow, read_rejected_rows
+from museum.kiosk import KIOSK_COLUMNS, REJUDGED_REASONS, Event, Reference, Rules, judge_line
+
+SQL = Path(__file__).resolve().parent.parent / "sql" / "load"
+FILE_POSITION = "file"
+BATCH_ROWS = 10_000
+
+
+def source_name(bucket: str, key: str) -> str:
+    """Return an object's name in the rejects."""
+    return f"{LOCAL_FILES}{key}" if bucket == LOCAL_FILES else f"s3://{bucket}/{key}"
+
+
+def read_reference(cursor: Cursor, latest_at: datetime) -> Reference:
+    """Return what the database knows."""
+    run_file(cursor, SQL / "read_reference.sql")
+    sites, ratings, incident_types = cursor.fetchone() or ([], [], [])
+    return Reference(frozenset(sites), frozenset(ratings), frozenset(incident_types), latest_at)
+
+
+def transform_rejects(
+    combined_dir: Path, manifest: CombinedManifest, judged_objects: set[str], rules: Rules, reference: Reference
+) -> Iterator[Reject]:
+    """Yield the transform's definite rejects of new and changed objects, of whole files and of exhibitions."""
+    columns = {item.key: tuple(item.columns) for item in manifest.kiosk_objects}
+    for row in read_rejected_rows(combined_dir):
+        source = source_name(manifest.bucket, row.object)
+        if row.row == 0:
+            yield Reject(source, FILE_POSITION, row.raw, row.reasons)
+        elif row.kind == "exhibition":
+            yield Reject(source, f"record {row.row}", row.raw, row.reasons)
+        elif row.object in judged_objects and not row.provisional:
+            verdict = judge_line(row.raw, columns[row.object], rules, reference)
+            yield Reject(source, str(row.row), row.raw, verdict.reasons or row.reasons)
+
+
+def provisional_texts(combined_dir: Path, judged_objects: set[str]) -> Iterator[tuple[str, int, bytes]]:
+    """Yield (object, row, original bytes) of the rows that the stand-in reference was against."""
+
+    def is_wanted(row: RejectedRow) -> bool:
+        return row.provisional and row.object in judged_objects
+
+    return ((row.object, row.row, row.raw) for row in read_rejected_rows(combined_dir) if is_wanted(row))
+
+
+def rejudge_open_rejects(
+    connection: Connection, cursor: Cursor, rules: Rules, reference: Reference
+) -> Counter[str]:
+    """Stage earlier rejects that are good now, resolve them, note changed reasons; return how many are good, by source.
+
+    Rows are read in batches, so memory does not grow with them.
+    """
+    recovered: Counter[str] = Counter()
+    statement = (SQL / "list_rejudgeable.sql").read_text(encoding="utf-8")
+    with connection.cursor(name="rejudgeable") as rows:
+        rows.itersize = BATCH_ROWS
+        rows.execute(statement, {"rejudged_reasons": list(REJUDGED_REASONS)})
+        judged: list[tuple[str, str, tuple[str, ...]]] = []
+        while batch := rows.fetchmany(BATCH_ROWS):
+            good: list[tuple[Event, str, str]] = []
+            for source, position, raw, reasons, columns in batch:
+                verdict = judge_line(bytes(raw), tuple(columns or KIOSK_COLUMNS), rules, reference)
+                if verdict.is_good and verdict.event:
+                    good.append((verdict.event, source, position))
+                if list(verdict.reasons) != reasons:
+                    judged.append((source, position, verdict.reasons))
+            _stage_good(cursor, good)
+            recovered.update(source for _, source, _ in good)
+    if judged:
+        update_rejudged(cursor, judged)
+    return recovered
+
+
+def _stage_good(cursor: Cursor, good: Iterable[tuple[Event, str, str]]) -> None:
+    """Put recovered rows into staging_kiosk under their full source name."""
+    good = list(good)
+    if not good:
+        return
+    run_file(cursor, SQL / "add_rejudged_source.sql", {"sources": sorted({source for _, source, _ in good})})
+    copy_rows(
+        cursor,
+        SQL / "copy_judged_kiosk.sql",
+        ((event.at.isoformat(), event.site, event.val, event.type, source, row) for event, source, row in good),
+    )

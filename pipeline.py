@@ -1,0 +1,95 @@
+"""Pipeline: extract -> transform -> load, with one summary, one exit code and one line of run history.
+
+Without --push nothing touches a database; with it the run holds the lock `museum:batch` from before the extract to the end,
+so two overlapping cron jobs never meet. A re-run is safe because every stage is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from etlkit.errors import DataError
+from etlkit.logs import configure_logging
+from extract import extract, extract_figures
+from load import LoadTarget, load_data_to_db, load_outcome, open_target
+from museum.combined import REJECTS_FILE
+from museum.console import LOGGER_NAME, Outcome, run_stage
+from museum.objects import data_folder_lock
+from museum.settings import PROJECT_DIR, Command, argument_parser
+from transform import transform, transform_figures, transform_sentence
+
+EXAMPLES = """\
+  python pipeline.py --push                  # S3 -> bucket_data/ -> combined_data/ -> Postgres
+  python pipeline.py --skip-extract --push   # local files only
+  python pipeline.py                         # extract and transform, no database
+  python pipeline.py --push --dry-run        # everything, rolled back"""
+
+
+def setup_logging(
+    log_file: Path | None = PROJECT_DIR / "pipeline.log",
+    level: str = "INFO",
+    *,
+    as_json: bool = False,
+    secrets: Sequence[str] = (),
+) -> logging.Logger:
+    """Return the pipeline's logger: the console at level (stderr beside JSON), a rotating file at DEBUG."""
+    console = sys.stderr if as_json else sys.stdout
+    return configure_logging(LOGGER_NAME, log_file, level=level, console=console, secrets=secrets)
+
+
+def run_pipeline(command: Command, logger: logging.Logger) -> Outcome:
+    """Run the stages that the flags ask for and return the outcome."""
+    flags = command.flags
+    with open_target(command, logger) if flags.push else nullcontext() as target, data_folder_lock(command.museum.museum_data_dir):
+        figures: dict[str, Any] = {}
+        keys = None
+        if not flags.skip_extract:
+            extracted = extract(command, logger)
+            keys = [key for key in extracted.keys if key not in extracted.unsafe_keys]
+            figures["extract"] = extract_figures(extracted)
+        transformed = transform(command, keys, logger)
+        figures["transform"] = transform_figures(transformed)
+        if isinstance(target, LoadTarget):
+            loaded = load_data_to_db(target, command, command.museum.combined_dir, logger, earlier_stages=figures)
+            outcome = load_outcome(loaded, command)
+            return Outcome(outcome.sentence, {**figures, **outcome.figures}, outcome.has_new_rejects)
+    manifest = transformed.manifest
+    if command.reject_limit.is_exceeded(manifest.rejected, manifest.rows):
+        raise DataError(
+            f"{manifest.rejected:,} of {manifest.rows:,} rows were rejected, --max-rejects is {command.reject_limit}. "
+            f"The rejected rows are in {command.museum.combined_dir / REJECTS_FILE}."
+        )
+    has_new_rejects = manifest.rejected > 0 and not transformed.was_untouched
+    return Outcome(transform_sentence(transformed), figures, has_new_rejects)
+
+
+def pipeline_parser() -> argparse.ArgumentParser:
+    """Return the parser of the pipeline's command line."""
+    summary = "The museum's kiosk data: from the S3 bucket to Postgres."
+    parser = argument_parser("pipeline.py", summary, EXAMPLES, ("source", "database", "load"))
+    parser.add_argument("--push", action="store_true", help="load into Postgres; without it no database is touched")
+    parser.add_argument("--skip-extract", action="store_true", help="use the files of bucket_data/ as they are")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the pipeline from the command line and return its exit code."""
+    flags = pipeline_parser().parse_args(arguments)
+
+    def logger_of(command: Command) -> logging.Logger:
+        museum = command.museum
+        return setup_logging(
+            museum.museum_log_file, museum.museum_log_level, as_json=command.as_json, secrets=command.secrets
+        )
+
+    return run_stage(flags, run_pipeline, with_database=flags.push, setup_logging=logger_of)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

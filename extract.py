@@ -1,8 +1,8 @@
 """Extract: objects of the bucket whose key begins with `lmnh` -> `bucket_data/`, mirrored by key.
 
-In comes an S3 bucket, out go files below `bucket_data/` and a manifest of what was fetched. A re-run downloads only what
-is new or changed (ETag, size and local time are compared); every file is written under a temporary name, its size checked
-and only then moved into place, so a kill leaves either the old file or the new one.
+In comes an S3 bucket, out go files below `bucket_data/` and a manifest of what was fetched. A re-run downloads only
+what is new or changed (ETag, size and local time are compared); every file is written under a temporary name, its
+size checked and only then moved into place, so a kill leaves either the old file or the new one.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from museum.console import Outcome, run_stage
 from museum.objects import (
     ExtractManifest,
     RemoteObject,
+    data_folder_lock,
     key_problem,
     local_path,
     read_manifest,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 RETRIES = 5
 PARALLEL_DOWNLOADS = 8
+SHOWN_KEY = 100
 DOWNLOADING_DIR = ".downloading"
 _CREDENTIAL_CODES = {
     "AccessDenied", "AuthFailure", "ExpiredToken", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken",
@@ -64,7 +66,7 @@ class ExtractSummary:
 
     def line(self) -> str:
         """Return the summary's line."""
-        unsafe = f", {len(self.unsafe_keys)} unsafe keys skipped" if self.unsafe_keys else ""
+        unsafe = f", unsafe keys skipped: {len(self.unsafe_keys)}" if self.unsafe_keys else ""
         return (
             f"extract    {self.seconds:6.1f} s  {self.objects:,} objects: {self.downloaded:,} downloaded "
             f"({self.bytes_downloaded:,} bytes), {self.already_here:,} already here{unsafe}"
@@ -106,7 +108,8 @@ def list_objects(
     with _source_errors(bucket):
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             found.extend(
-                RemoteObject(entry["Key"], entry["ETag"].strip('"'), entry["Size"]) for entry in page.get("Contents", [])
+                RemoteObject(entry["Key"], entry["ETag"].strip('"'), entry["Size"])
+                for entry in page.get("Contents", [])
             )
     if logger:
         logger.debug("%s objects of s3://%s begin with %s", len(found), bucket, prefix)
@@ -140,7 +143,7 @@ def download_objects(
         else:
             wanted.append((remote, path))
     for key, problem in sorted(summary.unsafe_keys.items()):
-        log.warning("skipped the key %s: %s", ascii(key if len(key) < 100 else key[:97] + "..."), problem)
+        log.warning("skipped the key %s: %s", _shown_key(key), problem)
     manifest.listed = [key for key in summary.keys if key not in summary.unsafe_keys]
     try:
         _download_all(client, bucket, wanted, bucket_dir / DOWNLOADING_DIR, manifest, summary)
@@ -157,11 +160,18 @@ def extract(command: Command, logger: logging.Logger | None = None) -> ExtractSu
     client = get_s3_client(settings, log)
     objects = list_objects(client, settings.museum_bucket, settings.museum_key_prefix, log)
     if not objects:
-        log.warning("the bucket %s holds no key that begins with %s", settings.museum_bucket, settings.museum_key_prefix)
+        log.warning(
+            "the bucket %s holds no key that begins with %s", settings.museum_bucket, settings.museum_key_prefix
+        )
     summary = download_objects(client, settings.museum_bucket, objects, settings.bucket_dir, log)
     summary.seconds = time.monotonic() - started
     log.info(summary.line())
     return summary
+
+
+def _shown_key(key: str) -> str:
+    """Return a hostile key in a form that is safe and short enough to print."""
+    return ascii(key[:SHOWN_KEY] + ("..." if len(key) > SHOWN_KEY else ""))
 
 
 def _mirrored_path(bucket_dir: Path, key: str, summary: ExtractSummary) -> Path | None:
@@ -197,7 +207,9 @@ def _download_all(
     total = sum(remote.size_bytes for remote, _ in wanted)
     with (
         _source_errors(bucket),
-        tqdm(total=total, unit="B", unit_scale=True, desc="extract", disable=not sys.stderr.isatty(), leave=False) as bar,
+        tqdm(
+            total=total, unit="B", unit_scale=True, desc="extract", disable=not sys.stderr.isatty(), leave=False
+        ) as bar,
         create_transfer_manager(client, config) as manager,
     ):
         progress = _Progress(bar)
@@ -227,13 +239,13 @@ def _move_into_place(remote: RemoteObject, unfinished: Path, path: Path) -> None
     os.replace(unfinished, path)
 
 
-class _Progress(BaseSubscriber):  # type: ignore[misc]  # s3transfer has no types
+class _Progress(BaseSubscriber):
     """Moves the progress bar as bytes arrive."""
 
     def __init__(self, bar: Any) -> None:
         self._bar = bar
 
-    def on_progress(self, future: Any, bytes_transferred: int, **_: Any) -> None:
+    def on_progress(self, future: Any, bytes_transferred: int, **_: Any) -> None:  # noqa: ARG002 - s3transfer calls it so
         """Take note of arrived bytes (negative ones before a retry)."""
         self._bar.update(bytes_transferred)
 
@@ -289,7 +301,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
 
     def body(command: Command, logger: logging.Logger) -> Outcome:
-        summary = extract(command, logger)
+        with data_folder_lock(command.museum.museum_data_dir):
+            summary = extract(command, logger)
         return Outcome(f"Extracted {summary.downloaded:,} new objects.", {"extract": extract_figures(summary)})
 
     return run_stage(parser.parse_args(arguments), body, with_database=False)

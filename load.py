@@ -1,8 +1,9 @@
 """Load: `combined_data/` -> TEMP staging tables -> the museum's normalised tables, in one transaction.
 
-In come the combined files of the transform (or a plain four-column kiosk file), out go exhibitions, reviews, incidents, the
-ledger of objects, rejected records and the run's history. A re-run is safe: an object whose content the ledger knows is
-skipped, a changed one has its rows replaced, and every row is unique by its provenance; a failure rolls all of it back.
+In come the combined files of the transform (or a plain four-column kiosk file), out go exhibitions, reviews,
+incidents, the ledger of objects, rejected records and the run's history. A re-run is safe: an object whose content
+the ledger knows is skipped, a changed one has its rows replaced, and every row is unique by its provenance; a failure
+rolls all of it back.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ from museum.combined import (
 from museum.console import Outcome, run_stage
 from museum.kiosk import KIOSK_COLUMNS
 from museum.kiosk_merge import merge_errors, select_combined_rows
+from museum.objects import data_folder_lock
 from museum.rejudge import (
     SQL,
     provisional_texts,
@@ -126,7 +128,8 @@ def load_data_to_db(
     manifest = read_combined_manifest(combined_dir)
     if manifest is None:
         raise DataError(
-            f"the files in {combined_dir} are not those of a finished transform. Run python transform.py. Nothing was loaded."
+            f"the files in {combined_dir} are not those of a finished transform. Run python transform.py. "
+            "Nothing was loaded."
         )
     with load_errors("loading"):
         with target.connection.cursor() as cursor:
@@ -333,7 +336,7 @@ def main(arguments: list[str] | None = None) -> int:
             with closing(connect(database_settings(command, logger), "museum schema")) as connection:
                 execute_schema(connection, SCHEMA_FILE, logger)
             return Outcome("The schema is in place.")
-        with open_target(command, logger) as target:
+        with open_target(command, logger) as target, data_folder_lock(command.museum.museum_data_dir):
             if command.flags.kiosk_csv:
                 summary = load_plain_file(target, command, command.flags.kiosk_csv, logger)
             else:
@@ -345,9 +348,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def load_outcome(summary: LoadSummary, command: Command) -> Outcome:
     """Return the outcome of a run that ends with the load."""
-    return Outcome(
-        summary.sentence(dry_run=command.dry_run), {"load": summary.figures()}, summary.records_rejected > 0
-    )
+    return Outcome(summary.sentence(dry_run=command.dry_run), {"load": summary.figures()}, summary.records_rejected > 0)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Pipeline: extract -> transform -> load, with one summary, one exit code and one line of run history.
 
-Without --push nothing touches a database; with it the run holds the lock `museum:batch` from before the extract to the end,
-so two overlapping cron jobs never meet. A re-run is safe because every stage is.
+Without --push nothing touches a database; with it the run holds the lock `museum:batch` from before the extract to
+the end, so two overlapping cron jobs never meet. A re-run is safe because every stage is.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ def setup_logging(
 def run_pipeline(command: Command, logger: logging.Logger) -> Outcome:
     """Run the stages that the flags ask for and return the outcome."""
     flags = command.flags
-    with open_target(command, logger) if flags.push else nullcontext() as target, data_folder_lock(command.museum.museum_data_dir):
+    with (
+        open_target(command, logger) if flags.push else nullcontext() as target,
+        data_folder_lock(command.museum.museum_data_dir),
+    ):
         figures: dict[str, Any] = {}
         keys = None
         if not flags.skip_extract:

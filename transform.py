@@ -1,9 +1,10 @@
 """Transform: `bucket_data/` -> `combined_data/`: two combined CSV files and the rejected rows.
 
-In come exhibition JSON and kiosk CSV files, out go `combined_exhibition_data.csv` (pandas), `combined_museum_data.csv`
-(DuckDB, streaming, sorted by `at`) and `rejected_rows.jsonl`. Rows are judged by what they show; of what only a database
-knows, the exhibition files and the brief's labels stand in. A re-run over unchanged input leaves the files untouched; new
-files are written under temporary names and moved into place together, the manifest last.
+In come exhibition JSON and kiosk CSV files, out go `combined_exhibition_data.csv` (pandas),
+`combined_museum_data.csv` (DuckDB, streaming, sorted by `at`) and `rejected_rows.jsonl`. Rows are judged by what they
+show; of what only a database knows, the exhibition files and the brief's labels stand in. A re-run over unchanged
+input leaves the files untouched; new files are written under temporary names and moved into place together, the
+manifest last.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from museum.exhibitions import Exhibition, ParsedExhibitions, last_of_each, pars
 from museum.kiosk import Reference, Rules, default_reference
 from museum.kiosk_files import KioskFile, inspect_file
 from museum.kiosk_merge import KioskMerge, merge_errors
-from museum.objects import exhibition_pattern, kiosk_pattern, natural_order, read_manifest
+from museum.objects import data_folder_lock, exhibition_pattern, kiosk_pattern, natural_order, read_manifest
 from museum.settings import Command, argument_parser
 
 TRANSFORM_VERSION = 1
@@ -155,7 +156,9 @@ def transform(
     settings = command.museum
     bucket_dir, combined_dir = settings.bucket_dir, settings.combined_dir
     if not bucket_dir.is_dir():
-        raise SourceError(f"there is no folder {bucket_dir}. Run the extract first, or pass --data-dir. Nothing was loaded.")
+        raise SourceError(
+            f"there is no folder {bucket_dir}. Run the extract first, or pass --data-dir. Nothing was loaded."
+        )
     kiosk_keys, exhibition_keys, ignored = select_keys(bucket_dir, settings.museum_key_prefix, keys)
     if ignored:
         log.info("not kiosk or exhibition files, ignored: %s", ", ".join(map(ascii_key, ignored)))
@@ -172,9 +175,7 @@ def transform(
     return summary
 
 
-def select_keys(
-    bucket_dir: Path, prefix: str, listed: Sequence[str] | None
-) -> tuple[list[str], list[str], list[str]]:
+def select_keys(bucket_dir: Path, prefix: str, listed: Sequence[str] | None) -> tuple[list[str], list[str], list[str]]:
     """Return the keys of kiosk files, of exhibition files and of everything else, each in natural order."""
     found = sorted((path.name for path in bucket_dir.iterdir() if path.is_file()), key=natural_order)
     found = [name for name in found if not name.startswith(".") and (listed is None or name in set(listed))]
@@ -228,7 +229,8 @@ def _combine(
     with (unfinished / REJECTS_FILE).open("w", encoding="utf-8") as rejects:
         for bad in parsed.rejects:
             rejects.write(RejectedRow("exhibition", bad.key, bad.position, bad.reasons, bad.raw).to_json())
-            log.warning("%s record %s: %s", bad.key, bad.position, ", ".join(bad.reasons))
+            where = f"record {bad.position}" if bad.position else "the whole file"
+            log.warning("%s, %s: %s", bad.key, where, ", ".join(bad.reasons))
     if reference is None:
         reference = default_reference(frozenset(item.site for item in exhibitions), command.latest_at)
     with merge_errors(unfinished):
@@ -276,7 +278,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
 
     def body(command: Command, logger: logging.Logger) -> Outcome:
-        summary = transform(command, None, logger)
+        with data_folder_lock(command.museum.museum_data_dir):
+            summary = transform(command, None, logger)
         return Outcome(
             transform_sentence(summary),
             {"transform": transform_figures(summary)},
@@ -290,7 +293,8 @@ def transform_sentence(summary: TransformSummary) -> str:
     """Return the outcome of a run that ends with the transform."""
     manifest = summary.manifest
     done = "Nothing new:" if summary.was_untouched else "Combined"
-    return f"{done} {manifest.rows - sum(o.rejected for o in manifest.kiosk_objects):,} good rows, {manifest.rejected:,} rejected."
+    good = manifest.rows - sum(item.rejected for item in manifest.kiosk_objects)
+    return f"{done} {good:,} good rows, {manifest.rejected:,} rejected."
 
 
 def transform_figures(summary: TransformSummary) -> dict[str, Any]:

@@ -32,19 +32,26 @@ def run_command(body: Callable[[], int], logger: logging.Logger, *, report: Call
     signal.signal(signal.SIGTERM, terminate)
     try:
         return body()
-    except EtlError as error:
-        code, message = error.exit_code, " ".join(str(error).split())
-    except KeyboardInterrupt:
-        code, message = SIGNAL_EXIT_BASE + signal.SIGINT, "interrupted; everything open was rolled back"
-    except Terminated:
-        code, message = SIGNAL_EXIT_BASE + signal.SIGTERM, "terminated by SIGTERM; everything open was rolled back"
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        code = EXIT_FAILED
-        message = f"{error.strerror or error}{where}. Nothing was loaded; free space or mend access, then run again."
-    except Exception as error:  # noqa: BLE001 - the last boundary: a user gets a line, the log file the traceback
-        code = EXIT_FAILED
-        message = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}. Nothing was loaded; see the log file."
-    logger.debug("traceback of exit %s", code, exc_info=True)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        code, message = _explain(error)
+        logger.debug("traceback of exit %s", code, exc_info=error)
     report(code, message)
     return code
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    """Return the exit code of what stopped a command, and the line for its user."""
+    if isinstance(error, EtlError):
+        return error.exit_code, " ".join(str(error).split())
+    if isinstance(error, KeyboardInterrupt):
+        return SIGNAL_EXIT_BASE + signal.SIGINT, "interrupted; everything open was rolled back"
+    if isinstance(error, Terminated):
+        return SIGNAL_EXIT_BASE + signal.SIGTERM, "terminated by SIGTERM; everything open was rolled back"
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        what = error.strerror or " ".join(str(error).split())
+        return EXIT_FAILED, f"{what}{where}. Nothing was loaded; free space or mend access, then run again."
+    what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return EXIT_FAILED, f"unexpected {what}. Nothing was loaded; the traceback is in the log file."

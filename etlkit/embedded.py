@@ -89,7 +89,9 @@ class EmbeddedServer:
 
     def is_running(self) -> bool:
         """Tell whether the server of this home is up."""
-        return (self.data / "postmaster.pid").exists() and self._run("pg_ctl", "-D", self.data, "status").returncode == 0
+        return (self.data / "postmaster.pid").exists() and self._run(
+            "pg_ctl", "-D", self.data, "status"
+        ).returncode == 0
 
     def stop(self) -> bool:
         """Stop the server if it runs; return whether it ran. Data stays."""

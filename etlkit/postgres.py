@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import IO, Any
 
 import psycopg2
+import psycopg2.extensions
 from psycopg2 import errorcodes
-from psycopg2.extensions import connection as Connection
-from psycopg2.extensions import cursor as Cursor
 
 from etlkit.errors import ConfigError, LoadError, LockedError
 from etlkit.settings import DatabaseSettings
+
+Connection = psycopg2.extensions.connection
+Cursor = psycopg2.extensions.cursor
 
 CONNECT_TIMEOUT_SECONDS = 10
 
@@ -224,7 +226,9 @@ def _lock_holder(cursor: Cursor, key: int) -> str:
     """Return who holds a lock, as far as the server tells."""
     cursor.execute(
         """
-        select coalesce(nullif(a.application_name, ''), 'an unnamed client'), l.pid, coalesce(host(a.client_addr), 'local'),
+        select coalesce(nullif(a.application_name, ''), 'an unnamed client'),
+               l.pid,
+               coalesce(host(a.client_addr), 'local'),
                to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS TZ')
         from pg_locks l
         left join pg_stat_activity a on a.pid = l.pid

@@ -1,7 +1,7 @@
 """Bad records in `meta.rejected_records`: one row each, with its original bytes and all its reasons.
 
-Identity is provenance (source, position), so that the same bad record met again is one row; a record that turns good or
-disappears from its source is resolved, never deleted.
+Identity is provenance (source, position), so that the same bad record met again is one row; a record that turns good
+or disappears from its source is resolved, never deleted.
 """
 
 from __future__ import annotations

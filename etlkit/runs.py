@@ -1,8 +1,8 @@
 """Run history in `meta.ingestion_runs`.
 
-A run's row says `running` in a transaction of its own and becomes `completed` in the transaction of its data; a run that
-rolled back becomes `failed`. A process that was killed leaves `running` behind, which the next holder of the target's
-lock repairs, so a row never says `running` for longer than until the next run.
+A run's row says `running` in a transaction of its own and becomes `completed` in the transaction of its data; a run
+that rolled back becomes `failed`. A process that was killed leaves `running` behind, which the next holder of the
+target's lock repairs, so a row never says `running` for longer than until the next run.
 """
 
 from __future__ import annotations

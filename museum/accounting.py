@@ -47,25 +47,29 @@ class LoadSummary:
         accounted = self.rows_stored + self.rows_already_there + self.rows_rejected + self.rows_already_rejected
         if accounted != self.rows_in:
             raise DataError(
-                f"the rows do not add up: {self.rows_in:,} came in, {accounted:,} are accounted for ({self.sum_line()}). "
-                "Nothing was loaded. This is a defect; please report it with the log file."
+                f"the rows do not add up: {self.rows_in:,} came in, {accounted:,} are accounted for "
+                f"({self.sum_line()}). Nothing was loaded. This is a defect; please report it with the log file."
             )
 
     def sum_line(self, would: str = "") -> str:
         """Return the law as a sum."""
         return (
-            f"{self.rows_in:,} rows in = {self.rows_stored:,} {would}stored + {self.rows_already_there:,} already there "
+            f"{self.rows_in:,} rows in = {self.rows_stored:,} {would}stored "
+            f"+ {self.rows_already_there:,} already there "
             f"+ {self.rows_rejected:,} {would}rejected + {self.rows_already_rejected:,} rejected earlier"
         )
 
     def lines(self, *, dry_run: bool) -> list[str]:
         """Return the summary's lines."""
         would = "would be " if dry_run else ""
+        objects = (
+            f"{len(self.objects_new)} new, {len(self.objects_changed)} changed, {self.objects_unchanged} unchanged, "
+            f"{len(self.objects_rejected)} rejected"
+        )
+        stored = f"{self.reviews_stored:,} reviews and {self.incidents_stored:,} incidents {would}stored"
         lines = [
             f"load       {self.seconds:6.1f} s  {self.sum_line(would)}",
-            f"           {self.reviews_stored:,} reviews and {self.incidents_stored:,} incidents {would}stored; "
-            f"objects: {len(self.objects_new)} new, {len(self.objects_changed)} changed, "
-            f"{self.objects_unchanged} unchanged, {len(self.objects_rejected)} rejected",
+            f"           {stored}; objects: {objects}",
         ]
         if self.rows_recovered:
             lines.append(f"           {self.rows_recovered:,} rows rejected earlier are good now")

@@ -1,7 +1,7 @@
 """The combined files and their manifest: what the transform hands to the load.
 
-`combined_data/` holds the two combined CSV files, the rejected rows as JSON lines, and `manifest.json`, which is removed
-first and written last, so that files of an unfinished transform are never taken for finished ones.
+`combined_data/` holds the two combined CSV files, the rejected rows as JSON lines, and `manifest.json`, which is
+removed first and written last, so that files of an unfinished transform are never taken for finished ones.
 """
 
 from __future__ import annotations

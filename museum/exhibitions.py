@@ -1,8 +1,8 @@
 """The rules for exhibitions: one JSON object, or an array of them, becomes checked records.
 
 Keys may come in any order and case. A floor may be a text, a number or a list of both, since an exhibition can span
-floors. The number in the code says which kiosk stands there, so it must be unique; of several different descriptions the
-last object in natural key order wins.
+floors. The number in the code says which kiosk stands there, so it must be unique; of several different descriptions
+the last object in natural key order wins.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The rules for kiosk presses: one place that says what a valid press is and why another is rejected.
 
-In come the four fields `at, site, val, type` as text (or, from the live stream, as JSON values) and a `Reference` of what
-is known; out comes a `Verdict`: a typed `Event`, or all the reasons against it. Nothing here reads a clock, a file or a
-database, so the same row always gets the same verdict.
+In come the four fields `at, site, val, type` as text (or, from the live stream, as JSON values) and a `Reference` of
+what is known; out comes a `Verdict`: a typed `Event`, or all the reasons against it. Nothing here reads a clock, a
+file or a database, so the same row always gets the same verdict.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ RATING_LABELS = {0: "Terrible", 1: "Bad", 2: "Neutral", 3: "Good", 4: "Amazing"}
 INCIDENT_LABELS = {0: "assistance", 1: "emergency"}
 LARGEST_SITE = 999_999_999
 LARGEST_CODE = 32_767
+HOURS_A_DAY, MINUTES_AN_HOUR = 24, 60
 
 ROW_REASONS = (
     "missing_at", "bad_at", "future_at", "out_of_hours", "missing_site", "unknown_site", "missing_val", "bad_val",
@@ -32,9 +33,9 @@ ROW_REASONS = (
 REJUDGED_REASONS = ("future_at", "unknown_site", "bad_val", "bad_type")
 """Reasons that may pass: time goes on, and exhibitions and buttons are data that can be added."""
 
-_ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
-)
+LONDON = ZoneInfo("Europe/London")
+
+_ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII)
 _DAY_FIRST = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (\d\d):(\d\d)(?::(\d\d))?", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"([+-]?\d{1,9})(?:\.0+)?", re.ASCII)
 
@@ -53,7 +54,7 @@ MISSING, BAD = Unusable.MISSING, Unusable.BAD
 class Rules:
     """The museum's settings that decide about a row."""
 
-    timezone: ZoneInfo = ZoneInfo("Europe/London")
+    timezone: ZoneInfo = LONDON
     opening: time = time(8, 45)
     closing: time = time(18, 15)
     reject_out_of_hours: bool = False
@@ -168,14 +169,31 @@ def judge(
     against_reference: list[str] = []
     if isinstance(at, Unusable):
         against_row.append(f"{at.value}_at")
-    elif at > reference.latest_at:
-        against_reference.append("future_at")
-    if not isinstance(at, Unusable) and rules.reject_out_of_hours and rules.is_out_of_hours(at):
-        against_row.append("out_of_hours")
+    else:
+        if at > reference.latest_at:
+            against_reference.append("future_at")
+        if rules.reject_out_of_hours and rules.is_out_of_hours(at):
+            against_row.append("out_of_hours")
     if isinstance(site, Unusable):
         against_row.append("missing_site" if site is MISSING else "unknown_site")
     elif site not in reference.sites:
         against_reference.append("unknown_site")
+    _judge_press(val, type_, reference, against_row, against_reference)
+    event = None
+    if not against_row and not any(isinstance(value, Unusable) for value in (at, site, val)) and type_ is not BAD:
+        event = Event(at, site, val, None if type_ is MISSING else type_)  # type: ignore[arg-type]  # just checked
+    reasons = sorted((*against_row, *against_reference), key=ROW_REASONS.index)
+    return Verdict(event, tuple(reasons))
+
+
+def _judge_press(
+    val: int | Unusable,
+    type_: int | Unusable,
+    reference: Reference,
+    against_row: list[str],
+    against_reference: list[str],
+) -> None:
+    """Add the reasons against val and type."""
     if isinstance(val, Unusable):
         against_row.append(f"{val.value}_val")
     elif val == INCIDENT_VAL:
@@ -187,11 +205,6 @@ def judge(
         against_reference.append("bad_val")
     elif type_ is not MISSING:
         against_row.append("bad_type")
-    event = None
-    if not against_row and not any(isinstance(value, Unusable) for value in (at, site, val)) and type_ is not BAD:
-        event = Event(at, site, val, None if type_ is MISSING else type_)  # type: ignore[arg-type]  # just checked
-    reasons = sorted((*against_row, *against_reference), key=ROW_REASONS.index)
-    return Verdict(event, tuple(reasons))
 
 
 def parse_at(text: str, rules: Rules) -> tuple[datetime | Unusable, bool]:
@@ -225,7 +238,7 @@ def _with_offset(naive: datetime, offset: str) -> datetime:
         return naive.replace(tzinfo=UTC)
     digits = offset[1:].replace(":", "").ljust(4, "0")
     hours, minutes = int(digits[:2]), int(digits[2:])
-    if hours > 23 or minutes > 59:
+    if hours >= HOURS_A_DAY or minutes >= MINUTES_AN_HOUR:
         raise ValueError(offset)
     ahead = timedelta(hours=hours, minutes=minutes)
     return (naive + ahead if offset[0] == "-" else naive - ahead).replace(tzinfo=UTC)

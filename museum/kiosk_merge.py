@@ -137,9 +137,7 @@ class KioskMerge:
                 result.rejected += 1
                 reasons.update(verdict.reasons)
                 provisional = verdict.event is not None
-                rejects.write(
-                    RejectedRow("kiosk", result.key, row_number, verdict.reasons, raw, provisional).to_json()
-                )
+                rejects.write(RejectedRow("kiosk", result.key, row_number, verdict.reasons, raw, provisional).to_json())
             if len(accepted) >= JUDGED_BATCH_ROWS:
                 self._add_judged_rows(accepted, number)
                 accepted = []
@@ -184,9 +182,7 @@ def select_combined_rows(combined_path: Path, part_path: Path, keys: Iterable[st
     """Write the rows of some objects of a combined file to another file, streaming."""
     with duckdb.connect(config={"memory_limit": MEMORY_LIMIT}) as database:
         statement = (SQL / "select_combined.sql").read_text(encoding="utf-8")
-        database.execute(
-            statement, {"path": str(combined_path), "part_path": str(part_path), "keys": sorted(keys)}
-        )
+        database.execute(statement, {"path": str(combined_path), "part_path": str(part_path), "keys": sorted(keys)})
 
 
 def _fetched(cursor: duckdb.DuckDBPyConnection) -> Iterator[int]:

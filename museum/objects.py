@@ -96,7 +96,9 @@ def data_folder_lock(data_dir: Path) -> Iterator[None]:
     except Timeout as error:
         holder = path.with_suffix(".holder")
         by = holder.read_text(encoding="utf-8") if holder.exists() else "another command"
-        raise LockedError(f"the data folder {data_dir} is in use by {by}. Nothing was touched; try again later.") from error
+        raise LockedError(
+            f"the data folder {data_dir} is in use by {by}. Nothing was touched; try again later."
+        ) from error
     try:
         path.with_suffix(".holder").write_text(f"process {os.getpid()} ({Path(sys.argv[0]).name})", encoding="utf-8")
         yield

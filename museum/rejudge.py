@@ -1,7 +1,7 @@
 """Rejected rows on their way into the database: judged against it, whatever stage met them first.
 
-The transform's rejects are judged again from their text so that every reason is there; open rejects of earlier runs whose
-reason may have passed (an exhibition arrived, a button was added, the future came) are judged again too.
+The transform's rejects are judged again from their text so that every reason is there; open rejects of earlier runs
+whose reason may have passed (an exhibition arrived, a button was added, the future came) are judged again too.
 """
 
 from __future__ import annotations
@@ -58,9 +58,7 @@ def provisional_texts(combined_dir: Path, judged_objects: set[str]) -> Iterator[
     return ((row.object, row.row, row.raw) for row in read_rejected_rows(combined_dir) if is_wanted(row))
 
 
-def rejudge_open_rejects(
-    connection: Connection, cursor: Cursor, rules: Rules, reference: Reference
-) -> Counter[str]:
+def rejudge_open_rejects(connection: Connection, cursor: Cursor, rules: Rules, reference: Reference) -> Counter[str]:
     """Stage earlier rejects that are good now, resolve them, note changed reasons; return how many are good, by source.
 
     Rows are read in batches, so memory does not grow with them.

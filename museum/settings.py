@@ -242,5 +242,3 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None:
         raise argparse.ArgumentTypeError(f"{text!r} has no offset, e.g. 2026-01-31T12:00:00+00:00")
     return moment
-
-

@@ -1,0 +1,52 @@
+# The suite's commands; `make` alone is the menu.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.8
+STAMP := $(VENV)/.set-up
+.PHONY: help setup demo test schema stop lint types check format clean
+
+help: ## this menu
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## the environment in .venv (the other targets do it when needed)
+
+$(STAMP): requirements.txt requirements-dev.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is older than 3.11; run make PYTHON=/path/to/python3.11"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ echo "error: $(PYTHON) cannot make an environment; on Debian: apt-get install python3-venv"; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+demo: $(STAMP) ## the pipeline for real: a generated bucket, a local S3, a private Postgres
+	@$(BIN)/python -m museum.demo
+
+test: $(STAMP) ## museum and kit tests on real servers, short counts
+	@$(BIN)/python -m pytest -q
+
+schema: $(STAMP) ## create what is missing in the database of .env
+	@$(BIN)/python load.py --apply-schema
+
+stop: $(STAMP) ## stop the private Postgres; its data stays
+	@$(BIN)/python -m etlkit server stop
+
+lint: $(STAMP) ## ruff: rules and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(STAMP) ## mypy, strict
+	@$(BIN)/mypy
+
+format: $(STAMP) ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+check: lint types ## what CI runs: lint, types, every test at full counts, no test skipped
+	@ETL_FULL=1 $(BIN)/python -m pytest -q
+
+clean: ## remove the environment and what runs wrote; asks first
+	@read -p "Remove .venv, .local, bucket_data, combined_data and logs? [y/N] " answer && [ "$$answer" = y ] && \
+		{ test -x $(BIN)/python && $(BIN)/python -m etlkit server stop; rm -rf $(VENV) .local bucket_data combined_data pipeline.log*; }

@@ -1,0 +1,223 @@
+"""python -m etlkit: run history, rejected records and the private server, from the shell.
+
+Settings come from the environment, then `.env` in the project's folder, as for every other command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import re
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TextIO
+
+from tabulate import tabulate
+
+from etlkit.command import run_command
+from etlkit.embedded import EmbeddedServer, default_home
+from etlkit.errors import EXIT_CLEAN, ConfigError
+from etlkit.logs import configure_logging
+from etlkit.postgres import Connection, connect, load_errors, run_file
+from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, load_settings
+
+SQL = Path(__file__).parent / "sql"
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+SHOWN_TEXT = 80
+SHORTEST_RUN = 4
+_AGE = re.compile(r"(\d+)([hdw])")
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def list_runs(connection: Connection, flags: argparse.Namespace) -> None:
+    """Print the latest runs, newest first."""
+    rows = _query(connection, "list_runs", {"source_system": flags.system, "limit": flags.limit})
+    for row in rows:
+        row["run_id"] = str(row["run_id"])[:8]
+        row["started_at"] = f"{row['started_at']:%Y-%m-%d %H:%M:%S}"
+        row["error_message"] = _shorten(row["error_message"] or "")
+    print(tabulate(rows, headers="keys", tablefmt="simple", intfmt=",") if rows else "no runs yet")
+
+
+def show_run(connection: Connection, flags: argparse.Namespace) -> None:
+    """Print all that is known about one run; its id may be shortened."""
+    if len(flags.run) < SHORTEST_RUN:
+        raise ConfigError(f"{flags.run!r} is too short for a run id; give at least {SHORTEST_RUN} characters.")
+    rows = _query(connection, "show_run", {"run": flags.run})
+    if len(rows) != 1:
+        found = "more than one run begins" if rows else "no run begins"
+        raise ConfigError(f"{found} with {flags.run!r}. See: python -m etlkit runs list")
+    metadata = rows[0].pop("metadata")
+    print(tabulate(rows[0].items(), tablefmt="plain", disable_numparse=True))
+    print(json.dumps(metadata, indent=2, default=str))
+
+
+def prune_runs(connection: Connection, flags: argparse.Namespace) -> None:
+    """Delete the history of finished runs older than an age; what they loaded stays."""
+    found = _AGE.fullmatch(flags.older_than)
+    if not found:
+        raise ConfigError(f"--older-than is {flags.older_than!r}, expected a number of h, d or w, e.g. 90d.")
+    with load_errors("pruning runs"), connection, connection.cursor() as cursor:
+        count = run_file(cursor, SQL / "prune_runs.sql", {"older_than": f"{found[1]} {_UNITS[found[2]]}"})
+    print(f"pruned {count:,} runs older than {flags.older_than}")
+
+
+def list_rejects(connection: Connection, flags: argparse.Namespace) -> None:
+    """Print rejected records, the latest first."""
+    rows = _query(connection, "list_rejects", _reject_filter(flags))
+    shown = [
+        {
+            "source": row["source"],
+            "position": row["position"],
+            "reasons": ", ".join(row["reasons"]),
+            "text": _shorten(_printable(bytes(row["raw"]))),
+            "resolved": f"{row['resolved_at']:%Y-%m-%d}" if row["resolved_at"] else "",
+        }
+        for row in rows
+    ]
+    print(tabulate(shown, headers="keys", tablefmt="simple", disable_numparse=True) if shown else "no rejected records")
+
+
+def export_rejects(connection: Connection, flags: argparse.Namespace) -> None:
+    """Write rejected records as CSV, to standard output or a file.
+
+    A cell that a spreadsheet would take for a formula is preceded by an apostrophe.
+    """
+    rows = _query(connection, "list_rejects", {**_reject_filter(flags), "limit": None})
+    if flags.output:
+        with Path(flags.output).open("w", encoding="utf-8", newline="") as file:
+            _write_csv(file, rows)
+        print(f"wrote {len(rows):,} rejected records to {flags.output}")
+    else:
+        _write_csv(sys.stdout, rows)
+
+
+def stop_server(_flags: argparse.Namespace) -> None:
+    """Stop the private server."""
+    stopped = EmbeddedServer(default_home(PROJECT_DIR)).stop()
+    print("the private server is stopped; its data stays" if stopped else "the private server was not running")
+
+
+def show_server(flags: argparse.Namespace) -> None:
+    """Print how to open psql on the private server, which is started for it."""
+    print(EmbeddedServer(default_home(PROJECT_DIR)).psql_command(flags.db_name or "museum"))
+
+
+def _write_csv(file: TextIO, rows: list[dict[str, Any]]) -> None:
+    writer = csv.writer(file)
+    writer.writerow(["source", "position", "reasons", "text", "run_id", "first_seen", "last_seen", "resolved_at"])
+    for row in rows:
+        cells = [
+            row["source"], row["position"], " ".join(row["reasons"]), _printable(bytes(row["raw"])), row["run_id"],
+            row["first_seen"], row["last_seen"], row["resolved_at"],
+        ]  # fmt: skip
+        writer.writerow([_harmless(cell) for cell in cells])
+
+
+def _harmless(cell: object) -> object:
+    """Return a cell that no spreadsheet runs as a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
+
+
+def _printable(raw: bytes) -> str:
+    """Return bytes as text, what is not text as escapes."""
+    text = raw.decode("utf-8", errors="backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 3] + "..."
+
+
+def _reject_filter(flags: argparse.Namespace) -> dict[str, Any]:
+    return {"all": flags.all, "reason": flags.reason, "source": flags.source, "limit": getattr(flags, "limit", None)}
+
+
+def _query(connection: Connection, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a SQL file's rows as dictionaries."""
+    with load_errors(f"running {name}"), connection, connection.cursor() as cursor:
+        run_file(cursor, SQL / f"{name}.sql", parameters)
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m etlkit", description="Run history, rejects and the private server."
+    )
+    database = argparse.ArgumentParser(add_help=False)
+    database.add_argument("--env-file", metavar="FILE", help="settings file (.env in the project's folder)")
+    database.add_argument("--embedded", action="store_true", help="the suite's own private Postgres")
+    for name in ("host", "port", "name", "user"):
+        database.add_argument(f"--db-{name}", metavar=name.upper(), help=f"DB_{name.upper()}")
+    areas = parser.add_subparsers(required=True, metavar="AREA")
+
+    runs = areas.add_parser("runs", help="run history").add_subparsers(required=True, metavar="ACTION")
+    action = runs.add_parser("list", parents=[database], help="the latest runs")
+    action.add_argument("--system", help="only this system's, e.g. museum")
+    action.add_argument("--limit", type=int, default=20)
+    action.set_defaults(run_on_database=list_runs)
+    action = runs.add_parser("show", parents=[database], help="all about one run")
+    action.add_argument("run", metavar="RUN", help="its id, or the beginning of it")
+    action.set_defaults(run_on_database=show_run)
+    action = runs.add_parser("prune", parents=[database], help="delete old history; what was loaded stays")
+    action.add_argument("--older-than", required=True, metavar="AGE", help="a number of h, d or w, e.g. 90d")
+    action.set_defaults(run_on_database=prune_runs)
+
+    rejects = areas.add_parser("rejects", help="rejected records").add_subparsers(required=True, metavar="ACTION")
+    for name, function, text in (
+        ("list", list_rejects, "the latest rejected records"),
+        ("export", export_rejects, "all of them as CSV"),
+    ):
+        action = rejects.add_parser(name, parents=[database], help=text)
+        action.add_argument("--reason", help="only with this reason, e.g. unknown_site")
+        action.add_argument("--source", help="only of this source, e.g. s3://bucket/key")
+        action.add_argument("--all", action="store_true", help="resolved ones too")
+        action.set_defaults(run_on_database=function)
+        if name == "list":
+            action.add_argument("--limit", type=int, default=50)
+        else:
+            action.add_argument("--output", metavar="FILE", help="a file instead of standard output")
+
+    server = areas.add_parser("server", help="the private Postgres").add_subparsers(required=True, metavar="ACTION")
+    server.add_parser("stop", help="stop it; its data stays").set_defaults(run_alone=stop_server)
+    action = server.add_parser("psql", help="print the command that opens psql on it")
+    action.add_argument("--db-name", metavar="NAME", help="the database (museum)")
+    action.set_defaults(run_alone=show_server)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    flags = command_parser().parse_args(arguments)
+    logger = configure_logging("etlkit", None, console=sys.stderr)
+
+    def body() -> int:
+        if hasattr(flags, "run_alone"):
+            flags.run_alone(flags)
+            return EXIT_CLEAN
+        with closing(connect(_database_settings(flags), "etlkit")) as connection:
+            flags.run_on_database(connection, flags)
+        return EXIT_CLEAN
+
+    return run_command(body, logger, report=lambda _code, message: logger.error(message))
+
+
+def _database_settings(flags: argparse.Namespace) -> DatabaseSettings:
+    """Return where the database is; an embedded server is started."""
+    given = {f"db_{name}": getattr(flags, f"db_{name}") for name in ("host", "port", "name", "user")}
+    if flags.embedded:
+        given["db_host"] = EMBEDDED_HOST
+    env_file = Path(flags.env_file) if flags.env_file else PROJECT_DIR / ".env"
+    settings: DatabaseSettings = load_settings((DatabaseSettings,), given, env_file)[0]
+    if settings.is_embedded:
+        return EmbeddedServer(default_home(PROJECT_DIR)).ensure_database(settings.db_name)
+    return settings
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -43,6 +43,7 @@ from museum.accounting import LoadSummary
 from museum.combined import (
     EXHIBITION_FILE,
     KIOSK_FILE,
+    LOCAL_FILES,
     REJECTS_FILE,
     CombinedManifest,
     KioskObject,
@@ -256,8 +257,9 @@ def _plan_objects(cursor: Cursor, manifest: CombinedManifest, command: Command, 
             "If that is right, run again with --accept-shrink."
         )
     seen = [item.key for item in manifest.kiosk_objects]
-    run_file(cursor, SQL / "list_gone_objects.sql", {"bucket": manifest.bucket, "seen": seen})
-    summary.objects_gone = [key for (key,) in cursor.fetchall()]
+    if manifest.bucket != LOCAL_FILES:
+        run_file(cursor, SQL / "list_gone_objects.sql", {"bucket": manifest.bucket, "seen": seen})
+        summary.objects_gone = [key for (key,) in cursor.fetchall()]
     summary.objects_rejected = [item.key for item in manifest.kiosk_objects if item.problem]
     run_file(cursor, SQL / "fill_event_source.sql", {"run_id": str(command.run_id)})
     run_file(cursor, SQL / "number_staging_object.sql")

@@ -103,8 +103,8 @@ def combine_exhibition_files(
             for item in exhibitions
         ]
     )
-    frame.columns = frame.columns.str.lower()
-    frame = frame.rename(columns={"exhibition_id": "exhibition_code"}).reindex(columns=EXHIBITION_COLUMNS)
+    frame = frame.rename(columns=str.lower).rename(columns={"exhibition_id": "exhibition_code"})
+    frame = frame.reindex(columns=EXHIBITION_COLUMNS)
     frame.to_csv(combined_path, index=False, lineterminator="\n")
     for key, names in sorted(parsed.unknown_keys.items()):
         log.warning("%s: unknown keys ignored: %s", key, ", ".join(sorted(names)))

@@ -14,8 +14,11 @@ from pathlib import Path
 from museum.kiosk import KIOSK_COLUMNS, split_line
 
 BLOCK_BYTES = 1 << 20
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 KEPT_BYTES = 65_536
 """How much of a wholly unreadable file is kept as its reject; the file itself stays where it is."""
+
+_MASK = bytes(byte if byte < 128 else ord("?") for byte in range(256))  # noqa: PLR2004 - the end of ASCII
 
 FILE_REASONS = ("empty_file", "not_text", "bad_header", "overlong_line")
 
@@ -32,11 +35,6 @@ class KioskFile:
     problem: str | None = None
     detail: str = ""
 
-    @property
-    def encoding(self) -> str:
-        """Return how DuckDB reads the bytes one to one; each byte is a character of its own beyond ASCII."""
-        return "utf-8" if self.is_ascii else "latin-1"
-
 
 def inspect_file(path: Path) -> KioskFile:
     """Hash a file and find out whether it is a kiosk file at all: text, with the right header and sane lines."""
@@ -49,7 +47,7 @@ def inspect_file(path: Path) -> KioskFile:
             first = first or block
             digest.update(block)
             size_bytes += len(block)
-            is_ascii = is_ascii and block.isascii()
+            is_ascii = is_ascii and (block.removeprefix(BYTE_ORDER_MARK) if block is first else block).isascii()
             if len(block) == BLOCK_BYTES and b"\n" not in block and b"\r" not in block:
                 has_overlong_line = True
     columns, problem, detail = _judge_header(first)
@@ -71,6 +69,16 @@ def iterate_rows(path: Path) -> Iterator[tuple[int, bytes]]:
                 yield number, text.encode("latin-1")
 
 
+def write_masked(path: Path, masked_path: Path) -> None:
+    """Copy a file with every byte beyond ASCII replaced by a question mark, byte for byte in place.
+
+    DuckDB refuses a file with bytes that are no UTF-8; in the copy such rows are merely not understood.
+    """
+    with path.open("rb") as file, masked_path.open("wb") as masked:
+        while block := file.read(BLOCK_BYTES):
+            masked.write(block.translate(_MASK))
+
+
 def kept_bytes(path: Path) -> bytes:
     """Return the beginning of a file that is rejected as a whole."""
     with path.open("rb") as file:
@@ -81,7 +89,7 @@ def _judge_header(first: bytes) -> tuple[tuple[str, ...], str | None, str]:
     """Return the columns, or why the file's beginning is not a kiosk file's."""
     if not first.strip():
         return (), "empty_file", "the file is empty"
-    line = first.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].split(b"\r", 1)[0]
+    line = first.removeprefix(BYTE_ORDER_MARK).split(b"\n", 1)[0].split(b"\r", 1)[0]
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:

@@ -20,7 +20,7 @@ import duckdb
 from etlkit.errors import DataError
 from museum.combined import KioskObject, RejectedRow
 from museum.kiosk import Event, Reference, Rules, judge_line, judge_text
-from museum.kiosk_files import KioskFile, iterate_rows, kept_bytes
+from museum.kiosk_files import KioskFile, iterate_rows, kept_bytes, write_masked
 
 SQL = Path(__file__).resolve().parent.parent / "sql" / "transform"
 MEMORY_LIMIT = "200MB"
@@ -48,6 +48,8 @@ class KioskMerge:
 
     def __init__(self, spill_dir: Path, rules: Rules, reference: Reference) -> None:
         """Open an empty merge whose larger-than-memory parts go to spill_dir."""
+        spill_dir.mkdir(parents=True, exist_ok=True)
+        self._spill_dir = spill_dir
         self.rules = rules
         self.reference = reference
         self._keys: list[str] = []
@@ -76,9 +78,8 @@ class KioskMerge:
         number = len(self._keys)
         self._run(
             "read_kiosk_file",
-            path=str(file.path),
+            path=str(self._readable(file)),
             columns=dict.fromkeys((*file.columns, "surplus"), "VARCHAR"),
-            encoding=file.encoding,
             object_number=number,
             latest_at=self.reference.latest_at.astimezone(UTC).replace(tzinfo=None),
             reject_out_of_hours=self.rules.reject_out_of_hours,
@@ -93,6 +94,14 @@ class KioskMerge:
     def write(self, path: Path) -> None:
         """Write the combined file, sorted."""
         self._run("write_combined", keys=self._keys, path=str(path))
+
+    def _readable(self, file: KioskFile) -> Path:
+        """Return the file, or a copy of it that DuckDB can read."""
+        if file.is_ascii:
+            return file.path
+        masked_path = self._spill_dir / "masked.csv"
+        write_masked(file.path, masked_path)
+        return masked_path
 
     @property
     def _hours(self) -> dict[str, object]:

@@ -23,8 +23,7 @@ with line as (
         comment = '',
         nullstr = chr(30),
         null_padding = true,
-        strict_mode = false,
-        encoding = $encoding
+        strict_mode = false
     )
 ),
 typed as (

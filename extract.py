@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -134,8 +135,9 @@ def download_objects(
     if manifest.bucket != bucket:
         manifest = ExtractManifest(bucket=bucket)
     wanted: list[tuple[RemoteObject, Path]] = []
+    keys = set(summary.keys)
     for remote in objects:
-        path = _mirrored_path(bucket_dir, remote.key, summary)
+        path = _mirrored_path(bucket_dir, remote.key, keys, summary)
         if path is None:
             continue
         if manifest.holds(remote, path):
@@ -148,6 +150,7 @@ def download_objects(
     try:
         _download_all(client, bucket, wanted, bucket_dir / DOWNLOADING_DIR, manifest, summary)
     finally:
+        shutil.rmtree(bucket_dir / DOWNLOADING_DIR, ignore_errors=True)
         write_manifest(bucket_dir, manifest)
     return summary
 
@@ -174,13 +177,14 @@ def _shown_key(key: str) -> str:
     return ascii(key[:SHOWN_KEY] + ("..." if len(key) > SHOWN_KEY else ""))
 
 
-def _mirrored_path(bucket_dir: Path, key: str, summary: ExtractSummary) -> Path | None:
+def _mirrored_path(bucket_dir: Path, key: str, keys: set[str], summary: ExtractSummary) -> Path | None:
     """Return where a key goes, None for one that must not be written; the summary names the unsafe ones."""
     problem = key_problem(key)
     path = None if problem else local_path(bucket_dir, key)
     if problem is None and path is None:
         problem = "a link in the folder leads outside"
-    if path is not None and (path.is_dir() or any(p.is_file() for p in path.parents if p != bucket_dir)):
+    folders = [str(folder) for folder in PurePosixPath(key).parents][:-1]
+    if path is not None and (path.is_dir() or any(f in keys or (bucket_dir / f).is_file() for f in folders)):
         problem, path = "a file and a folder of the same name", None
     if problem == "folder marker":
         summary.objects -= 1
@@ -200,9 +204,8 @@ def _download_all(
     """Fetch objects through boto3's transfer manager into temporary names and move each into place when it is whole."""
     if not wanted:
         return
-    downloading.mkdir(parents=True, exist_ok=True)
-    for leftover in downloading.iterdir():
-        leftover.unlink()
+    shutil.rmtree(downloading, ignore_errors=True)
+    downloading.mkdir(parents=True)
     config = TransferConfig(max_concurrency=PARALLEL_DOWNLOADS, num_download_attempts=RETRIES)
     total = sum(remote.size_bytes for remote, _ in wanted)
     with (
@@ -224,7 +227,6 @@ def _download_all(
             manifest.note(remote, path)
             summary.downloaded += 1
             summary.bytes_downloaded += remote.size_bytes
-    downloading.rmdir()
 
 
 def _move_into_place(remote: RemoteObject, unfinished: Path, path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 import extract
@@ -71,7 +72,7 @@ class Museum:
     data_dir: Path
     database: DatabaseSettings
     capsys: pytest.CaptureFixture[str]
-    flags: list[str] = field(default_factory=list)
+    source_flags: list[str] = field(default_factory=list)
 
     @property
     def bucket_dir(self) -> Path:
@@ -103,7 +104,7 @@ class Museum:
         before = signal.getsignal(signal.SIGTERM)
         common = ["--data-dir", str(self.data_dir), "--log-file", str(self.log_file), "--json"]
         try:
-            exit_code = SCRIPTS[script].main([*flags, *self.flags, *common])
+            exit_code = SCRIPTS[script].main([*flags, *common])
         finally:
             signal.signal(signal.SIGTERM, before)
         captured = self.capsys.readouterr()
@@ -115,6 +116,14 @@ class Museum:
         """Run the pipeline over the local files into the database."""
         return self.run("pipeline", "--skip-extract", "--push", *self.database_flags, *flags)
 
+    def extract(self, *flags: str) -> Result:
+        """Run the extract from the test's bucket."""
+        return self.run("extract", *self.source_flags, *flags)
+
+    def run_all(self, *flags: str) -> Result:
+        """Run the whole pipeline, from the test's bucket into its database."""
+        return self.run("pipeline", "--push", *self.source_flags, *self.database_flags, *flags)
+
     @property
     def database_flags(self) -> list[str]:
         database = self.database
@@ -125,7 +134,7 @@ class Museum:
 
     def query(self, statement: str, parameters: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         with closing(connect(self.database, "test")) as connection, connection, connection.cursor() as cursor:
-            cursor.execute(statement, parameters)
+            cursor.execute(statement, parameters or None)
             return cursor.fetchall() if cursor.description else []
 
     def count(self, table: str) -> int:
@@ -145,6 +154,24 @@ class Museum:
             (source.rsplit("/", 1)[-1], position): (bytes(raw), reasons)
             for source, position, raw, reasons in self.query(OPEN_REJECTS)
         }
+
+
+class Bucket:
+    """A bucket on the local S3."""
+
+    def __init__(self, name: str, endpoint: str) -> None:
+        self.name = name
+        self.client = boto3.client(
+            "s3", endpoint_url=endpoint, aws_access_key_id="x", aws_secret_access_key="y", region_name="us-east-1"
+        )
+        self.client.create_bucket(Bucket=name)
+
+    def put(self, key: str, content: str | bytes) -> None:
+        body = content if isinstance(content, bytes) else content.encode()
+        self.client.put_object(Bucket=self.name, Key=key, Body=body)
+
+    def delete(self, key: str) -> None:
+        self.client.delete_object(Bucket=self.name, Key=key)
 
 
 def exhibition_json(site: int, **changes: Any) -> str:

@@ -1,0 +1,248 @@
+"""Run history: a row's life beside the data that it speaks of."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+
+import etlkit
+from etlkit.errors import LoadError
+from etlkit.postgres import connect, run_file
+from etlkit.runs import Run, complete_run, fail_run, start_run
+
+SQL = Path(etlkit.__file__).parent / "sql"
+COUNTS = {"processed": 10, "created": 7, "updated": 2}
+
+
+@pytest.fixture
+def opened(database):
+    """Return a function that opens connections to the test's database, which are closed after the test."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(closing(connect(database, "worker")))
+
+
+@pytest.fixture
+def worker(opened, connection):
+    """The connection of the run under test, and a table for its data."""
+    with connection.cursor() as cursor:
+        cursor.execute("create table data (n integer)")
+    return opened()
+
+
+def new_run(entity_type="batch", *, dry_run=False):
+    return Run(uuid4(), "museum", entity_type, dry_run)
+
+
+def row(connection, run):
+    with connection.cursor() as cursor:
+        cursor.execute("select * from meta.ingestion_runs where run_id = %s", (str(run.run_id),))
+        names = [column.name for column in cursor.description]
+        return dict(zip(names, cursor.fetchone(), strict=True))
+
+
+def status(connection, run):
+    return row(connection, run)["status"]
+
+
+def count(connection, table):
+    with connection.cursor() as cursor:
+        cursor.execute(f"select count(*) from {table}")
+        return cursor.fetchone()[0]
+
+
+def load(cursor, run, **changes):
+    """Store data and complete the run, in the transaction that is open."""
+    cursor.execute("insert into data values (1)")
+    complete_run(cursor, run, **{**COUNTS, "metadata": {}, **changes})
+
+
+def test_a_run_is_seen_by_others_while_it_runs(connection, worker):
+    run = new_run()
+    assert start_run(worker, run, {"bucket": "b"}) == 0
+    found = row(connection, run)
+    assert (found["source_system"], found["entity_type"], found["status"]) == ("museum", "batch", "running")
+    assert found["metadata"] == {"bucket": "b"}
+    assert found["started_at"] is not None
+    assert found["completed_at"] is None
+    assert worker.info.transaction_status == TRANSACTION_STATUS_IDLE
+
+
+def test_a_run_is_completed_together_with_its_data(connection, worker):
+    run = new_run()
+    start_run(worker, run, {})
+    with worker.cursor() as cursor:
+        load(cursor, run)
+        assert (status(connection, run), count(connection, "data")) == ("running", 0)
+    worker.commit()
+    assert (status(connection, run), count(connection, "data")) == ("completed", 1)
+
+
+def test_a_run_that_rolls_back_is_not_completed_and_has_no_data(connection, worker):
+    run = new_run()
+    start_run(worker, run, {})
+    with worker.cursor() as cursor:
+        load(cursor, run)
+    worker.rollback()
+    assert (status(connection, run), count(connection, "data")) == ("running", 0)
+
+
+def test_a_completed_run_says_what_it_did(connection, worker):
+    run = new_run()
+    start_run(worker, run, {"bucket": "b", "seen": 1})
+    with worker, worker.cursor() as cursor:
+        load(cursor, run, metadata={"seen": 2, "folder": Path("combined_data")})
+    found = row(connection, run)
+    assert [found[f"records_{name}"] for name in COUNTS] == list(COUNTS.values())
+    assert found["metadata"] == {"bucket": "b", "seen": 2, "folder": "combined_data"}
+    assert found["completed_at"] >= found["started_at"]
+    assert found["error_message"] is None
+
+
+def test_a_run_that_fails_rolls_back_and_says_why(connection, worker):
+    run = new_run()
+    start_run(worker, run, {})
+    with worker.cursor() as cursor:
+        load(cursor, run)
+    assert fail_run(worker, run, "lmnh_hist_data_2.csv: 100 % \"bad\" and 'worse'")
+    found = row(connection, run)
+    assert (found["status"], count(connection, "data")) == ("failed", 0)
+    assert found["error_message"] == "lmnh_hist_data_2.csv: 100 % \"bad\" and 'worse'"
+    assert found["completed_at"] >= found["started_at"]
+
+
+def test_a_run_whose_transaction_failed_can_be_marked(connection, worker):
+    run = new_run()
+    start_run(worker, run, {})
+    with pytest.raises(Exception, match="division by zero"), worker.cursor() as cursor:
+        cursor.execute("select 1 / 0")
+    assert fail_run(worker, run, "division by zero")
+    assert status(connection, run) == "failed"
+
+
+def test_a_run_whose_connection_is_gone_is_left_to_the_next(connection, worker, opened):
+    run, following = new_run(), new_run()
+    start_run(worker, run, {})
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_terminate_backend(%s, 10000)", (worker.info.backend_pid,))
+    assert not fail_run(worker, run, "the server went away")
+    assert status(connection, run) == "running"
+    assert start_run(opened(), following, {}) == 1
+    assert status(connection, run) == "failed"
+
+
+def test_a_run_whose_connection_was_closed_cannot_be_marked(worker):
+    run = new_run()
+    start_run(worker, run, {})
+    worker.close()
+    assert not fail_run(worker, run, "closed")
+
+
+def test_a_completed_run_does_not_fail_afterwards(connection, worker):
+    run = new_run()
+    start_run(worker, run, {})
+    with worker, worker.cursor() as cursor:
+        load(cursor, run)
+    assert fail_run(worker, run, "too late")
+    found = row(connection, run)
+    assert (found["status"], found["error_message"]) == ("completed", None)
+
+
+def test_a_failed_run_is_not_completed_afterwards(connection, worker):
+    run = new_run()
+    start_run(worker, run, {})
+    fail_run(worker, run, "refused")
+    with worker, worker.cursor() as cursor:
+        load(cursor, run)
+    assert status(connection, run) == "failed"
+
+
+def test_a_run_cannot_start_twice(worker):
+    run = new_run()
+    start_run(worker, run, {})
+    with pytest.raises(LoadError, match=r"^starting the run's history: duplicate key"):
+        start_run(worker, run, {})
+
+
+def test_what_a_killed_process_left_is_repaired_by_the_next_run(connection, worker):
+    orphans, run = [new_run(), new_run("batch")], new_run()
+    with connection.cursor() as cursor:
+        for orphan in orphans:
+            cursor.execute(
+                "insert into meta.ingestion_runs (run_id, source_system, entity_type) values (%s, 'museum', 'batch')",
+                (str(orphan.run_id),),
+            )
+    assert start_run(worker, run, {}) == 2
+    for orphan in orphans:
+        found = row(connection, orphan)
+        assert found["status"] == "failed"
+        assert found["error_message"] == "the process ended without a word; nothing of this run was stored"
+        assert found["completed_at"] is not None
+    assert status(connection, run) == "running"
+
+
+@pytest.mark.parametrize(("system", "entity_type"), [("museum", "live"), ("people_hub", "batch")])
+def test_a_running_run_of_another_target_is_left_alone(connection, worker, system, entity_type):
+    other = Run(uuid4(), system, entity_type)
+    start_run(worker, other, {})
+    assert start_run(worker, new_run(), {}) == 0
+    assert status(connection, other) == "running"
+
+
+def test_finished_runs_are_not_repaired(connection, worker):
+    done, failed = new_run(), new_run()
+    start_run(worker, done, {})
+    with worker, worker.cursor() as cursor:
+        load(cursor, done)
+    start_run(worker, failed, {})
+    fail_run(worker, failed, "refused")
+    assert start_run(worker, new_run(), {}) == 0
+    assert [status(connection, run) for run in (done, failed)] == ["completed", "failed"]
+    assert row(connection, failed)["error_message"] == "refused"
+
+
+def test_a_dry_run_leaves_nothing(connection, worker):
+    run = new_run(dry_run=True)
+    assert start_run(worker, run, {}) == 0
+    with worker, worker.cursor() as cursor:
+        complete_run(cursor, run, **COUNTS, metadata={})
+    assert fail_run(worker, run, "refused")
+    assert count(connection, "meta.ingestion_runs") == 0
+
+
+def test_a_dry_run_does_not_repair_what_it_found(connection, worker):
+    orphan = new_run()
+    start_run(worker, orphan, {})
+    assert start_run(worker, new_run(dry_run=True), {}) == 0
+    assert status(connection, orphan) == "running"
+
+
+def test_counts_may_be_great(connection, worker):
+    run = new_run()
+    start_run(worker, run, {})
+    with worker, worker.cursor() as cursor:
+        load(cursor, run, processed=5_000_000_000)
+    assert row(connection, run)["records_processed"] == 5_000_000_000
+
+
+def test_pruning_leaves_young_and_running_rows_rejects_and_data(connection, worker):
+    old_done, old_running, young = new_run("a"), new_run("b"), new_run("c")
+    for run in (old_done, old_running, young):
+        start_run(worker, run, {})
+    fail_run(worker, young, "refused")
+    with worker, worker.cursor() as cursor:
+        load(cursor, old_done)
+        cursor.execute("update meta.ingestion_runs set started_at = now() - interval '100 days' where entity_type <> 'c'")
+        cursor.execute(
+            "insert into meta.rejected_records (source, position, raw, reasons, run_id) values ('s', '1', 'x', '{}', %s)",
+            (str(old_done.run_id),),
+        )
+        assert run_file(cursor, SQL / "prune_runs.sql", {"older_than": "90 days"}) == 1
+        assert run_file(cursor, SQL / "prune_runs.sql", {"older_than": "90 days"}) == 0
+    assert [status(connection, run) for run in (old_running, young)] == ["running", "failed"]
+    assert count(connection, "meta.ingestion_runs") == 2
+    assert count(connection, "meta.rejected_records") == 1
+    assert count(connection, "data") == 1

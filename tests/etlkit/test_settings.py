@@ -1,0 +1,270 @@
+"""Settings: where they come from, and what is said about missing and wrong ones."""
+
+from __future__ import annotations
+
+import traceback
+
+import pytest
+from pydantic import Field, SecretStr, ValidationError
+
+from etlkit.errors import ConfigError
+from etlkit.settings import SSL_MODES, DatabaseSettings, Settings, load_settings
+
+COMPLETE = {"DB_HOST": "db.example.org", "DB_NAME": "museum", "DB_USER": "loader", "DB_PASSWORD": "hunter22-of-the-env"}
+
+
+class BucketSettings(Settings):
+    """Another system's settings, to be loaded beside the database's."""
+
+    bucket_name: str
+    bucket_limit: int = 10
+    bucket_token: SecretStr = Field(default=SecretStr("not-a-secret"), min_length=12)
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """The environment with all that a database needs; return how to change it."""
+    for name, value in COMPLETE.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def load(flags=None, env_file=None) -> DatabaseSettings:
+    return load_settings((DatabaseSettings,), flags or {}, env_file)[0]
+
+
+def refusal(*classes, flags=None, env_file=None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(classes or (DatabaseSettings,), flags or {}, env_file)
+    return str(caught.value)
+
+
+def test_the_environment_is_enough(environment):
+    settings = load()
+    assert (settings.db_host, settings.db_name, settings.db_user) == ("db.example.org", "museum", "loader")
+    assert settings.db_password.get_secret_value() == "hunter22-of-the-env"
+    assert settings.db_port == 5432
+
+
+def test_every_missing_setting_is_named_in_one_line():
+    message = refusal()
+    assert "missing settings: DB_HOST, DB_NAME, DB_USER, DB_PASSWORD." in message
+    assert "Nothing was touched" in message
+    assert "\n" not in message
+
+
+def test_missing_settings_of_all_classes_are_named_at_once():
+    message = refusal(DatabaseSettings, BucketSettings)
+    assert "missing settings: DB_HOST, DB_NAME, DB_USER, DB_PASSWORD, BUCKET_NAME." in message
+
+
+def test_missing_and_wrong_settings_are_named_at_once(environment):
+    environment.delenv("DB_USER")
+    environment.setenv("DB_PORT", "abc")
+    environment.setenv("DB_SSLMODE", "maybe")
+    environment.setenv("BUCKET_LIMIT", "many")
+    message = refusal(DatabaseSettings, BucketSettings)
+    for part in ("missing settings: DB_USER, BUCKET_NAME", "DB_PORT is 'abc'", "DB_SSLMODE is 'maybe'"):
+        assert part in message
+    assert "BUCKET_LIMIT is 'many'" in message
+    assert "\n" not in message
+
+
+def test_a_setting_that_two_classes_miss_is_named_once():
+    class Copy(DatabaseSettings):
+        """The same names again."""
+
+    assert refusal(DatabaseSettings, Copy).count("DB_HOST") == 1
+
+
+def test_the_message_says_which_file_was_looked_at(tmp_path):
+    assert f"Set them in the environment or {tmp_path / '.env'}" in refusal(env_file=tmp_path / ".env")
+    assert "Set them in the environment, or pass the flag" in refusal()
+
+
+def test_an_empty_variable_counts_as_absent(environment):
+    environment.setenv("DB_USER", "")
+    environment.setenv("DB_PORT", "")
+    assert "missing settings: DB_USER." in refusal()
+
+
+def test_an_empty_line_of_the_file_counts_as_absent(environment, tmp_path):
+    environment.delenv("DB_USER")
+    (tmp_path / ".env").write_text("DB_USER=\nDB_PORT=\n")
+    assert "missing settings: DB_USER." in refusal(env_file=tmp_path / ".env")
+
+
+def test_the_file_is_enough(tmp_path):
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in COMPLETE.items()))
+    assert load(env_file=tmp_path / ".env").db_host == "db.example.org"
+
+
+def test_the_environment_beats_the_file(environment, tmp_path):
+    (tmp_path / ".env").write_text("DB_HOST=file.example.org\nDB_PORT=6000\n")
+    settings = load(env_file=tmp_path / ".env")
+    assert (settings.db_host, settings.db_port) == ("db.example.org", 6000)
+
+
+def test_an_empty_variable_does_not_hide_the_file(environment, tmp_path):
+    environment.setenv("DB_HOST", "")
+    (tmp_path / ".env").write_text("DB_HOST=file.example.org\n")
+    assert load(env_file=tmp_path / ".env").db_host == "file.example.org"
+
+
+def test_a_flag_beats_the_environment_and_the_file(environment, tmp_path):
+    (tmp_path / ".env").write_text("DB_HOST=file.example.org\n")
+    assert load({"db_host": "flag.example.org"}, tmp_path / ".env").db_host == "flag.example.org"
+
+
+def test_a_flag_that_was_not_given_hides_nothing(environment):
+    assert load({"db_host": None, "db_port": None}).db_host == "db.example.org"
+
+
+def test_flags_of_other_programs_do_no_harm(environment):
+    assert load({"limit": 3}).db_host == "db.example.org"
+
+
+def test_no_file_is_read_unless_it_is_named(monkeypatch, tmp_path):
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in COMPLETE.items()))
+    monkeypatch.chdir(tmp_path)
+    assert "missing settings: DB_HOST" in refusal()
+
+
+def test_unknown_lines_of_the_file_are_ignored(environment, tmp_path):
+    (tmp_path / ".env").write_text("SOMETHING_ELSE=1\n")
+    assert load(env_file=tmp_path / ".env").db_host == "db.example.org"
+
+
+def test_settings_come_back_in_the_order_of_their_classes(environment):
+    environment.setenv("BUCKET_NAME", "b")
+    bucket, database = load_settings((BucketSettings, DatabaseSettings), {}, None)
+    assert (bucket.bucket_name, database.db_name) == ("b", "museum")
+
+
+def test_settings_cannot_be_changed(environment):
+    with pytest.raises(ValidationError, match="frozen"):
+        load().db_host = "other"
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "-1", "65536", "5432.5", "5432 5433"])
+def test_a_wrong_port_is_quoted_with_what_is_valid(environment, port):
+    environment.setenv("DB_PORT", port)
+    assert f"DB_PORT is '{port}', expected a number from 1 to 65535" in refusal()
+
+
+@pytest.mark.parametrize("port", ["1", "5432", "65535"])
+def test_a_port_may_be_any_that_exists(environment, port):
+    environment.setenv("DB_PORT", port)
+    assert load().db_port == int(port)
+
+
+@pytest.mark.parametrize("mode", ["on", "REQUIRE", "require ", "disable\nallow", "xrequire", "require|allow"])
+def test_a_wrong_sslmode_is_answered_with_the_valid_ones(environment, mode):
+    environment.setenv("DB_SSLMODE", mode)
+    message = refusal()
+    assert f"DB_SSLMODE is {mode!r}, expected one of {', '.join(SSL_MODES)}" in message
+    assert "\n" not in message
+
+
+def test_a_password_is_in_no_message_about_other_settings(environment):
+    environment.setenv("DB_PORT", "abc")
+    environment.delenv("DB_NAME")
+    with pytest.raises(ConfigError) as caught:
+        load()
+    assert "hunter22" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_wrong_secret_is_named_without_its_value(monkeypatch):
+    monkeypatch.setenv("BUCKET_NAME", "b")
+    monkeypatch.setenv("BUCKET_TOKEN", "hunter22")
+    with pytest.raises(ConfigError, match="BUCKET_TOKEN: ") as caught:
+        load_settings((BucketSettings,), {}, None)
+    assert "hunter22" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_password_is_not_shown_by_printing_the_settings(environment):
+    settings = load()
+    assert "hunter22" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+
+
+def test_a_password_is_taken_to_the_letter(environment):
+    environment.setenv("DB_PASSWORD", "a'b\"c $HOME # d\\e%41 é")
+    assert load().db_password.get_secret_value() == "a'b\"c $HOME # d\\e%41 é"
+
+
+@pytest.mark.parametrize(
+    ("host", "mode"),
+    [
+        ("localhost", "prefer"),
+        ("127.0.0.1", "prefer"),
+        ("127.8.9.10", "prefer"),
+        ("::1", "prefer"),
+        ("/var/run/postgresql", "prefer"),
+        ("embedded", "prefer"),
+        ("localhost.evil.com", "require"),
+        ("localhostage", "require"),
+        ("127.0.0.1.evil.com", "require"),
+        ("127.0.0.1,db.example.org", "require"),
+        ("128.0.0.1", "require"),
+        ("0.0.0.0", "require"),
+        ("10.0.0.5", "require"),
+        ("192.168.1.1", "require"),
+        ("::2", "require"),
+        ("db.example.org", "require"),
+        ("embedded.example.org", "require"),
+        ("./socket", "require"),
+    ],
+)
+def test_only_a_socket_and_loopback_go_without_tls(environment, host, mode):
+    environment.setenv("DB_HOST", host)
+    settings = load()
+    assert settings.sslmode == mode
+    assert settings.is_local == (mode == "prefer")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "db.example.org"])
+@pytest.mark.parametrize("mode", SSL_MODES)
+def test_sslmode_is_what_the_user_says(environment, host, mode):
+    environment.setenv("DB_HOST", host)
+    environment.setenv("DB_SSLMODE", mode)
+    assert load().sslmode == mode
+
+
+def test_a_socket_needs_no_password(environment):
+    environment.setenv("DB_HOST", "/var/run/postgresql")
+    environment.delenv("DB_PASSWORD")
+    assert load().db_password.get_secret_value() == ""
+
+
+def test_a_socket_uses_the_password_that_is_given(environment):
+    environment.setenv("DB_HOST", "/var/run/postgresql")
+    assert load().db_password.get_secret_value() == "hunter22-of-the-env"
+
+
+def test_loopback_needs_a_password(environment):
+    environment.setenv("DB_HOST", "127.0.0.1")
+    environment.delenv("DB_PASSWORD")
+    assert "missing settings: DB_PASSWORD." in refusal()
+
+
+def test_the_embedded_server_needs_nothing_else():
+    settings = load({"db_host": "embedded"})
+    assert settings.is_embedded
+    assert (settings.db_name, settings.db_user) == ("museum", "etl")
+    assert settings.db_password.get_secret_value() == ""
+
+
+def test_the_embedded_server_takes_another_database(environment):
+    environment.setenv("DB_HOST", "embedded")
+    environment.setenv("DB_NAME", "other")
+    assert load().db_name == "other"
+
+
+def test_the_embedded_server_is_not_given_the_password_of_another(environment):
+    settings = load({"db_host": "embedded"})
+    assert settings.db_user == "etl"
+    assert settings.db_password.get_secret_value() == ""
+
+
+def test_no_server_is_embedded_unless_it_is_asked_for(environment):
+    assert not load().is_embedded

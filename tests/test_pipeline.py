@@ -267,7 +267,7 @@ def test_two_pipelines_at_once_one_loads_and_the_other_exits_4(museum, stocked):
         flags = ("--push", *museum.source_flags, *museum.database_flags)
         first = script(museum, "pipeline", *flags)
         deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and not museum.query("select from meta.ingestion_runs"):
+        while time.monotonic() < deadline and not museum.query("select 1 from meta.ingestion_runs"):
             time.sleep(0.05)
         second = script(museum, "pipeline", *flags)
         out, _ = second.communicate(timeout=30)

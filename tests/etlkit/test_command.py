@@ -143,7 +143,7 @@ def test_the_end_that_argparse_wants_is_left_alone(outcome):
 def test_the_traceback_goes_to_the_log_at_debug_only(outcome, caplog):
     outcome(raising(LoadError("refused")))
     assert [(line.levelno, line.message) for line in caplog.records] == [(logging.DEBUG, "traceback of exit 1")]
-    assert 'raise error\netlkit.errors.LoadError: refused' in caplog.text
+    assert "raise error\netlkit.errors.LoadError: refused" in caplog.text
 
 
 def test_a_process_that_is_terminated_says_one_line():

@@ -32,6 +32,14 @@ def record(message, *arguments, level=logging.INFO, error=None):
     return logging.LogRecord(NAME, level, __file__, 1, message, arguments, trace)
 
 
+def fail_for(cause, error):
+    """Raise an error that another one caused."""
+    try:
+        raise cause
+    except type(cause) as caught:
+        raise error from caught
+
+
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(before=st.text(), secret=SECRETS, between=st.text(), after=st.text())
 def test_a_known_secret_never_gets_through(before, secret, between, after):
@@ -107,10 +115,7 @@ def test_arguments_are_redacted_like_the_message(console, tmp_path):
 def test_a_traceback_in_the_file_is_redacted(console, tmp_path):
     logger = configure_logging(NAME, tmp_path / "a.log", console=console, secrets=["hunter22"])
     try:
-        try:
-            raise ValueError("the cause: hunter22")
-        except ValueError as error:
-            raise RuntimeError("connecting to postgres://u:other33@db") from error
+        fail_for(ValueError("the cause: hunter22"), RuntimeError("connecting to postgres://u:other33@db"))
     except RuntimeError:
         logger.exception("it failed")
     text = (tmp_path / "a.log").read_text()
@@ -123,10 +128,7 @@ def test_a_traceback_in_the_file_is_redacted(console, tmp_path):
 
 def test_a_traceback_stays_off_the_console(console, tmp_path):
     logger = configure_logging(NAME, tmp_path / "a.log", console=console)
-    try:
-        raise ValueError("details")
-    except ValueError:
-        logger.exception("it failed")
+    logger.error("it failed", exc_info=ValueError("details"))
     assert console.getvalue() == "error: it failed\n"
 
 

@@ -168,7 +168,7 @@ def test_a_run_cannot_start_twice(worker):
 
 
 def test_what_a_killed_process_left_is_repaired_by_the_next_run(connection, worker):
-    orphans, run = [new_run(), new_run("batch")], new_run()
+    orphans, run = [new_run(), new_run()], new_run()
     with connection.cursor() as cursor:
         for orphan in orphans:
             cursor.execute(
@@ -235,9 +235,12 @@ def test_pruning_leaves_young_and_running_rows_rejects_and_data(connection, work
     fail_run(worker, young, "refused")
     with worker, worker.cursor() as cursor:
         load(cursor, old_done)
-        cursor.execute("update meta.ingestion_runs set started_at = now() - interval '100 days' where entity_type <> 'c'")
         cursor.execute(
-            "insert into meta.rejected_records (source, position, raw, reasons, run_id) values ('s', '1', 'x', '{}', %s)",
+            "update meta.ingestion_runs set started_at = now() - interval '100 days' where entity_type <> 'c'"
+        )
+        cursor.execute(
+            "insert into meta.rejected_records (source, position, raw, reasons, run_id) "
+            "values ('s', '1', 'x', '{}', %s)",
             (str(old_done.run_id),),
         )
         assert run_file(cursor, SQL / "prune_runs.sql", {"older_than": "90 days"}) == 1

@@ -206,7 +206,7 @@ def test_a_password_is_taken_to_the_letter(environment):
         ("127.0.0.1.evil.com", "require"),
         ("127.0.0.1,db.example.org", "require"),
         ("128.0.0.1", "require"),
-        ("0.0.0.0", "require"),
+        ("126.255.255.255", "require"),
         ("10.0.0.5", "require"),
         ("192.168.1.1", "require"),
         ("::2", "require"),

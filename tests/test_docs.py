@@ -1,0 +1,87 @@
+"""The commands that the documents show: they parse, their targets exist, and what they promise is there."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+
+import pytest
+from conftest import PROJECT_DIR
+
+import extract
+import load
+import pipeline
+import transform
+from etlkit.__main__ import command_parser
+from museum.combined import MANIFEST_FILE
+from museum.exhibitions import EXHIBITION_REASONS
+from museum.kiosk import ROW_REASONS
+from museum.kiosk_files import FILE_REASONS
+
+DOCUMENTS = [PROJECT_DIR / "README.md", *sorted((PROJECT_DIR / "docs").glob("*.md"))]
+MAKEFILE = (PROJECT_DIR / "Makefile").read_text()
+SCRIPTS = {"extract": extract, "transform": transform, "load": load, "pipeline": pipeline}
+
+
+def shown_commands() -> list[str]:
+    """Return every command of the documents, once."""
+    found: list[str] = []
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for block in re.findall(r"```(?:bash|console|cron|ini)\n(.*?)```", text, re.DOTALL):
+            found += [line.removeprefix("$ ").split("#")[0].strip() for line in block.splitlines()]
+        found += re.findall(r"`((?:python|make) [^`]+)`", text)
+    wanted = re.compile(r"(?:.*\s)?(?:\S*/)?(python3? (?:-m etlkit|\w+\.py)|make)\b(.*)")
+    return sorted({f"{match[1]}{match[2]}" for line in found if (match := wanted.fullmatch(line))})
+
+
+def test_there_are_commands_to_check():
+    assert len(shown_commands()) >= 15
+
+
+@pytest.mark.parametrize("command", shown_commands())
+def test_a_shown_command_is_understood(command, monkeypatch, capsys):
+    words = shlex.split(command)
+    if words[0] == "make":
+        targets = [word for word in words[1:] if not word.startswith("-") and "=" not in word][:1]
+        assert all(re.search(rf"^{target}:", MAKEFILE, re.MULTILINE) for target in targets), command
+        return
+    if words[1] == "-m":
+        command_parser().parse_args(words[3:])
+        return
+    parsed: list[argparse.Namespace] = []
+
+    def stop_after_parsing(flags: argparse.Namespace, *_: object, **__: object) -> int:
+        parsed.append(flags)
+        return 0
+
+    script = SCRIPTS[words[1].removesuffix(".py")]
+    monkeypatch.setattr(script, "run_stage", stop_after_parsing)
+    assert script.main(words[2:]) == 0
+    assert len(parsed) == 1
+
+
+def test_every_reason_is_explained_to_the_operator():
+    text = (PROJECT_DIR / "docs" / "operations.md").read_text(encoding="utf-8")
+    for reason in (*ROW_REASONS, *FILE_REASONS):
+        assert f"`{reason}`" in text
+    assert "`bad_...`" in text
+    assert all(reason.startswith(("bad_", "not_", "missing_exhibition_")) for reason in EXHIBITION_REASONS)
+
+
+def test_the_manifest_is_named_as_it_is():
+    assert MANIFEST_FILE in (PROJECT_DIR / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_shows_what_the_tool_does_within_one_screen():
+    first_screen = (PROJECT_DIR / "README.md").read_text(encoding="utf-8").splitlines()[:40]
+    text = "\n".join(first_screen)
+    for promised in ("make demo", "make test", "rows in =", "average", "extract.py", "Postgres"):
+        assert promised in text
+
+
+def test_links_lead_somewhere():
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"

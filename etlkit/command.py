@@ -14,6 +14,7 @@ from typing import NoReturn
 from etlkit.errors import EXIT_FAILED, EtlError
 
 SIGNAL_EXIT_BASE = 128
+STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Terminated(BaseException):
@@ -25,30 +26,37 @@ def run_command(body: Callable[[], int], logger: logging.Logger, *, report: Call
 
     `report(exit_code, message)` prints the outcome when body did not come to its own end: once, as the last line.
     """
+    received: list[int] = []
 
-    def terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise Terminated
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        received.append(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
-    signal.signal(signal.SIGTERM, terminate)
+    previous = {number: signal.signal(number, stop) for number in STOPPING_SIGNALS}
     try:
         return body()
     except SystemExit:
         raise
     except BaseException as error:
-        code, message = _explain(error)
+        # a library that was waiting in C may have turned the signal's exception into one of its own
+        code, message = _explain_signal(received[0]) if received else _explain(error)
         logger.debug("traceback of exit %s", code, exc_info=error)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
     report(code, message)
     return code
+
+
+def _explain_signal(number: int) -> tuple[int, str]:
+    """Return the exit code of a signal, and the line for the user."""
+    return SIGNAL_EXIT_BASE + number, f"stopped by {signal.Signals(number).name}; everything open was rolled back"
 
 
 def _explain(error: BaseException) -> tuple[int, str]:
     """Return the exit code of what stopped a command, and the line for its user."""
     if isinstance(error, EtlError):
         return error.exit_code, " ".join(str(error).split())
-    if isinstance(error, KeyboardInterrupt):
-        return SIGNAL_EXIT_BASE + signal.SIGINT, "interrupted; everything open was rolled back"
-    if isinstance(error, Terminated):
-        return SIGNAL_EXIT_BASE + signal.SIGTERM, "terminated by SIGTERM; everything open was rolled back"
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         what = error.strerror or " ".join(str(error).split())

@@ -7,6 +7,7 @@ included, passes through the redaction of known secret values and of credentials
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -50,6 +51,19 @@ class ConsoleFormatter(RedactingFormatter):
         return redact(text, self.secrets)
 
 
+class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generic for type checkers only
+    """Writes to the console until its reader has gone (`... | head`); the run itself goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging calls it so
+        """Point a broken pipe at nothing, so that neither this line nor the exit fails on it."""
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, self.stream.fileno())
+            os.close(nothing)
+        else:
+            super().handleError(record)
+
+
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return text without the given secrets, passwords in URLs and values named like a secret."""
     for secret in secrets:
@@ -76,7 +90,7 @@ def configure_logging(
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
     known = list(secrets)
-    on_console = logging.StreamHandler(console or sys.stdout)
+    on_console = ConsoleHandler(console or sys.stdout)
     on_console.setLevel(level)
     on_console.setFormatter(ConsoleFormatter("%(message)s", known))
     logger.addHandler(on_console)

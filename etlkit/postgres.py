@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -133,7 +133,8 @@ def advisory_lock(connection: Connection, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if not connection.closed:
+        # a connection that broke has lost its lock anyway, and must not hide why it broke
+        with suppress(psycopg2.Error):
             connection.rollback()
             with connection, connection.cursor() as cursor:
                 cursor.execute("select pg_advisory_unlock(%s)", (key,))
@@ -161,7 +162,8 @@ def cancelled_by_signals(connection: Connection) -> Iterator[None]:
     def cancel_on_wakeup() -> None:
         while data := ours.recv(64):
             if any(number in (signal.SIGINT, signal.SIGTERM) for number in data) and not connection.closed:
-                connection.cancel()
+                with suppress(psycopg2.Error):
+                    connection.cancel()
 
     watcher = threading.Thread(target=cancel_on_wakeup, name="cancel-on-signal", daemon=True)
     watcher.start()

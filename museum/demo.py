@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from contextlib import closing
+from io import TextIOWrapper
 from pathlib import Path
 
 import boto3
@@ -31,6 +32,8 @@ ACCESS_KEY, SECRET_KEY = "SAMPLEACCESSKEY", "sample-secret-key"
 def main() -> int:
     """Run the demo and return 0 when the pipeline loaded the sample."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # the pipeline writes to the same pipe in between
     s3 = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     s3.start()
     host, port = s3.get_host_and_port()

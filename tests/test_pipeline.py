@@ -303,3 +303,52 @@ def test_setup_logging_keeps_its_name(tmp_path):
     logger = pipeline.setup_logging(tmp_path / "x.log")
     logger.info("hello")
     assert "hello" in (tmp_path / "x.log").read_text()
+
+
+def test_a_reader_that_goes_away_does_not_stop_the_run(museum, stocked):
+    process = script(museum, "pipeline", "--push", *museum.source_flags, *museum.database_flags)
+    process.stdout.close()
+    with process.stderr:
+        err = process.stderr.read()
+    assert process.wait(timeout=60) == 0
+    assert err == ""
+    assert museum.count("review") == 2
+
+
+def test_a_database_that_goes_away_in_the_middle_is_one_clear_line(museum, stocked):
+    with closing(connect(museum.database, "blocker")) as blocker, blocker.cursor() as cursor:
+        cursor.execute("lock table review in access exclusive mode")
+        process = script(museum, "pipeline", "--push", *museum.source_flags, *museum.database_flags)
+        deadline = time.monotonic() + 30
+        waiting: list[tuple[int]] = []
+        while time.monotonic() < deadline and not waiting:
+            waiting = museum.query("select pid from pg_locks where not granted")
+            time.sleep(0.05)
+        museum.query("select pg_terminate_backend(%s)", waiting[0])
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 1, err
+        assert err == ""
+        assert out.splitlines()[-1].startswith("error: loading: ")
+        blocker.rollback()
+    assert museum.count("review") == 0
+    assert museum.run_all().exit_code == 0
+    assert museum.query("select status, count(*) from meta.ingestion_runs group by 1 order by 1") == [
+        ("completed", 1),
+        ("failed", 1),
+    ]
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_during_the_merge_is_a_signal_s_exit(number, exit_code):
+    program = (
+        "import duckdb, logging, os, signal, threading; from etlkit.command import run_command; "
+        f"threading.Timer(1, os.kill, (os.getpid(), {int(number)})).start(); "
+        "query = 'select sum(a.range * b.range) from range(10000000) a, range(1000000) b'; "
+        "body = lambda: duckdb.sql(query).fetchone(); "
+        "raise SystemExit(run_command(body, logging.getLogger('x'), report=lambda code, message: print(code, message)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT_DIR, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == exit_code, done.stderr
+    assert done.stdout == f"{exit_code} stopped by {number.name}; everything open was rolled back\n"

@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
+POSTGRES_15 ?= /usr/lib/postgresql/15/bin
+DATABASE_TESTS := tests/test_load.py tests/test_real_data.py tests/etlkit/test_postgres.py tests/etlkit/test_rejects.py
 STAMP := $(VENV)/.set-up
 .PHONY: help setup demo test schema stop lint types check format clean
 
@@ -44,8 +46,11 @@ format: $(STAMP) ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-check: lint types ## what CI runs: lint, types, every test at full counts, no test skipped
+check: lint types ## what CI runs: lint, types, every test at full counts, the database tests on Postgres 15 too
 	@ETL_FULL=1 $(BIN)/python -m pytest -q
+	@if [ -x $(POSTGRES_15)/postgres ]; then $(BIN)/python -m pytest -q --postgres=$(POSTGRES_15) $(DATABASE_TESTS); \
+	elif [ -n "$$ETL_NO_SKIPS" ]; then echo "error: no Postgres 15 in $(POSTGRES_15)"; exit 1; \
+	else echo "Postgres 15 is not in $(POSTGRES_15); its tests were left out"; fi
 
 clean: ## remove the environment and what runs wrote; asks first
 	@read -p "Remove .venv, .local, bucket_data, combined_data and logs? [y/N] " answer && [ "$$answer" = y ] && \

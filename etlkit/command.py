@@ -57,6 +57,8 @@ def _explain(error: BaseException) -> tuple[int, str]:
     """Return the exit code of what stopped a command, and the line for its user."""
     if isinstance(error, EtlError):
         return error.exit_code, " ".join(str(error).split())
+    if isinstance(error, KeyboardInterrupt):
+        return _explain_signal(signal.SIGINT)
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         what = error.strerror or " ".join(str(error).split())

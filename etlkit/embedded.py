@@ -260,6 +260,7 @@ def _reachable_copy(binaries: Path) -> Path:
     package = binaries.parents[1]
     digest = hashlib.sha256(f"{package}:{(binaries / 'postgres').stat().st_mtime_ns}".encode()).hexdigest()[:12]
     target = ROOT_HOME / f"server-{digest}"
+    ROOT_HOME.mkdir(parents=True, exist_ok=True)
     with FileLock(ROOT_HOME / f"server-{digest}.lock", timeout=120):
         if not target.exists():
             unfinished = ROOT_HOME / f"server-{digest}.unfinished"

@@ -21,15 +21,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from kit_database import META, emptied, made_database
 
-import etlkit
 import etlkit.__main__ as command_line
 from etlkit.embedded import EmbeddedServer
 from etlkit.logs import close_handlers
 from etlkit.postgres import apply_schema, connect
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
-META = Path(etlkit.__file__).parent / "sql" / "meta.sql"
 RUN = "5f2c1234-0000-4000-8000-000000000001"
 SIBLING = "5f2c9999-0000-4000-8000-000000000002"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -47,6 +46,19 @@ class Said:
     def table(self) -> list[list[str]]:
         """The rows of the table it printed, without the header."""
         return [re.split(r"\s{2,}", line.strip()) for line in self.out.splitlines()[2:]]
+
+
+@pytest.fixture(scope="module")
+def kit_database(postgres):
+    """The database of this module's tests."""
+    with made_database(postgres, "kit_cli") as made:
+        yield made
+
+
+@pytest.fixture
+def database(kit_database):
+    """The module's database, without anything of an earlier test."""
+    return emptied(kit_database)
 
 
 @pytest.fixture(autouse=True)

@@ -20,10 +20,10 @@ import pytest
 from conftest import FULL
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from kit_database import META, emptied, made_database
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from pydantic import SecretStr
 
-import etlkit
 from etlkit.errors import ConfigError, DataError, LoadError, LockedError
 from etlkit.postgres import (
     advisory_lock,
@@ -41,7 +41,6 @@ from etlkit.postgres import (
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 SCHEMA = PROJECT_DIR / "schema.sql"
-META = Path(etlkit.__file__).parent / "sql" / "meta.sql"
 EXAMPLES = 1_000 if FULL else 100
 CATALOGUE = """
     select n.nspname, c.relname, c.relkind, a.attname, a.atttypid, a.attnotnull
@@ -73,6 +72,19 @@ def body():
 
 sys.exit(run_command(body, logging.getLogger("sleeper"), report=lambda code, text: print(code, text)))
 """
+
+
+@pytest.fixture(scope="module")
+def kit_database(postgres):
+    """The database of this module's tests."""
+    with made_database(postgres, "kit_postgres") as made:
+        yield made
+
+
+@pytest.fixture
+def database(kit_database):
+    """The module's database, without anything of an earlier test."""
+    return emptied(kit_database)
 
 
 @pytest.fixture
@@ -446,9 +458,9 @@ def check_schema(connection, version):
     require_schema(connection, "kit", version, "python load.py --apply-schema")
 
 
-def set_version(connection, version):
+def set_version(connection, version, system="kit"):
     with connection, connection.cursor() as cursor:
-        cursor.execute("insert into meta.schema_version (system, version) values ('kit', %s)", (version,))
+        cursor.execute("insert into meta.schema_version (system, version) values (%s, %s)", (system, version))
 
 
 def test_a_database_without_any_schema_is_refused_with_the_command_to_run(empty_database):
@@ -460,8 +472,10 @@ def test_a_database_without_any_schema_is_refused_with_the_command_to_run(empty_
 
 
 def test_the_schema_of_another_system_does_not_count(opened):
+    worker = opened()
+    set_version(worker, 5, "museum")
     with pytest.raises(ConfigError, match="no kit schema yet"):
-        check_schema(opened(), 1)
+        check_schema(worker, 1)
 
 
 def test_an_older_schema_is_refused_with_the_command_to_run(opened):

@@ -9,6 +9,7 @@ import pytest
 from conftest import FULL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kit_database import emptied, made_database
 
 from etlkit.postgres import connect
 from etlkit.rejects import (
@@ -24,6 +25,19 @@ from etlkit.rejects import (
 
 EXAMPLES = 500 if FULL else 40
 SOURCE = "s3://bucket/lmnh_hist_data_0.csv"
+
+
+@pytest.fixture(scope="module")
+def kit_database(postgres):
+    """The database of this module's tests."""
+    with made_database(postgres, "kit_rejects") as made:
+        yield made
+
+
+@pytest.fixture
+def database(kit_database):
+    """The module's database, without anything of an earlier test."""
+    return emptied(kit_database)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from kit_database import emptied, made_database
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 import etlkit
@@ -16,6 +17,19 @@ from etlkit.runs import Run, complete_run, fail_run, start_run
 
 SQL = Path(etlkit.__file__).parent / "sql"
 COUNTS = {"processed": 10, "created": 7, "updated": 2}
+
+
+@pytest.fixture(scope="module")
+def kit_database(postgres):
+    """The database of this module's tests."""
+    with made_database(postgres, "kit_runs") as made:
+        yield made
+
+
+@pytest.fixture
+def database(kit_database):
+    """The module's database, without anything of an earlier test."""
+    return emptied(kit_database)
 
 
 @pytest.fixture

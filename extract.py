@@ -23,14 +23,18 @@ from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, NoCredentialsError
+from s3transfer.exceptions import RetriesExceededError
 from s3transfer.subscribers import BaseSubscriber
 from tqdm import tqdm
+from urllib3.exceptions import IncompleteRead as IncompleteReadError
 
+from etlkit.command import exit_process
 from etlkit.errors import ConfigError, SourceError
 from museum.console import Outcome, run_stage
 from museum.objects import (
     ExtractManifest,
     RemoteObject,
+    ascii_key,
     data_folder_lock,
     key_problem,
     local_path,
@@ -43,8 +47,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 RETRIES = 5
+CONNECT_TIMEOUT_SECONDS = 10
+READ_TIMEOUT_SECONDS = 15
 PARALLEL_DOWNLOADS = 8
-SHOWN_KEY = 100
 DOWNLOADING_DIR = ".downloading"
 _CREDENTIAL_CODES = {
     "AccessDenied", "AuthFailure", "ExpiredToken", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken",
@@ -86,8 +91,8 @@ def get_s3_client(settings: MuseumSettings, logger: logging.Logger | None = None
             aws_secret_access_key=settings.aws_secret_key.get_secret_value() if settings.aws_secret_key else None,
             config=Config(
                 retries={"total_max_attempts": RETRIES, "mode": "standard"},
-                connect_timeout=10,
-                read_timeout=60,
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                read_timeout=READ_TIMEOUT_SECONDS,
                 max_pool_connections=PARALLEL_DOWNLOADS * 2,
             ),
         )
@@ -145,7 +150,7 @@ def download_objects(
         else:
             wanted.append((remote, path))
     for key, problem in sorted(summary.unsafe_keys.items()):
-        log.warning("skipped the key %s: %s", _shown_key(key), problem)
+        log.warning("skipped the key %s: %s", ascii_key(key), problem)
     manifest.listed = [key for key in summary.keys if key not in summary.unsafe_keys]
     try:
         _download_all(client, bucket, wanted, bucket_dir / DOWNLOADING_DIR, manifest, summary)
@@ -170,11 +175,6 @@ def extract(command: Command, logger: logging.Logger | None = None) -> ExtractSu
     summary.seconds = time.monotonic() - started
     log.info(summary.line())
     return summary
-
-
-def _shown_key(key: str) -> str:
-    """Return a hostile key in a form that is safe and short enough to print."""
-    return ascii(key[:SHOWN_KEY] + ("..." if len(key) > SHOWN_KEY else ""))
 
 
 def _mirrored_path(bucket_dir: Path, key: str, keys: set[str], summary: ExtractSummary) -> Path | None:
@@ -208,25 +208,29 @@ def _download_all(
     downloading.mkdir(parents=True)
     config = TransferConfig(max_concurrency=PARALLEL_DOWNLOADS, num_download_attempts=RETRIES)
     total = sum(remote.size_bytes for remote, _ in wanted)
-    with (
-        _source_errors(bucket),
-        tqdm(
-            total=total, unit="B", unit_scale=True, desc="extract", disable=not sys.stderr.isatty(), leave=False
-        ) as bar,
-        create_transfer_manager(client, config) as manager,
-    ):
+    with tqdm(
+        total=total, unit="B", unit_scale=True, desc="extract", disable=not sys.stderr.isatty(), leave=False
+    ) as bar:
+        manager = create_transfer_manager(client, config)
         progress = _Progress(bar)
-        transfers = []
-        for number, (remote, path) in enumerate(wanted):
-            unfinished = downloading / str(number)
-            future = manager.download(bucket, remote.key, str(unfinished), subscribers=[progress])
-            transfers.append((remote, path, unfinished, future))
-        for remote, path, unfinished, future in transfers:
-            future.result()
-            _move_into_place(remote, unfinished, path)
-            manifest.note(remote, path)
-            summary.downloaded += 1
-            summary.bytes_downloaded += remote.size_bytes
+        try:
+            transfers = []
+            for number, (remote, path) in enumerate(wanted):
+                unfinished = downloading / str(number)
+                future = manager.download(bucket, remote.key, str(unfinished), subscribers=[progress])
+                transfers.append((remote, path, unfinished, future))
+            for remote, path, unfinished, future in transfers:
+                with _source_errors(bucket, remote.key):
+                    future.result()
+                _move_into_place(remote, unfinished, path)
+                manifest.note(remote, path)
+                summary.downloaded += 1
+                summary.bytes_downloaded += remote.size_bytes
+        except Exception:
+            manager.shutdown(cancel=True)
+            raise
+        # a signal's exception does not wait for the manager: its threads may hang on a stalled body
+        manager.shutdown()
 
 
 def _move_into_place(remote: RemoteObject, unfinished: Path, path: Path) -> None:
@@ -253,8 +257,9 @@ class _Progress(BaseSubscriber):
 
 
 @contextmanager
-def _source_errors(bucket: str) -> Iterator[None]:
+def _source_errors(bucket: str, key: str | None = None) -> Iterator[None]:
     """Turn what boto3 raises into one line that says what to do."""
+    what = f"{ascii_key(key)} of bucket {bucket}" if key else f"bucket {bucket}"
     try:
         yield
     except NoCredentialsError as error:
@@ -264,21 +269,20 @@ def _source_errors(bucket: str) -> Iterator[None]:
         ) from error
     except EndpointConnectionError as error:
         raise SourceError(
-            f"cannot reach S3 for bucket {bucket}: {error}. Check the network and --endpoint-url. Nothing was loaded."
+            f"cannot reach S3 for {what}: {error}. Check the network and --endpoint-url. Nothing was loaded."
         ) from error
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", "unknown"))
         if code in _CREDENTIAL_CODES:
             advice = "Check AWS_ACCESS_KEY, AWS_SECRET_KEY and that they may list and read the bucket."
-            raise SourceError(f"S3 refused bucket {bucket} ({code}). {advice} Nothing was loaded.") from error
+            raise SourceError(f"S3 refused {what} ({code}). {advice} Nothing was loaded.") from error
         if code in _MISSING_CODES:
             raise SourceError(
-                f"the bucket {bucket}, or an object of it, does not exist ({code}). "
-                "Check --bucket and --endpoint-url. Nothing was loaded."
+                f"{what} does not exist ({code}). Check --bucket and --endpoint-url. Nothing was loaded."
             ) from error
-        raise SourceError(f"S3 answered {code} for bucket {bucket} after retries. Nothing was loaded.") from error
-    except (BotoCoreError, Boto3Error) as error:
-        raise SourceError(f"reading bucket {bucket} failed: {error}. Nothing was loaded; run again.") from error
+        raise SourceError(f"S3 answered {code} for {what} after retries. Nothing was loaded.") from error
+    except (BotoCoreError, Boto3Error, RetriesExceededError, IncompleteReadError) as error:
+        raise SourceError(f"reading {what} failed: {error}. Nothing was loaded; run again.") from error
 
 
 def extract_figures(summary: ExtractSummary) -> dict[str, Any]:
@@ -311,4 +315,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_process(main())

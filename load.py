@@ -9,9 +9,9 @@ rolls all of it back.
 from __future__ import annotations
 
 import csv
+import hashlib
 import logging
-import sys
-import tempfile
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from etlkit.command import exit_process
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import ConfigError, DataError, EtlError
+from etlkit.logs import redact
 from etlkit.postgres import (
     Connection,
     Cursor,
@@ -55,6 +57,7 @@ from museum.kiosk_merge import merge_errors, select_combined_rows
 from museum.objects import data_folder_lock
 from museum.rejudge import (
     SQL,
+    find_lost_texts,
     provisional_texts,
     read_reference,
     rejudge_open_rejects,
@@ -65,6 +68,8 @@ from museum.settings import PROJECT_DIR, SCHEMA_FILE, SCHEMA_SYSTEM, SCHEMA_VERS
 from transform import EXHIBITION_COLUMNS, combine_plain_file
 
 LOCK_NAME = "museum:batch"
+PLAIN_DIR = "plain"
+STAGING_DIR = ".staging"
 SHRINK_LIMIT = 0.8
 """An object that keeps less than this share of its rows is refused without --accept-shrink."""
 
@@ -96,16 +101,18 @@ def open_target(command: Command, logger: logging.Logger | None = None) -> Itera
     log = logger or logging.getLogger(__name__)
     run = Run(command.run_id, "museum", "batch", command.dry_run)
     connection = connect(database_settings(command, log), process_name("museum pipeline", command.run_id))
-    with closing(connection), cancelled_by_signals(connection):
+    with closing(connection):
         require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, "python load.py --apply-schema")
         with advisory_lock(connection, LOCK_NAME):
             orphans = start_run(connection, run, {"bucket": command.museum.museum_bucket})
             if orphans:
                 log.warning("%s earlier run(s) ended without a word; marked failed", orphans)
             try:
-                yield LoadTarget(connection, run)
+                with cancelled_by_signals(connection):
+                    yield LoadTarget(connection, run)
             except BaseException as error:
-                message = str(error) if isinstance(error, EtlError) else type(error).__name__
+                message = str(error) if isinstance(error, EtlError) else f"stopped by {type(error).__name__}"
+                message = redact(message, command.secrets)
                 if not fail_run(connection, run, message):
                     log.warning("the run's history could not be closed; the next run does it")
                 raise
@@ -156,16 +163,17 @@ def load_data_to_db(
 def load_plain_file(
     target: LoadTarget, command: Command, path: Path, logger: logging.Logger | None = None
 ) -> LoadSummary:
-    """Judge and load a kiosk file that no transform has seen; its identity is its absolute path.
+    """Judge and load a kiosk file that no transform has seen; its identity is its absolute path without links.
 
     Raises SourceError when it cannot be read, and what `load_data_to_db` raises.
     """
     with load_errors("reading what the database knows"), target.connection.cursor() as cursor:
         reference = read_reference(cursor, command.latest_at)
     target.connection.rollback()
-    with tempfile.TemporaryDirectory(prefix="museum-plain-") as folder:
-        combine_plain_file(command, path.absolute(), Path(folder), reference, logger)
-        return load_data_to_db(target, command, Path(folder), logger)
+    path = path.resolve()
+    folder = command.museum.combined_dir / PLAIN_DIR / hashlib.sha256(bytes(path)).hexdigest()[:12]
+    combine_plain_file(command, path, folder, reference, logger)
+    return load_data_to_db(target, command, folder, logger)
 
 
 def database_settings(command: Command, logger: logging.Logger | None = None) -> DatabaseSettings:
@@ -175,12 +183,13 @@ def database_settings(command: Command, logger: logging.Logger | None = None) ->
     if not command.database.is_embedded:
         return command.database
     server = EmbeddedServer(default_home(PROJECT_DIR))
-    settings = server.ensure_database(command.database.db_name)
-    with closing(connect(settings, "museum schema")) as connection, connection.cursor() as cursor:
-        cursor.execute("select to_regclass('meta.schema_version') is null")
-        if (cursor.fetchone() or (False,))[0]:
-            connection.rollback()
-            execute_schema(connection, SCHEMA_FILE, logger)
+    with server.locked():
+        settings = server.ensure_database(command.database.db_name)
+        with closing(connect(settings, "museum schema")) as connection, connection.cursor() as cursor:
+            cursor.execute("select to_regclass('meta.schema_version') is null")
+            if (cursor.fetchone() or (False,))[0]:
+                connection.rollback()
+                execute_schema(connection, SCHEMA_FILE, logger)
     return settings
 
 
@@ -198,6 +207,7 @@ def _load(
     _stage_rows(cursor, combined_dir, fresh, summary)
     stage_rejects(cursor, transform_rejects(combined_dir, manifest, fresh, rules, reference))
     run_file(cursor, SQL / "reject_staged_kiosk.sql", {"latest_at": command.latest_at})
+    find_lost_texts(cursor, manifest, command.museum.bucket_dir)
     staged_good, staged_bad = _row(cursor, "count_staged")
     recovered = rejudge_open_rejects(target.connection, cursor, rules, reference)
     summary.rows_removed = run_file(cursor, SQL / "delete_changed_review.sql")
@@ -209,7 +219,7 @@ def _load(
     summary.open_rejects, open_of_unchanged = _row(cursor, "count_open_rejects")
     rows_of_unchanged = sum(item.rows for item in manifest.kiosk_objects if item.key not in fresh)
     rows_of_fresh = sum(item.rows for item in manifest.kiosk_objects if item.key in fresh)
-    present = {source_name(manifest.bucket, item.key) for item in manifest.kiosk_objects}
+    present = {source_name(manifest.bucket, item.key) for item in manifest.kiosk_objects if not item.problem}
     recovered_here = sum(count for source, count in recovered.items() if source in present)
     summary.rows_recovered = sum(recovered.values())
     summary.rows_in = rows_of_fresh + rows_of_unchanged + summary.rows_recovered - recovered_here
@@ -218,9 +228,10 @@ def _load(
     summary.rows_already_rejected = staged_bad - summary.rows_rejected + open_of_unchanged
     summary.check()
     limit = command.reject_limit
-    if limit.is_exceeded(summary.records_rejected, rows_of_fresh):
+    judged = rows_of_fresh + len(summary.objects_rejected) + manifest.exhibition_records
+    if limit.is_exceeded(summary.records_rejected, judged):
         raise DataError(
-            f"{summary.records_rejected:,} of {rows_of_fresh:,} judged rows were rejected, --max-rejects is {limit}. "
+            f"{summary.records_rejected:,} of {judged:,} judged records were rejected, --max-rejects is {limit}. "
             f"Nothing was loaded; the rejected rows are in {combined_dir / REJECTS_FILE}."
         )
     return summary
@@ -281,14 +292,16 @@ def _stage_rows(cursor: Cursor, combined_dir: Path, fresh: set[str], summary: Lo
     _check_header(combined_path, COMBINED_KIOSK_COLUMNS)
     if not fresh:
         return
-    with tempfile.TemporaryDirectory(prefix=".staging-", dir=combined_dir) as folder:
-        if summary.objects_unchanged:
-            part = Path(folder) / KIOSK_FILE
-            with merge_errors(part.parent):
-                select_combined_rows(combined_path, part, fresh)
-            combined_path = part
-        with combined_path.open("rb") as file:
-            copy_stream(cursor, SQL / "copy_staging_kiosk.sql", file)
+    folder = combined_dir / STAGING_DIR
+    shutil.rmtree(folder, ignore_errors=True)
+    if summary.objects_unchanged:
+        folder.mkdir()
+        with merge_errors(folder):
+            select_combined_rows(combined_path, folder / KIOSK_FILE, fresh)
+        combined_path = folder / KIOSK_FILE
+    with combined_path.open("rb") as file:
+        copy_stream(cursor, SQL / "copy_staging_kiosk.sql", file)
+    shutil.rmtree(folder, ignore_errors=True)
     copy_rows(cursor, SQL / "copy_staging_text.sql", provisional_texts(combined_dir, fresh))
     cursor.execute("analyze staging_kiosk")
 
@@ -300,6 +313,13 @@ def _settle_rejects(
     resolve_missing(cursor, [source_name(manifest.bucket, key) for key in (*sorted(fresh), *manifest.exhibition_keys)])
     readable = [item.key for item in manifest.kiosk_objects if not item.problem]
     resolve_files(cursor, [source_name(manifest.bucket, key) for key in readable])
+    if manifest.bucket != LOCAL_FILES:
+        seen = [*(item.key for item in manifest.kiosk_objects), *manifest.exhibition_keys]
+        parameters = {
+            "prefix": source_name(manifest.bucket, ""),
+            "seen": [source_name(manifest.bucket, key) for key in seen],
+        }
+        run_file(cursor, SQL / "resolve_vanished_rejects.sql", parameters)
     summary.records_rejected = fill_rejected_records(cursor, run_id).new
     run_file(cursor, SQL / "list_new_reasons.sql", {"run_id": str(run_id)})
     summary.rejected_by_reason = dict(cursor.fetchall())
@@ -354,4 +374,4 @@ def load_outcome(summary: LoadSummary, command: Command) -> Outcome:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_process(main())

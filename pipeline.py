@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from etlkit.command import exit_process
 from etlkit.errors import DataError
 from etlkit.logs import configure_logging
 from extract import extract, extract_figures
@@ -95,4 +96,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_process(main())

@@ -9,6 +9,7 @@ manifest last.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import logging
@@ -24,6 +25,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from etlkit.command import exit_process
 from etlkit.errors import SourceError
 from museum.combined import (
     EXHIBITION_FILE,
@@ -42,7 +44,7 @@ from museum.exhibitions import Exhibition, ParsedExhibitions, last_of_each, pars
 from museum.kiosk import Reference, Rules, default_reference
 from museum.kiosk_files import KioskFile, inspect_file
 from museum.kiosk_merge import KioskMerge, merge_errors
-from museum.objects import data_folder_lock, exhibition_pattern, kiosk_pattern, natural_order, read_manifest
+from museum.objects import ascii_key, data_folder_lock, exhibition_pattern, kiosk_pattern, natural_order, read_manifest
 from museum.settings import Command, argument_parser
 
 TRANSFORM_VERSION = 1
@@ -64,14 +66,17 @@ class TransformSummary:
     was_untouched: bool = False
     ignored: list[str] = field(default_factory=list)
 
-    def line(self) -> str:
-        """Return the summary's line."""
+    def lines(self) -> list[str]:
+        """Return the summary's lines."""
+        manifest = self.manifest
         untouched = ", combined files untouched" if self.was_untouched else ""
-        return (
-            f"transform  {self.seconds:6.1f} s  {len(self.manifest.kiosk_objects):,} kiosk files: "
-            f"{self.manifest.rows:,} rows in; {self.manifest.exhibitions:,} exhibitions; "
-            f"{self.manifest.rejected:,} rejected{untouched}"
-        )
+        files = f"{len(manifest.kiosk_objects):,} kiosk files ({manifest.size_bytes:,} bytes)"
+        counts = f"{manifest.rows:,} rows in; {manifest.exhibitions:,} exhibitions; {manifest.rejected:,} rejected"
+        lines = [f"transform  {self.seconds:6.1f} s  {files}: {counts}{untouched}"]
+        if manifest.out_of_hours or manifest.ambiguous:
+            twice = f", {manifest.ambiguous:,} in the hour that occurs twice" if manifest.ambiguous else ""
+            lines.append(f"           {manifest.out_of_hours:,} rows out of hours, kept{twice}")
+        return lines
 
 
 def combine_exhibition_files(
@@ -105,9 +110,9 @@ def combine_exhibition_files(
     )
     frame = frame.rename(columns=str.lower).rename(columns={"exhibition_id": "exhibition_code"})
     frame = frame.reindex(columns=EXHIBITION_COLUMNS)
-    frame.to_csv(combined_path, index=False, lineterminator="\n")
+    frame.to_csv(combined_path, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for key, names in sorted(parsed.unknown_keys.items()):
-        log.warning("%s: unknown keys ignored: %s", key, ", ".join(sorted(names)))
+        log.warning("%s: unknown keys ignored: %s", key, ", ".join(sorted(map(ascii_key, names))))
     sentences = [
         f"{winner.code} is described differently by {loser.key} and {winner.key}; the last one wins"
         for loser, winner in differing
@@ -167,11 +172,14 @@ def transform(
     exhibition_paths = [(key, bucket_dir / key) for key in exhibition_keys]
     fingerprint = _fingerprint(bucket, files, exhibition_paths, settings.rules)
     manifest = read_combined_manifest(combined_dir)
-    was_untouched = manifest is not None and manifest.fingerprint == fingerprint and "future_at" not in manifest.reasons
+    was_untouched = (
+        manifest is not None and manifest.fingerprint == fingerprint and manifest.holds_at(command.latest_at)
+    )
     if manifest is None or not was_untouched:
         manifest = _combine(command, bucket, files, exhibition_paths, combined_dir, log)
     summary = TransformSummary(manifest, time.monotonic() - started, was_untouched, ignored)
-    log.info(summary.line())
+    for line in summary.lines():
+        log.info(line)
     return summary
 
 
@@ -190,11 +198,6 @@ def content_hash(file: KioskFile, rules: Rules) -> str:
     """Return what the ledger compares: the file's bytes, and the rules where they are not the default ones."""
     suffix = "" if rules.fingerprint == Rules().fingerprint else f" under {rules.fingerprint}"
     return f"sha256:{file.sha256}{suffix}"
-
-
-def ascii_key(key: str) -> str:
-    """Return a key that is safe to print."""
-    return key if key.isascii() and key.isprintable() else ascii(key)
 
 
 def combine_plain_file(
@@ -237,6 +240,7 @@ def _combine(
         merge = KioskMerge(unfinished / "spill", command.museum.rules, reference)
         try:
             counted = combine_kiosk_files(files, merge, unfinished / KIOSK_FILE, unfinished / REJECTS_FILE, log)
+            last_at = merge.last_at()
         finally:
             merge.close()
     manifest = CombinedManifest(
@@ -249,6 +253,7 @@ def _combine(
         exhibitions=len(exhibitions),
         exhibition_reasons=dict(Counter(reason for bad in parsed.rejects for reason in bad.reasons)),
         differing=differing,
+        last_at=last_at.isoformat() if last_at else None,
     )
     (combined_dir / MANIFEST_FILE).unlink(missing_ok=True)
     for name in (EXHIBITION_FILE, KIOSK_FILE, REJECTS_FILE):
@@ -294,7 +299,8 @@ def transform_sentence(summary: TransformSummary) -> str:
     manifest = summary.manifest
     done = "Nothing new:" if summary.was_untouched else "Combined"
     good = manifest.rows - sum(item.rejected for item in manifest.kiosk_objects)
-    return f"{done} {good:,} good rows, {manifest.rejected:,} rejected."
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in manifest.reasons.items())
+    return f"{done} {good:,} good rows, {manifest.rejected:,} rejected{f' ({reasons})' if reasons else ''}."
 
 
 def transform_figures(summary: TransformSummary) -> dict[str, Any]:
@@ -303,12 +309,12 @@ def transform_figures(summary: TransformSummary) -> dict[str, Any]:
     return {
         "seconds": round(summary.seconds, 3),
         "objects": len(manifest.kiosk_objects) + len(manifest.exhibition_keys),
-        "bytes": sum(item.size_bytes for item in manifest.kiosk_objects),
+        "bytes": manifest.size_bytes,
         "rows_in": manifest.rows,
         "rejected": manifest.rejected,
         "rejected_by_reason": manifest.reasons,
-        "out_of_hours": sum(item.out_of_hours for item in manifest.kiosk_objects),
-        "ambiguous_hour": sum(item.ambiguous for item in manifest.kiosk_objects),
+        "out_of_hours": manifest.out_of_hours,
+        "ambiguous_hour": manifest.ambiguous,
         "exhibitions": manifest.exhibitions,
         "described_differently": manifest.differing,
         "ignored": summary.ignored,
@@ -317,4 +323,4 @@ def transform_figures(summary: TransformSummary) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_process(main())

@@ -19,15 +19,15 @@ from tabulate import tabulate
 from etlkit.command import run_command
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, ConfigError
-from etlkit.logs import configure_logging
-from etlkit.postgres import Connection, connect, load_errors, run_file
+from etlkit.logs import configure_logging, until_reader_goes
+from etlkit.postgres import Connection, Cursor, connect, load_errors, run_file
 from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, load_settings
 
 SQL = Path(__file__).parent / "sql"
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 SHOWN_TEXT = 80
 SHORTEST_RUN = 4
-_AGE = re.compile(r"(\d+)([hdw])")
+_AGE = re.compile(r"([0-9]{1,6})([hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -38,8 +38,10 @@ def list_runs(connection: Connection, flags: argparse.Namespace) -> None:
     for row in rows:
         row["run_id"] = str(row["run_id"])[:8]
         row["started_at"] = f"{row['started_at']:%Y-%m-%d %H:%M:%S}"
-        row["error_message"] = _shorten(row["error_message"] or "")
-    print(tabulate(rows, headers="keys", tablefmt="simple", intfmt=",") if rows else "no runs yet")
+        row["error_message"] = _shorten(_printable(row["error_message"] or ""))
+        for name in ("records_processed", "records_created", "records_updated"):
+            row[name] = f"{row[name]:,}"
+    print(tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True) if rows else "no runs yet")
 
 
 def show_run(connection: Connection, flags: argparse.Namespace) -> None:
@@ -51,6 +53,7 @@ def show_run(connection: Connection, flags: argparse.Namespace) -> None:
         found = "more than one run begins" if rows else "no run begins"
         raise ConfigError(f"{found} with {flags.run!r}. See: python -m etlkit runs list")
     metadata = rows[0].pop("metadata")
+    rows[0]["error_message"] = _printable(rows[0]["error_message"] or "")
     print(tabulate(rows[0].items(), tablefmt="plain", disable_numparse=True))
     print(json.dumps(metadata, indent=2, default=str))
 
@@ -61,6 +64,7 @@ def prune_runs(connection: Connection, flags: argparse.Namespace) -> None:
     if not found:
         raise ConfigError(f"--older-than is {flags.older_than!r}, expected a number of h, d or w, e.g. 90d.")
     with load_errors("pruning runs"), connection, connection.cursor() as cursor:
+        _require_meta(cursor)
         count = run_file(cursor, SQL / "prune_runs.sql", {"older_than": f"{found[1]} {_UNITS[found[2]]}"})
     print(f"pruned {count:,} runs older than {flags.older_than}")
 
@@ -70,7 +74,7 @@ def list_rejects(connection: Connection, flags: argparse.Namespace) -> None:
     rows = _query(connection, "list_rejects", _reject_filter(flags))
     shown = [
         {
-            "source": row["source"],
+            "source": _printable(row["source"]),
             "position": row["position"],
             "reasons": ", ".join(row["reasons"]),
             "text": _shorten(_printable(bytes(row["raw"]))),
@@ -111,8 +115,8 @@ def _write_csv(file: TextIO, rows: list[dict[str, Any]]) -> None:
     writer.writerow(["source", "position", "reasons", "text", "run_id", "first_seen", "last_seen", "resolved_at"])
     for row in rows:
         cells = [
-            row["source"], row["position"], " ".join(row["reasons"]), _printable(bytes(row["raw"])), row["run_id"],
-            row["first_seen"], row["last_seen"], row["resolved_at"],
+            _printable(row["source"]), row["position"], " ".join(row["reasons"]), _printable(bytes(row["raw"])),
+            row["run_id"], row["first_seen"], row["last_seen"], row["resolved_at"],
         ]  # fmt: skip
         writer.writerow([_harmless(cell) for cell in cells])
 
@@ -122,10 +126,17 @@ def _harmless(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
 
 
-def _printable(raw: bytes) -> str:
-    """Return bytes as text, what is not text as escapes."""
-    text = raw.decode("utf-8", errors="backslashreplace")
+def _printable(raw: bytes | str) -> str:
+    """Return bytes as text, what is not printable as escapes."""
+    text = raw if isinstance(raw, str) else raw.decode("utf-8", errors="backslashreplace")
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _positive(text: str) -> int:
+    """Read a number of rows."""
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows")
+    return int(text)
 
 
 def _shorten(text: str) -> str:
@@ -136,9 +147,17 @@ def _reject_filter(flags: argparse.Namespace) -> dict[str, Any]:
     return {"all": flags.all, "reason": flags.reason, "source": flags.source, "limit": getattr(flags, "limit", None)}
 
 
+def _require_meta(cursor: Cursor) -> None:
+    """Raise ConfigError for a database in which no system has its schema."""
+    cursor.execute("select to_regclass('meta.ingestion_runs') is null")
+    if (cursor.fetchone() or (True,))[0]:
+        raise ConfigError("this database has no run history yet; apply a schema first: python load.py --apply-schema")
+
+
 def _query(connection: Connection, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a SQL file's rows as dictionaries."""
     with load_errors(f"running {name}"), connection, connection.cursor() as cursor:
+        _require_meta(cursor)
         run_file(cursor, SQL / f"{name}.sql", parameters)
         names = [column.name for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -159,7 +178,7 @@ def command_parser() -> argparse.ArgumentParser:
     runs = areas.add_parser("runs", help="run history").add_subparsers(required=True, metavar="ACTION")
     action = runs.add_parser("list", parents=[database], help="the latest runs")
     action.add_argument("--system", help="only this system's, e.g. museum")
-    action.add_argument("--limit", type=int, default=20)
+    action.add_argument("--limit", type=_positive, default=20)
     action.set_defaults(run_on_database=list_runs)
     action = runs.add_parser("show", parents=[database], help="all about one run")
     action.add_argument("run", metavar="RUN", help="its id, or the beginning of it")
@@ -179,7 +198,7 @@ def command_parser() -> argparse.ArgumentParser:
         action.add_argument("--all", action="store_true", help="resolved ones too")
         action.set_defaults(run_on_database=function)
         if name == "list":
-            action.add_argument("--limit", type=int, default=50)
+            action.add_argument("--limit", type=_positive, default=50)
         else:
             action.add_argument("--output", metavar="FILE", help="a file instead of standard output")
 
@@ -200,7 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(flags, "run_alone"):
             flags.run_alone(flags)
             return EXIT_CLEAN
-        with closing(connect(_database_settings(flags), "etlkit")) as connection:
+        with closing(connect(_database_settings(flags), "etlkit")) as connection, until_reader_goes():
             flags.run_on_database(connection, flags)
         return EXIT_CLEAN
 
@@ -213,6 +232,8 @@ def _database_settings(flags: argparse.Namespace) -> DatabaseSettings:
     if flags.embedded:
         given["db_host"] = EMBEDDED_HOST
     env_file = Path(flags.env_file) if flags.env_file else PROJECT_DIR / ".env"
+    if flags.env_file and not env_file.is_file():
+        raise ConfigError(f"{env_file} is not a file. Correct --env-file.")
     settings: DatabaseSettings = load_settings((DatabaseSettings,), given, env_file)[0]
     if settings.is_embedded:
         return EmbeddedServer(default_home(PROJECT_DIR)).ensure_database(settings.db_name)

@@ -6,8 +6,11 @@ Tracebacks go to the log file at DEBUG and never to the console.
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -28,8 +31,10 @@ def run_command(body: Callable[[], int], logger: logging.Logger, *, report: Call
     """
     received: list[int] = []
 
-    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+    def stop(number: int, _frame: FrameType | None) -> None:
         received.append(number)
+        if len(received) > 1:
+            return  # the first one is being obeyed
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
     previous = {number: signal.signal(number, stop) for number in STOPPING_SIGNALS}
@@ -46,6 +51,16 @@ def run_command(body: Callable[[], int], logger: logging.Logger, *, report: Call
             signal.signal(number, handler)
     report(code, message)
     return code
+
+
+def exit_process(exit_code: int) -> NoReturn:
+    """End the process; after a signal at once, without waiting for library threads that may hang on a stalled peer."""
+    if exit_code <= SIGNAL_EXIT_BASE:
+        sys.exit(exit_code)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(exit_code)
 
 
 def _explain_signal(number: int) -> tuple[int, str]:

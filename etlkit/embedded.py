@@ -14,10 +14,12 @@ import json
 import os
 import pwd
 import secrets
+import shlex
 import shutil
 import socket
 import subprocess
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,6 +36,7 @@ SUPERUSER = "etl"
 ROOT_HOME = Path("/var/lib/etlkit")
 SERVER_USERS = ("postgres", "nobody")
 START_ATTEMPTS = 3
+LOCK_TIMEOUT_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -74,18 +77,25 @@ class EmbeddedServer:
         self.data = home / "data"
         self._wanted_binaries = binaries
         self._settings = settings
+        self._lock = FileLock(home / "lock", timeout=LOCK_TIMEOUT_SECONDS)
         self._account = _server_account() if os.geteuid() == 0 else None
 
     def ensure_running(self) -> Endpoint:
         """Create the server if it is new, start it if it is down, and return where it listens."""
-        self._make_home()
-        with FileLock(self.home / "lock", timeout=120):
+        with self.locked():
             if not (self.home / "server.json").exists():
                 self._initialise()
             endpoint = Endpoint(**json.loads((self.home / "server.json").read_text()))
             if not self.is_running():
                 endpoint = self._start(endpoint)
         return endpoint
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from creating, starting or changing the server meanwhile; may be nested."""
+        self._make_home()
+        with self._lock:
+            yield
 
     def is_running(self) -> bool:
         """Tell whether the server of this home is up."""
@@ -102,11 +112,12 @@ class EmbeddedServer:
 
     def ensure_database(self, name: str) -> DatabaseSettings:
         """Return the settings of a database on the running server, which is created when missing."""
-        endpoint = self.ensure_running()
-        with closing(_maintenance_connection(endpoint)) as connection, connection.cursor() as cursor:
-            cursor.execute("select 1 from pg_database where datname = %s", (name,))
-            if cursor.fetchone() is None:
-                cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        with self.locked():
+            endpoint = self.ensure_running()
+            with closing(_maintenance_connection(endpoint)) as connection, connection.cursor() as cursor:
+                cursor.execute("select 1 from pg_database where datname = %s", (name,))
+                if cursor.fetchone() is None:
+                    cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         return DatabaseSettings(
             db_host=endpoint.host,
             db_port=endpoint.port,
@@ -125,8 +136,8 @@ class EmbeddedServer:
         """Return a shell command that opens psql on a database without showing the password."""
         endpoint = self.ensure_running()
         return (
-            f"PGPASSFILE={self.home / 'pgpass'} {self._binary('psql')} "
-            f"-h {endpoint.host} -p {endpoint.port} -U {endpoint.user} {database}"
+            f"PGPASSFILE={shlex.quote(str(self.home / 'pgpass'))} {shlex.quote(str(self._binary('psql')))} "
+            f"-h {endpoint.host} -p {endpoint.port} -U {endpoint.user} {shlex.quote(database)}"
         )
 
     def _make_home(self) -> None:
@@ -261,7 +272,7 @@ def _reachable_copy(binaries: Path) -> Path:
     digest = hashlib.sha256(f"{package}:{(binaries / 'postgres').stat().st_mtime_ns}".encode()).hexdigest()[:12]
     target = ROOT_HOME / f"server-{digest}"
     ROOT_HOME.mkdir(parents=True, exist_ok=True)
-    with FileLock(ROOT_HOME / f"server-{digest}.lock", timeout=120):
+    with FileLock(ROOT_HOME / f"server-{digest}.lock", timeout=LOCK_TIMEOUT_SECONDS):
         if not target.exists():
             unfinished = ROOT_HOME / f"server-{digest}.unfinished"
             shutil.rmtree(unfinished, ignore_errors=True)

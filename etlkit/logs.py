@@ -10,7 +10,8 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
@@ -20,9 +21,10 @@ LOG_FILE_BACKUPS = 5
 REDACTED = "***"
 _SHORTEST_SECRET = 4
 
-_URL_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s:/@]*:)\S+(?=@)", re.IGNORECASE)
 _NAMED_SECRET = re.compile(
-    r"(?P<before>\b[\w-]*(?:password|secret|token|signature|access[-_]?key)[\w-]*[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&)]+",
+    r"(?P<before>\b[\w-]*(?:password|secret|token|signature|access[-_]?key)[\w-]*[\"']?\s*[=:]\s*"
+    r"|\bauthorization[\"']?\s*[=:]\s*[\"']?(?:bearer|basic)\s+)(?P<value>'[^']*'|\"[^\"]*\"|[^\s;&)]+)",
     re.IGNORECASE,
 )
 
@@ -31,13 +33,13 @@ class RedactingFormatter(logging.Formatter):
     """Formats a record, traceback included, and then blanks secrets out of the whole text."""
 
     def __init__(self, line_format: str, secrets: Iterable[str] = ()) -> None:
-        """Keep the secrets longest first, so that one that contains another goes whole."""
+        """Keep the values to blank out."""
         super().__init__(line_format)
-        self.secrets = sorted((s for s in set(secrets) if len(s) >= _SHORTEST_SECRET), key=len, reverse=True)
+        self.secrets = list(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line with every secret replaced."""
-        return redact(super().format(record), self.secrets)
+        return _harmless(redact(super().format(record), self.secrets))
 
 
 class ConsoleFormatter(RedactingFormatter):
@@ -48,7 +50,7 @@ class ConsoleFormatter(RedactingFormatter):
         text = record.getMessage()
         if record.levelno >= logging.WARNING:
             text = f"{record.levelname.lower()}: {text}"
-        return redact(text, self.secrets)
+        return _harmless(redact(text, self.secrets))
 
 
 class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generic for type checkers only
@@ -57,19 +59,57 @@ class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generi
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging calls it so
         """Point a broken pipe at nothing, so that neither this line nor the exit fails on it."""
         if isinstance(sys.exc_info()[1], BrokenPipeError):
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, self.stream.fileno())
-            os.close(nothing)
+            _point_at_nothing(self.stream)
         else:
             super().handleError(record)
 
 
+@contextmanager
+def until_reader_goes() -> Iterator[None]:
+    """End quietly when the reader of standard output has gone (`... | head`)."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _point_at_nothing(sys.stdout)
+
+
+def _point_at_nothing(stream: TextIO) -> None:
+    """Send what is still to come on a stream to the null device."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, stream.fileno())
+    os.close(nothing)
+
+
+class FileHandler(RotatingFileHandler):
+    """Rotates, and loses lines in silence when its disk is full: the console says what matters."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging calls it so
+        """Do nothing: logging's own way prints the arguments, secrets included."""
+
+
+def _harmless(text: str) -> str:
+    """Return text whose control characters and lone surrogates are escapes, so that no data steers a terminal."""
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text
+    )
+
+
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return text without the given secrets, passwords in URLs and values named like a secret."""
-    for secret in secrets:
-        text = text.replace(secret, REDACTED)
+    known = {form for secret in secrets for form in (secret, repr(secret)[1:-1]) if len(secret) >= _SHORTEST_SECRET}
+    if known:
+        # longest first, and in one pass, so that one that contains another goes whole and none forms anew
+        longest_first = sorted(known, key=len, reverse=True)
+        text = re.sub("|".join(map(re.escape, longest_first)), REDACTED, text)
     text = _URL_PASSWORD.sub(rf"\g<before>{REDACTED}", text)
-    return _NAMED_SECRET.sub(rf"\g<before>{REDACTED}", text)
+    return _NAMED_SECRET.sub(_without_value, text)
+
+
+def _without_value(found: re.Match[str]) -> str:
+    """Return a named secret without its value, but with its quotes."""
+    quote = found["value"][0] if found["value"][0] in "'\"" else ""
+    return f"{found['before']}{quote}{REDACTED}{quote}"
 
 
 def configure_logging(
@@ -97,7 +137,7 @@ def configure_logging(
     if log_file is not None:
         try:
             log_file.parent.mkdir(parents=True, exist_ok=True)
-            in_file = RotatingFileHandler(
+            in_file = FileHandler(
                 log_file, maxBytes=LOG_FILE_BYTES, backupCount=LOG_FILE_BACKUPS, encoding="utf-8", delay=False
             )
         except OSError as error:
@@ -115,4 +155,5 @@ def close_handlers(logger: logging.Logger) -> None:
     """Detach and close every handler of a logger."""
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()

@@ -26,6 +26,7 @@ Connection = psycopg2.extensions.connection
 Cursor = psycopg2.extensions.cursor
 
 CONNECT_TIMEOUT_SECONDS = 10
+_REFUSALS = ("authentication failed", "does not exist", "no password supplied", "no pg_hba.conf entry")
 
 
 def connect(settings: DatabaseSettings, application_name: str) -> Connection:
@@ -48,10 +49,12 @@ def connect(settings: DatabaseSettings, application_name: str) -> Connection:
             keepalives_count=3,
             options="-c timezone=UTC -c datestyle=ISO -c client_encoding=UTF8",
         )
+    except (ValueError, UnicodeError) as error:
+        raise ConfigError(f"a database setting cannot be sent to a server: {error}. Nothing was touched.") from error
     except psycopg2.OperationalError as error:
         where = f"{settings.db_user}@{settings.db_host}:{settings.db_port}/{settings.db_name}"
         reason = _first_line(error)
-        if "authentication failed" in reason or "does not exist" in reason or "no password" in reason:
+        if any(refusal in str(error) for refusal in _REFUSALS):
             raise ConfigError(
                 f"cannot log in to {where}: {reason}. Check DB_NAME, DB_USER and DB_PASSWORD. Nothing was touched."
             ) from error
@@ -82,7 +85,12 @@ def run_file(cursor: Cursor, path: Path, parameters: Mapping[str, Any] | None = 
 
 def copy_stream(cursor: Cursor, path: Path, stream: IO[Any]) -> int:
     """Run the COPY ... FROM STDIN of a SQL file over a stream and return the number of rows."""
-    cursor.copy_expert(path.read_text(encoding="utf-8"), stream)
+    deferring = _DeferringStream(stream)
+    try:
+        cursor.copy_expert(path.read_text(encoding="utf-8"), deferring)
+    finally:
+        if deferring.error is not None:
+            raise deferring.error
     return cursor.rowcount
 
 
@@ -176,32 +184,59 @@ def cancelled_by_signals(connection: Connection) -> Iterator[None]:
         ours.close()
 
 
+class _DeferringStream:
+    """A readable stream that ends early when reading fails, and keeps the error for whoever ordered the COPY.
+
+    The driver cannot pass on what a read raises, a signal's exception included; it prints it.
+    """
+
+    def __init__(self, stream: IO[Any]) -> None:
+        self._stream = stream
+        self.error: BaseException | None = None
+
+    def readline(self, size: int = -1) -> Any:
+        """Serve the driver's check for a file; COPY reads in blocks."""
+        return self.read(size)
+
+    def read(self, size: int = -1) -> Any:
+        """Return the stream's next bytes, none after an error."""
+        if self.error is not None:
+            return b""
+        try:
+            return self._stream.read(size)
+        except BaseException as error:  # noqa: BLE001 - kept, and raised as soon as the driver has returned
+            self.error = error
+            return b""
+
+
 class _RowStream:
     """A readable stream that encodes rows in COPY's text format as they are asked for."""
 
     def __init__(self, rows: Iterable[Sequence[object]]) -> None:
         self._rows = iter(rows)
-        self._rest = b""
+        self._ready = b""
+        self._offset = 0
 
     def read(self, size: int = -1) -> bytes:
         """Return about size bytes, none at the end."""
-        parts = [self._rest]
-        length = len(self._rest)
+        if self._offset >= len(self._ready):
+            self._ready, self._offset = self._encode(size), 0
+        end = len(self._ready) if size < 0 else self._offset + size
+        data = self._ready[self._offset : end]
+        self._offset = end
+        return data
+
+    def _encode(self, size: int) -> bytes:
+        """Return the next rows, at least size bytes of them while there are any."""
+        parts: list[bytes] = []
+        length = 0
         while length < size or size < 0:
             row = next(self._rows, None)
             if row is None:
                 break
             parts.append(_copy_line(row))
             length += len(parts[-1])
-        data = b"".join(parts)
-        if size < 0:
-            size = len(data)
-        self._rest = data[size:]
-        return data[:size]
-
-    def readline(self, size: int = -1) -> bytes:
-        """Serve the driver's check for a file; COPY reads in blocks."""
-        return self.read(size)
+        return b"".join(parts)
 
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -217,7 +252,7 @@ def _copy_field(value: object) -> str:
     """Return one field of COPY's text format."""
     if value is None:
         return r"\N"
-    if isinstance(value, bytes):
+    if isinstance(value, (bytes, bytearray, memoryview)):
         return rf"\\x{value.hex()}"
     if isinstance(value, (list, tuple)):
         return "{" + ",".join(str(item) for item in value) + "}"
@@ -244,13 +279,14 @@ def _lock_holder(cursor: Cursor, key: int) -> str:
     if found is None:
         return "a session that has just ended"
     name, pid, address, since = found
-    return f"{name} (server process {pid}, from {address}, connected since {since})"
+    return f"{name} (server process {pid}, from {address}{f', connected since {since}' if since else ''})"
 
 
 def _first_line(error: psycopg2.Error) -> str:
     """Return the server's own sentence without the driver's decoration."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).removeprefix("FATAL:").strip().rstrip(".")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    fatal = [line.split("FATAL:", 1)[1].strip() for line in lines if "FATAL:" in line]
+    return (fatal or lines)[0].rstrip(".")
 
 
 def _only(cursor: Cursor) -> Any:

@@ -65,8 +65,16 @@ def resolve_files(cursor: Cursor, sources: Sequence[str]) -> int:
     return run_file(cursor, SQL / "resolve_file_rejects.sql", {"sources": list(sources)})
 
 
-def update_rejudged(cursor: Cursor, judged: Iterable[tuple[str, str, tuple[str, ...]]]) -> int:
-    """Note (source, position, reasons) of open rejects that were judged again; no reasons resolves one."""
+def create_rejudged_staging(cursor: Cursor) -> None:
+    """Create the TEMP table `staging_rejudged` for this transaction."""
     run_file(cursor, SQL / "create_staging_rejudged.sql")
-    copy_rows(cursor, SQL / "copy_staging_rejudged.sql", judged)
+
+
+def stage_rejudged(cursor: Cursor, judged: Iterable[tuple[str, str, tuple[str, ...]]]) -> int:
+    """COPY (source, position, reasons) of open rejects that were judged again into `staging_rejudged`."""
+    return copy_rows(cursor, SQL / "copy_staging_rejudged.sql", judged)
+
+
+def update_rejudged(cursor: Cursor) -> int:
+    """Note the new reasons of `staging_rejudged`; a reject without any is resolved."""
     return run_file(cursor, SQL / "update_rejudged.sql")

@@ -38,7 +38,11 @@ def start_run(connection: Connection, run: Run, metadata: Mapping[str, Any]) -> 
     with load_errors("starting the run's history"), connection, connection.cursor() as cursor:
         target = {"source_system": run.source_system, "entity_type": run.entity_type}
         orphans = run_file(cursor, SQL / "fail_orphaned_runs.sql", target)
-        run_file(cursor, SQL / "start_run.sql", {"run_id": str(run.run_id), "metadata": json.dumps(metadata), **target})
+        run_file(
+            cursor,
+            SQL / "start_run.sql",
+            {"run_id": str(run.run_id), "metadata": json.dumps(metadata, default=str), **target},
+        )
     return orphans
 
 
@@ -65,10 +69,11 @@ def fail_run(connection: Connection, run: Run, message: str) -> bool:
     """Mark the run failed after its rollback; return False when the connection is gone (the next run repairs it)."""
     if run.dry_run:
         return True
+    storable = message.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
     try:
         connection.rollback()
         with connection, connection.cursor() as cursor:
-            run_file(cursor, SQL / "fail_run.sql", {"run_id": str(run.run_id), "error_message": message})
+            run_file(cursor, SQL / "fail_run.sql", {"run_id": str(run.run_id), "error_message": storable})
     except psycopg2.Error:
         return False
     return True

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from etlkit.errors import ConfigError
 
@@ -72,11 +72,11 @@ class DatabaseSettings(Settings):
 def load_settings(
     classes: tuple[type[Settings], ...], flags: Mapping[str, Any], env_file: Path | None
 ) -> tuple[Any, ...]:
-    """Return one frozen instance per class; flags that are None count as not given.
+    """Return one frozen instance per class; a flag that is None or empty counts as not given.
 
     Raises ConfigError that names every missing and every wrong setting of all the classes in one line.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
+    given = {name: value for name, value in flags.items() if value not in (None, "")}
     missing: list[str] = []
     wrong: list[str] = []
     loaded: list[Settings] = []
@@ -84,6 +84,10 @@ def load_settings(
         own = {name: value for name, value in given.items() if name in settings_class.model_fields}
         try:
             loaded.append(settings_class(_env_file=env_file, **own))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{env_file} cannot be read: {error}. Nothing was touched.") from error
+        except SettingsError as error:
+            wrong.append(str(error))
         except ValidationError as error:
             for problem in error.errors():
                 name = "_".join(str(part) for part in problem["loc"]).upper() or settings_class.__name__
@@ -99,7 +103,7 @@ def load_settings(
 def _explain(settings_class: type[Settings], name: str, problem: Mapping[str, Any]) -> str:
     """Return one clause for a wrong setting, with the offending value unless it may be a secret."""
     field = settings_class.model_fields.get(name.lower())
-    is_secret = field is not None and field.annotation is SecretStr
+    is_secret = field is None or SecretStr.__name__ in str(field.annotation)
     value = "" if is_secret else f" is {str(problem.get('input'))!r}"
     if name == "DB_SSLMODE":
         return f"{name}{value}, expected one of {', '.join(SSL_MODES)}"

@@ -44,8 +44,9 @@ class LoadSummary:
 
     def check(self) -> None:
         """Raise DataError unless every row that came in is accounted for."""
-        accounted = self.rows_stored + self.rows_already_there + self.rows_rejected + self.rows_already_rejected
-        if accounted != self.rows_in:
+        parts = (self.rows_stored, self.rows_already_there, self.rows_rejected, self.rows_already_rejected)
+        accounted = sum(parts)
+        if accounted != self.rows_in or min(parts) < 0:
             raise DataError(
                 f"the rows do not add up: {self.rows_in:,} came in, {accounted:,} are accounted for "
                 f"({self.sum_line()}). Nothing was loaded. This is a defect; please report it with the log file."

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,34 @@ class CombinedManifest:
     exhibitions: int = 0
     exhibition_reasons: dict[str, int] = field(default_factory=dict)
     differing: list[str] = field(default_factory=list)
+    last_at: str | None = None
     outputs: dict[str, list[int]] = field(default_factory=dict)
+
+    def holds_at(self, latest_at: datetime) -> bool:
+        """Tell whether the future check would say the same of every row if the files were made now."""
+        return "future_at" not in self.reasons and (
+            not self.last_at or datetime.fromisoformat(self.last_at) <= latest_at
+        )
 
     @property
     def rows(self) -> int:
         """Return the number of rows in all readable kiosk files."""
         return sum(item.rows for item in self.kiosk_objects)
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the bytes of all kiosk files."""
+        return sum(item.size_bytes for item in self.kiosk_objects)
+
+    @property
+    def out_of_hours(self) -> int:
+        """Return how many combined rows lie out of opening hours."""
+        return sum(item.out_of_hours for item in self.kiosk_objects)
+
+    @property
+    def ambiguous(self) -> int:
+        """Return how many combined rows lie in an hour that occurs twice."""
+        return sum(item.ambiguous for item in self.kiosk_objects)
 
     @property
     def rejected(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 from etlkit.command import run_command
 from etlkit.errors import EXIT_CLEAN, EXIT_REJECTS, ConfigError
-from etlkit.logs import close_handlers, configure_logging
+from etlkit.logs import close_handlers, configure_logging, redact
 from museum.settings import Command, print_settings_error, read_command, secrets_on_command_line
 
 LOGGER_NAME = "museum"
@@ -59,6 +59,7 @@ def run_stage(
     trailer = f"Run {command.run_id}, log {command.museum.museum_log_file}"
 
     def report(exit_code: int, message: str) -> None:
+        message = redact(message, command.secrets)
         logger.error("%s [exit %s] %s", message, exit_code, trailer)
         if command.as_json:
             _print_json(command, {"outcome": "failed", "exit_code": exit_code, "error": message})

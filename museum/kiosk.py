@@ -121,7 +121,7 @@ def judge_line(raw: bytes, columns: tuple[str, ...], rules: Rules, reference: Re
     fields = split_line(text)
     if fields is None or len(fields) != len(columns):
         return Verdict(None, ("field_count",))
-    if tuple(field.lower() for field in fields) == columns:
+    if tuple(field.lower() for field in [fields[0].removeprefix("\ufeff").strip('"'), *fields[1:]]) == columns:
         return Verdict(None, ("repeated_header",))
     by_name = dict(zip(columns, fields, strict=True))
     return judge_text(by_name["at"], by_name["site"], by_name["val"], by_name["type"], rules, reference)
@@ -221,7 +221,9 @@ def parse_at(text: str, rules: Rules) -> tuple[datetime | Unusable, bool]:
             micro = int((fraction or "").ljust(6, "0")[:6])
             naive = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), micro)
             if offset:
-                return _with_offset(naive, offset), False
+                moment = _with_offset(naive, offset)
+                moment.astimezone(rules.timezone)  # a moment that has no local time is of no use
+                return moment, False
             return _localise(naive, rules.timezone)
         if found := _DAY_FIRST.fullmatch(text):
             day, month, year, hour, minute, second = found.groups()

@@ -7,6 +7,7 @@ stray quote spoils one row and not the rest of the file.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,9 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 KEPT_BYTES = 65_536
 """How much of a wholly unreadable file is kept as its reject; the file itself stays where it is."""
 
-_MASK = bytes(byte if byte < 128 else ord("?") for byte in range(256))  # noqa: PLR2004 - the end of ASCII
+NULL_MARK = b"\x1e"
+_MASK = bytes(byte if byte < 128 and byte != NULL_MARK[0] else ord("?") for byte in range(256))  # noqa: PLR2004 - ASCII
+_LINE_ENDS = re.compile(rb"[\r\n]+")
 
 FILE_REASONS = ("empty_file", "not_text", "bad_header", "overlong_line")
 
@@ -30,7 +33,7 @@ class KioskFile:
     path: Path
     sha256: str
     size_bytes: int
-    is_ascii: bool
+    is_plain: bool
     columns: tuple[str, ...]
     problem: str | None = None
     detail: str = ""
@@ -39,21 +42,27 @@ class KioskFile:
 def inspect_file(path: Path) -> KioskFile:
     """Hash a file and find out whether it is a kiosk file at all: text, with the right header and sane lines."""
     digest = hashlib.sha256()
-    is_ascii, has_overlong_line = True, False
+    is_plain, longest_line, open_line = True, 0, 0
     size_bytes = 0
     first = b""
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
+            text = block if first else block.removeprefix(BYTE_ORDER_MARK)
             first = first or block
             digest.update(block)
             size_bytes += len(block)
-            is_ascii = is_ascii and (block.removeprefix(BYTE_ORDER_MARK) if block is first else block).isascii()
-            if len(block) == BLOCK_BYTES and b"\n" not in block and b"\r" not in block:
-                has_overlong_line = True
+            is_plain = is_plain and _is_plain(text)
+            ends = [block.find(b"\n"), block.find(b"\r")]
+            if max(ends) < 0:
+                open_line += len(block)
+                longest_line = max(longest_line, open_line)
+            else:
+                longest_line = max(longest_line, open_line + min(end for end in ends if end >= 0))
+                open_line = len(block) - 1 - max(block.rfind(b"\n"), block.rfind(b"\r"))
     columns, problem, detail = _judge_header(first)
-    if problem is None and has_overlong_line:
+    if problem is None and longest_line > BLOCK_BYTES:
         problem, detail = "overlong_line", "a line is longer than 1 MiB"
-    return KioskFile(path, digest.hexdigest(), size_bytes, is_ascii, columns, problem, detail)
+    return KioskFile(path, digest.hexdigest(), size_bytes, is_plain, columns, problem, detail)
 
 
 def iterate_rows(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -69,14 +78,23 @@ def iterate_rows(path: Path) -> Iterator[tuple[int, bytes]]:
                 yield number, text.encode("latin-1")
 
 
-def write_masked(path: Path, masked_path: Path) -> None:
-    """Copy a file with every byte beyond ASCII replaced by a question mark, byte for byte in place.
+def write_plain_copy(path: Path, copy_path: Path) -> None:
+    """Copy a file with question marks for unusual bytes and single line feeds for line ends; rows keep their numbers.
 
-    DuckDB refuses a file with bytes that are no UTF-8; in the copy such rows are merely not understood.
+    DuckDB refuses some files with such bytes or with many blank lines; in the copy a row is at worst not understood.
     """
-    with path.open("rb") as file, masked_path.open("wb") as masked:
+    with path.open("rb") as file, copy_path.open("wb") as copy:
         while block := file.read(BLOCK_BYTES):
-            masked.write(block.translate(_MASK))
+            copy.write(_LINE_ENDS.sub(b"\n", block.translate(_MASK)))
+
+
+def _is_plain(text: bytes) -> bool:
+    """Tell whether a block is ASCII with one kind of line end, without blank lines and without DuckDB's null mark."""
+    if not text.isascii() or NULL_MARK in text:
+        return False
+    if b"\r" in text:
+        return text.count(b"\r") == text.count(b"\n") == text.count(b"\r\n") and b"\n\r" not in text
+    return b"\n\n" not in text
 
 
 def kept_bytes(path: Path) -> bytes:

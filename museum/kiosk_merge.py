@@ -20,7 +20,7 @@ import duckdb
 from etlkit.errors import DataError
 from museum.combined import KioskObject, RejectedRow
 from museum.kiosk import Event, Reference, Rules, judge_line, judge_text
-from museum.kiosk_files import KioskFile, iterate_rows, kept_bytes, write_masked
+from museum.kiosk_files import KioskFile, iterate_rows, kept_bytes, write_plain_copy
 
 SQL = Path(__file__).resolve().parent.parent / "sql" / "transform"
 MEMORY_LIMIT = "200MB"
@@ -58,6 +58,8 @@ class KioskMerge:
                 "memory_limit": MEMORY_LIMIT,
                 "temp_directory": str(spill_dir),
                 "threads": min(os.cpu_count() or 1, MOST_THREADS),
+                # it takes a CSV for a few rows and would hold the whole file to join it to a small lookup
+                "disabled_optimizers": "build_side_probe_side,join_order",
             }
         )
         self._run("create_kiosk")
@@ -95,13 +97,18 @@ class KioskMerge:
         """Write the combined file, sorted."""
         self._run("write_combined", keys=self._keys, path=str(path))
 
+    def last_at(self) -> datetime | None:
+        """Return the latest moment of all combined rows."""
+        found = self._run("find_last_at").fetchone()
+        return found[0].replace(tzinfo=UTC) if found and found[0] else None
+
     def _readable(self, file: KioskFile) -> Path:
         """Return the file, or a copy of it that DuckDB can read."""
-        if file.is_ascii:
+        if file.is_plain:
             return file.path
-        masked_path = self._spill_dir / "masked.csv"
-        write_masked(file.path, masked_path)
-        return masked_path
+        copy_path = self._spill_dir / "plain.csv"
+        write_plain_copy(file.path, copy_path)
+        return copy_path
 
     @property
     def _hours(self) -> dict[str, object]:

@@ -22,6 +22,7 @@ DATA_LOCK = ".museum.lock"
 EXTRACT_MANIFEST = ".extract_manifest.json"
 LONGEST_NAME_BYTES = 255
 LONGEST_PATH_BYTES = 1024
+LONGEST_SHOWN_KEY = 100
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -45,13 +46,13 @@ class ExtractManifest:
     def holds(self, remote: RemoteObject, path: Path) -> bool:
         """Tell whether the local file is the object as it is in the bucket now."""
         known = self.fetched.get(remote.key)
-        if not known or known["etag"] != remote.etag or known["size_bytes"] != remote.size_bytes:
+        if not known or known.get("etag") != remote.etag or known.get("size_bytes") != remote.size_bytes:
             return False
         try:
             found = path.stat()
         except OSError:
             return False
-        return found.st_size == remote.size_bytes and found.st_mtime_ns == known["mtime_ns"]
+        return found.st_size == remote.size_bytes and found.st_mtime_ns == known.get("mtime_ns")
 
     def note(self, remote: RemoteObject, path: Path) -> None:
         """Remember a fetched object and the local file's time, so that an edited file is fetched again."""
@@ -65,9 +66,11 @@ class ExtractManifest:
 def read_manifest(bucket_dir: Path) -> ExtractManifest:
     """Return the manifest, an empty one when there is none or it is damaged (then everything is fetched again)."""
     try:
-        return ExtractManifest(**json.loads((bucket_dir / EXTRACT_MANIFEST).read_text(encoding="utf-8")))
+        manifest = ExtractManifest(**json.loads((bucket_dir / EXTRACT_MANIFEST).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return ExtractManifest()
+    is_sound = isinstance(manifest.fetched, dict) and all(isinstance(item, dict) for item in manifest.fetched.values())
+    return manifest if is_sound else ExtractManifest()
 
 
 def write_manifest(bucket_dir: Path, manifest: ExtractManifest) -> None:
@@ -129,6 +132,12 @@ def key_problem(key: str) -> str | None:
     if len(encoded) > LONGEST_PATH_BYTES:
         return f"key longer than {LONGEST_PATH_BYTES} bytes"
     return None
+
+
+def ascii_key(key: str) -> str:
+    """Return a key in a form that is safe and short enough to print."""
+    shown = key if len(key) <= LONGEST_SHOWN_KEY else f"{key[:LONGEST_SHOWN_KEY]}..."
+    return shown if shown.isascii() and shown.isprintable() else ascii(shown)
 
 
 def local_path(bucket_dir: Path, key: str) -> Path | None:

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
+from etlkit.errors import DataError
 from etlkit.postgres import Connection, Cursor, copy_rows, run_file
-from etlkit.rejects import Reject, update_rejudged
+from etlkit.rejects import Reject, create_rejudged_staging, stage_rejudged, update_rejudged
 from museum.combined import LOCAL_FILES, CombinedManifest, RejectedRow, read_rejected_rows
 from museum.kiosk import KIOSK_COLUMNS, REJUDGED_REASONS, Event, Reference, Rules, judge_line
+from museum.kiosk_files import inspect_file, iterate_rows
 
 SQL = Path(__file__).resolve().parent.parent / "sql" / "load"
 FILE_POSITION = "file"
@@ -64,13 +66,13 @@ def rejudge_open_rejects(connection: Connection, cursor: Cursor, rules: Rules, r
     Rows are read in batches, so memory does not grow with them.
     """
     recovered: Counter[str] = Counter()
+    create_rejudged_staging(cursor)
     statement = (SQL / "list_rejudgeable.sql").read_text(encoding="utf-8")
     with connection.cursor(name="rejudgeable") as rows:
-        rows.itersize = BATCH_ROWS
         rows.execute(statement, {"rejudged_reasons": list(REJUDGED_REASONS)})
-        judged: list[tuple[str, str, tuple[str, ...]]] = []
         while batch := rows.fetchmany(BATCH_ROWS):
             good: list[tuple[Event, str, str]] = []
+            judged: list[tuple[str, str, tuple[str, ...]]] = []
             for source, position, raw, reasons, columns in batch:
                 verdict = judge_line(bytes(raw), tuple(columns or KIOSK_COLUMNS), rules, reference)
                 if verdict.is_good and verdict.event:
@@ -78,10 +80,33 @@ def rejudge_open_rejects(connection: Connection, cursor: Cursor, rules: Rules, r
                 if list(verdict.reasons) != reasons:
                     judged.append((source, position, verdict.reasons))
             _stage_good(cursor, good)
+            stage_rejudged(cursor, judged)
             recovered.update(source for _, source, _ in good)
-    if judged:
-        update_rejudged(cursor, judged)
+    update_rejudged(cursor)
     return recovered
+
+
+def find_lost_texts(cursor: Cursor, manifest: CombinedManifest, bucket_dir: Path) -> None:
+    """Give staged rejects without a text the original one, read again from their file.
+
+    Where the file is gone or has changed since the transform, the row cannot be kept faithfully: DataError.
+    """
+    run_file(cursor, SQL / "list_textless_rejects.sql")
+    wanted: dict[str, set[int]] = {}
+    for key, row in cursor.fetchall():
+        wanted.setdefault(key, set()).add(row)
+    hashes = {item.key: item.content_hash for item in manifest.kiosk_objects}
+    for key, rows in wanted.items():
+        path = bucket_dir / key
+        if not path.is_file() or not hashes[key].startswith(f"sha256:{inspect_file(path).sha256}"):
+            raise DataError(
+                f"{key}: the database rejects {len(rows):,} of its rows, and their text cannot be kept because "
+                f"{path} is not the file that was transformed. Run the transform again. Nothing was loaded."
+            )
+        found = ((key, row, raw) for row, raw in iterate_rows(path) if row in rows)
+        copy_rows(cursor, SQL / "copy_staging_text.sql", found)
+    if wanted:
+        run_file(cursor, SQL / "update_reject_text.sql")
 
 
 def _stage_good(cursor: Cursor, good: Iterable[tuple[Event, str, str]]) -> None:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, field_validator
 
 from etlkit.errors import ConfigError
+from etlkit.logs import redact
 from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, Settings, load_settings
 from museum.kiosk import Rules
 from museum.objects import BUCKET_DIR, COMBINED_DIR
@@ -44,7 +45,7 @@ class MuseumSettings(Settings):
     museum_opening_time: time = time(8, 45)
     museum_closing_time: time = time(18, 15)
     museum_reject_out_of_hours: bool = False
-    museum_future_tolerance_seconds: float = Field(default=5, ge=0)
+    museum_future_tolerance_seconds: float = Field(default=5, ge=0, le=86_400, allow_inf_nan=False)
     museum_max_rejects: str | None = Field(default=None, pattern=r"^(\d+|\d+(\.\d+)?%)$")
     museum_log_file: Path = PROJECT_DIR / "pipeline.log"
     museum_log_level: str = Field(default="INFO", pattern="^(" + "|".join(LOG_LEVELS) + ")$")
@@ -60,6 +61,14 @@ class MuseumSettings(Settings):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError("not a time zone; an example is Europe/London") from error
         return name
+
+    @field_validator("museum_opening_time", "museum_closing_time")
+    @classmethod
+    def _local_time(cls, value: time) -> time:
+        """Refuse an offset: opening hours are local."""
+        if value.tzinfo is not None:
+            raise ValueError("opening hours are local times without an offset, e.g. 08:45")
+        return value
 
     @property
     def bucket_dir(self) -> Path:
@@ -123,7 +132,8 @@ class Command:
     @property
     def latest_at(self) -> datetime:
         """Return the latest moment that is not yet the future."""
-        return self.now + timedelta(seconds=self.museum.museum_future_tolerance_seconds)
+        tolerance = timedelta(seconds=self.museum.museum_future_tolerance_seconds)
+        return min(self.now.astimezone(UTC), datetime.max.replace(tzinfo=UTC) - tolerance) + tolerance
 
     @property
     def reject_limit(self) -> RejectLimit:
@@ -227,9 +237,10 @@ def secrets_on_command_line(flags: argparse.Namespace) -> list[str]:
 
 def print_settings_error(error: ConfigError, *, as_json: bool) -> int:
     """Say on the console what is wrong with the settings, before there is a log; return the exit code."""
+    text = redact(str(error))
     if as_json:
-        sys.stdout.write(json.dumps({"outcome": "failed", "exit_code": error.exit_code, "error": str(error)}) + "\n")
-    sys.stderr.write(f"error: {error}\n")
+        sys.stdout.write(json.dumps({"outcome": "failed", "exit_code": error.exit_code, "error": text}) + "\n")
+    sys.stderr.write(f"error: {text}\n")
     return error.exit_code
 
 

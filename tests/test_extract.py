@@ -11,7 +11,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from conftest import CANNOT_MOUNT
+from conftest import CANNOT_MOUNT, PROJECT_DIR
 from museum_case import HEADER
 
 import extract
@@ -312,3 +312,80 @@ def test_natural_order_puts_ten_after_nine():
 def test_the_functions_of_the_founding_document_keep_their_names():
     for name in ("get_s3_client", "list_objects", "download_objects"):
         assert callable(getattr(extract, name))
+
+
+class _BreakingS3(_ShortS3):
+    """Lists one object of 100 bytes and breaks off after 10, or stalls."""
+
+    stalls = False
+
+    def do_GET(self) -> None:
+        if "list-type" in self.path:
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", "100")
+        self.send_header("ETag", '"x"')
+        self.end_headers()
+        self.wfile.write(b"0123456789")
+        self.wfile.flush()
+        if self.stalls:
+            self.server.ended.wait(120)
+        self.close_connection = True
+
+
+class _StallingS3(_BreakingS3):
+    stalls = True
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "100")
+        self.send_header("ETag", '"x"')
+        self.end_headers()
+
+
+class _BrokenOffS3(_StallingS3):
+    stalls = False
+
+
+@pytest.fixture
+def serve():
+    """Serve a hostile S3 and return its address."""
+    servers = []
+
+    def start(handler) -> str:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.ended = threading.Event()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.ended.set()
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_download_that_breaks_off_names_the_object_after_bounded_retries(museum, bucket, serve):
+    museum.source_flags[3] = serve(_BrokenOffS3)
+    result = museum.extract()
+    assert result.exit_code == 1
+    assert "lmnh_hist_data_0.csv" in result.figures["error"]
+    assert "unexpected" not in result.figures["error"]
+    assert files(museum) == {}
+
+
+@pytest.mark.full
+def test_a_signal_is_obeyed_while_a_download_stalls(museum, bucket, serve):
+    address = serve(_StallingS3)
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT_DIR / "extract.py"), "--bucket", "some-bucket", "--endpoint-url", address,
+         "--data-dir", str(museum.data_dir), "--log-file", str(museum.log_file)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(3)
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143, out + err
+    assert err == ""

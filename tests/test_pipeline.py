@@ -343,7 +343,7 @@ def test_a_signal_during_the_merge_is_a_signal_s_exit(number, exit_code):
     program = (
         "import duckdb, logging, os, signal, threading; from etlkit.command import run_command; "
         f"threading.Timer(1, os.kill, (os.getpid(), {int(number)})).start(); "
-        "query = 'select sum(a.range * b.range) from range(10000000) a, range(1000000) b'; "
+        "query = 'copy (select range, random() from range(3000000000)) to $$/dev/null$$ (format csv)'; "
         "body = lambda: duckdb.sql(query).fetchone(); "
         "raise SystemExit(run_command(body, logging.getLogger('x'), report=lambda code, message: print(code, message)))"
     )
@@ -352,3 +352,46 @@ def test_a_signal_during_the_merge_is_a_signal_s_exit(number, exit_code):
     )
     assert done.returncode == exit_code, done.stderr
     assert done.stdout == f"{exit_code} stopped by {number.name}; everything open was rolled back\n"
+
+
+def test_a_password_in_the_endpoint_is_shown_nowhere(museum, bucket):
+    museum.source_flags[3] = "http://user:hunter22@127.0.0.1:1"
+    result = museum.run_all()
+    assert result.exit_code == 1
+    history = museum.query("select error_message from meta.ingestion_runs")
+    assert (
+        "hunter22"
+        not in json.dumps(result.figures) + "".join(result.lines) + str(history) + museum.log_file.read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MUSEUM_OPENING_TIME", "08:45+01:00"),
+        ("MUSEUM_FUTURE_TOLERANCE_SECONDS", "inf"),
+        ("MUSEUM_FUTURE_TOLERANCE_SECONDS", "-1"),
+        ("MUSEUM_REJECT_OUT_OF_HOURS", "perhaps"),
+        ("MUSEUM_KEY_PREFIX", "../x"),
+        ("MUSEUM_LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_a_wrong_setting_is_named(museum, monkeypatch, capsys, name, value):
+    monkeypatch.setenv(name, value)
+    assert pipeline.main(["--data-dir", str(museum.data_dir)]) == 2
+    error = capsys.readouterr().err
+    assert name in error
+    assert repr(value) in error
+
+
+def test_an_env_file_that_is_no_text_is_a_settings_error(museum, monkeypatch, tmp_path, capsys):
+    (tmp_path / "bad.env").write_bytes(b"DB_HOST=\xff\xfe\n")
+    monkeypatch.setattr("museum.settings.ENV_FILE", tmp_path / "bad.env")
+    assert pipeline.main(["--data-dir", str(museum.data_dir)]) == 2
+    assert "bad.env" in capsys.readouterr().err
+
+
+def test_the_end_of_time_is_a_now_too(museum):
+    museum.exhibition(1)
+    museum.kiosk(0, "2999-01-01 10:00:00,1,3,")
+    assert museum.push("--now", "9999-12-31T23:59:59.999999+00:00").exit_code == 0

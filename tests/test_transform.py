@@ -302,3 +302,80 @@ def test_a_missing_folder_is_one_clear_line(museum):
     result = museum.run("transform")
     assert result.exit_code == 1
     assert "bucket_data" in result.figures["error"]
+
+
+def test_a_large_file_is_merged_in_little_memory(rooms):
+    """DuckDB takes a CSV for a few rows; unless told otherwise it would hold all of it to join a small lookup."""
+    rows = 3_000_000
+    rooms.write("lmnh_hist_data_0.csv", HEADER + f"{DAY} 10:00:00,1,3,\n" * rows)
+    result = rooms.run("transform")
+    assert result.exit_code == 0, result.figures
+    assert result.figures["transform"]["rows_in"] == rows
+
+
+@pytest.mark.parametrize(
+    ("at", "zone"),
+    [("0001-01-01T00:00:00Z", "Europe/London"), ("9999-12-31T23:59:59Z", "Asia/Tokyo"), ("2023-03-06 24:00:00", "UTC")],
+)
+def test_a_time_at_the_edge_of_the_calendar_stops_nothing(rooms, monkeypatch, at, zone):
+    monkeypatch.setenv("MUSEUM_TIMEZONE", zone)
+    rooms.kiosk(0, f"{at},1,3,", f"{DAY} 10:00:00,1,3,")
+    assert rooms.run("transform").exit_code == 3
+    assert rejected(rooms) == [("lmnh_hist_data_0.csv", 1, ("bad_at",))]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "reason"), [((1_000_000, 1_000_000), "overlong_line"), ((1_048_576,), "field_count")]
+)
+def test_a_long_line_is_found_wherever_it_begins(rooms, blocks, reason):
+    filler = (f"{DAY} 10:00:00,1,3,\n" * 60_000)[:600_000].rsplit("\n", 1)[0] + "\n"
+    rooms.write("lmnh_hist_data_0.csv", HEADER + filler + "x" * sum(blocks) + "\n")
+    rooms.run("transform")
+    assert [reasons for _, _, reasons in rejected(rooms)] == [(reason,)]
+
+
+def test_millions_of_blank_lines_are_no_rows(rooms):
+    rooms.write(
+        "lmnh_hist_data_0.csv", HEADER + "\n" * 2_100_000 + f"{DAY} 10:00:00,1,3,\n" + "\r\n" * 3_000_000 + "x,1,3,"
+    )
+    rooms.run("transform")
+    assert [row["row"] for row in combined(rooms)] == ["1"]
+    assert rejected(rooms) == [("lmnh_hist_data_0.csv", 2, ("bad_at",))]
+
+
+def test_a_fifth_field_is_one_field_too_many_whatever_it_holds(rooms):
+    rooms.kiosk(0, *(f"{DAY} 10:00:00,1,3,,{byte}" for byte in ("\x1e", "", "NULL", "\\N")))
+    rooms.run("transform")
+    assert [reasons for _, _, reasons in rejected(rooms)] == [("field_count",)] * 4
+
+
+def test_hostile_json_keys_do_not_reach_the_terminal(museum):
+    museum.write(
+        "lmnh_exhibition_x.json", json.dumps({"EXHIBITION_ID": "EXH_01", "EXHIBITION_NAME": "n", "\ud800\x1b[31m": 1})
+    )
+    result = museum.run("transform")
+    assert result.exit_code == 0
+    assert not [line for line in result.lines if "\x1b" in line or "Traceback" in line]
+
+
+def test_an_earlier_now_judges_the_rows_anew(rooms):
+    rooms.kiosk(0, f"{DAY} 10:00:00,1,3,")
+    rooms.run("transform")
+    result = rooms.run("transform", "--now", "2020-01-01T00:00:00+00:00")
+    assert result.figures["transform"]["rejected_by_reason"] == {"future_at": 1}
+
+
+def test_the_summary_says_what_was_counted(rooms):
+    rooms.kiosk(0, f"{DAY} 08:00:00,1,3,", "2023-10-29 01:30:00,1,3,", "x,1,3,")
+    lines = rooms.run("transform").lines
+    assert any("2 rows out of hours, kept, 1 in the hour that occurs twice" in line for line in lines)
+    assert "rejected (bad_at 1)" in lines[-1]
+
+
+@pytest.mark.parametrize("name", ["a[1]*.csv", "visits.csv.gz", "it's a file.csv"])
+def test_a_plain_file_may_have_any_name(rooms, tmp_path, name):
+    path = tmp_path / name
+    path.write_text(HEADER + f"{DAY} 10:00:00,1,3,\n")
+    rooms.push()
+    result = rooms.run("load", "--kiosk-csv", str(path), *rooms.database_flags)
+    assert (result.exit_code, result.load["rows_stored"]) == (0, 1)

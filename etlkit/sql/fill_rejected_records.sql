@@ -2,7 +2,7 @@
 -- Reads: staging_reject, meta.rejected_records.
 -- Twice is safe: unique by provenance (source, position); a record that is open already only gets its reasons and last_seen.
 with before as materialized (
-    select s.source, s.position
+    select distinct s.source, s.position
     from staging_reject s
     join meta.rejected_records r
         on r.source = s.source

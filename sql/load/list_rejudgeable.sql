@@ -1,5 +1,5 @@
 -- Fills: nothing.
--- Reads: open rejected rows of files whose reasons may have passed, unless their object is new or changed in this run.
+-- Reads: open rejected rows of files with a reason that may have passed, unless their object is new or changed in this run.
 -- Twice is safe: it only reads.
 select r.source, r.position, r.raw, r.reasons, e.columns
 from event_source e
@@ -8,7 +8,7 @@ join meta.rejected_records r
 where e.kind = 'file'
   and r.resolved_at is null
   and r.position <> 'file'
-  and r.reasons <@ %(rejudged_reasons)s
+  and r.reasons && %(rejudged_reasons)s
   and not exists (
       select
       from staging_object o

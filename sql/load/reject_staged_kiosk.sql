@@ -1,7 +1,7 @@
 -- Fills: staging_reject with the staged rows that the database knows to be bad; they leave staging_kiosk.
 -- Reads: staging_kiosk, exhibition, rating_desc, incident_type, staging_object and staging_text.
 -- Twice is safe: the second time finds no bad row. The reasons and their order are those of museum/kiosk.py.
--- Where the original text was not kept, the combined file's row stands for it.
+-- Where the transform did not keep the original text, raw is empty; list_textless_rejects.sql finds these rows.
 with judged as (
     select s.ctid as staged,
            array_remove(array[
@@ -27,12 +27,12 @@ bad as (
     delete from staging_kiosk s
     using judged j
     where s.ctid = j.staged
-    returning s.object, s.row, s.at, s.site, s.val, s.type, j.reasons
+    returning s.object, s.row, j.reasons
 )
 insert into staging_reject (source, position, raw, reasons)
 select o.source,
        b.row::text,
-       coalesce(k.raw, convert_to(concat_ws(',', b.at, b.site, b.val, coalesce(b.type::text, '')), 'UTF8')),
+       coalesce(k.raw, ''),
        b.reasons
 from bad b
 join staging_object o on o.object = b.object

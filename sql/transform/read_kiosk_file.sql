@@ -21,6 +21,7 @@ with line as (
         quote = '',
         escape = '',
         comment = '',
+        compression = 'none',
         nullstr = chr(30),
         null_padding = true,
         strict_mode = false
@@ -29,9 +30,9 @@ with line as (
 typed as (
     select row_number,
            case
-               when regexp_full_match(at_text, '[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}')
+               when regexp_full_match(at_text, '[0-9]{4}-[0-9]{2}-[0-9]{2}[ T]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]')
                    then try_cast(at_text as timestamp)
-               when regexp_full_match(at_text, '[0-9]{2}/[0-9]{2}/[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}')
+               when regexp_full_match(at_text, '[0-9]{2}/[0-9]{2}/[0-9]{4} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]')
                    then try_strptime(at_text, '%d/%m/%Y %H:%M:%S')
            end as at_local,
            site_text,

@@ -37,14 +37,6 @@ sys.exit(run_command(body, logging.getLogger("waiter"), report=lambda code, text
 """
 
 
-@pytest.fixture(autouse=True)
-def _own_handler():
-    """Put back the handler that run_command replaces."""
-    previous = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, previous)
-
-
 @pytest.fixture
 def outcome(logger):
     """Return a function that runs a body and returns the exit code and what was reported."""
@@ -114,7 +106,7 @@ def test_an_error_of_the_system_without_a_file_is_told(outcome):
 def test_control_c_is_130(outcome):
     code, [(reported, message)] = outcome(raising(KeyboardInterrupt()))
     assert (code, reported) == (130, 130)
-    assert message.startswith("interrupted")
+    assert message == "stopped by SIGINT; everything open was rolled back"
 
 
 def test_sigterm_is_143_and_rolls_back_before_it_is_reported(logger):
@@ -129,6 +121,28 @@ def test_sigterm_is_143_and_rolls_back_before_it_is_reported(logger):
 
     assert run_command(body, logger, report=lambda code, _text: order.append(code)) == 143
     assert order == ["rolled back", 143]
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_that_a_library_turned_into_its_own_error_is_still_a_signal(outcome, number, expected):
+    def body():
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+        except BaseException as error:
+            raise LoadError("COPY from stdin failed") from error
+
+    code, [(reported, message)] = outcome(body)
+    assert (code, reported) == (expected, expected)
+    assert message == f"stopped by {number.name}; everything open was rolled back"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("body", [lambda: 0, lambda: 1 / 0], ids=["well", "badly"])
+def test_the_handlers_of_others_are_put_back_however_it_ends(outcome, number, body):
+    before = signal.getsignal(number)
+    outcome(body)
+    assert signal.getsignal(number) is before
 
 
 def test_no_stage_can_swallow_sigterm_by_catching_exceptions():
@@ -152,6 +166,9 @@ def test_a_process_that_is_terminated_says_one_line():
     ) as process:
         assert process.stdout.readline() == "ready\n"
         process.terminate()
-        output, _nothing = process.communicate(timeout=20)
-    assert output == "rolled back\n143 terminated by SIGTERM; everything open was rolled back\n"
+        try:
+            output, _nothing = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert output == "rolled back\n143 stopped by SIGTERM; everything open was rolled back\n"
     assert process.returncode == 143

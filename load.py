@@ -42,6 +42,7 @@ from etlkit.rejects import create_staging, fill_rejected_records, resolve_files,
 from etlkit.runs import Run, complete_run, fail_run, start_run
 from etlkit.settings import DatabaseSettings
 from museum.accounting import LoadSummary
+from museum.bulk import fill_events
 from museum.combined import (
     EXHIBITION_FILE,
     KIOSK_FILE,
@@ -197,7 +198,7 @@ def _load(
     target: LoadTarget, cursor: Cursor, command: Command, combined_dir: Path, manifest: CombinedManifest
 ) -> LoadSummary:
     """Run the load's statements in order inside the caller's transaction."""
-    summary = LoadSummary()
+    summary = LoadSummary(out_of_hours=manifest.out_of_hours, ambiguous_hour=manifest.ambiguous)
     run_id = {"run_id": str(target.run.run_id)}
     rules = command.museum.rules
     summary.exhibitions_written = _fill_exhibitions(cursor, combined_dir / EXHIBITION_FILE)
@@ -210,10 +211,12 @@ def _load(
     find_lost_texts(cursor, manifest, command.museum.bucket_dir)
     staged_good, staged_bad = _row(cursor, "count_staged")
     recovered = rejudge_open_rejects(target.connection, cursor, rules, reference)
-    summary.rows_removed = run_file(cursor, SQL / "delete_changed_review.sql")
-    summary.rows_removed += run_file(cursor, SQL / "delete_changed_incident.sql")
-    summary.reviews_stored = run_file(cursor, SQL / "fill_review.sql")
-    summary.incidents_stored = run_file(cursor, SQL / "fill_incident.sql")
+    filled = fill_events(cursor, staged_good)
+    summary.reviews_stored, summary.incidents_stored, summary.rows_removed = (
+        filled.reviews,
+        filled.incidents,
+        filled.removed,
+    )
     _settle_rejects(cursor, target.run.run_id, manifest, fresh, summary)
     summary.rows_rejected = _row(cursor, "count_new_rejects", run_id)[0]
     summary.open_rejects, open_of_unchanged = _row(cursor, "count_open_rejects")

@@ -74,8 +74,8 @@ class TransformSummary:
         counts = f"{manifest.rows:,} rows in; {manifest.exhibitions:,} exhibitions; {manifest.rejected:,} rejected"
         lines = [f"transform  {self.seconds:6.1f} s  {files}: {counts}{untouched}"]
         if manifest.out_of_hours or manifest.ambiguous:
-            twice = f", {manifest.ambiguous:,} in the hour that occurs twice" if manifest.ambiguous else ""
-            lines.append(f"           {manifest.out_of_hours:,} rows out of hours, kept{twice}")
+            twice = f"; in the hour that occurs twice: {manifest.ambiguous:,}" if manifest.ambiguous else ""
+            lines.append(f"           out of hours, kept: {manifest.out_of_hours:,}{twice}")
         return lines
 
 

@@ -30,6 +30,8 @@ class LoadSummary:
     records_rejected: int = 0
     rejected_by_reason: dict[str, int] = field(default_factory=dict)
     open_rejects: int = 0
+    out_of_hours: int = 0
+    ambiguous_hour: int = 0
 
     @property
     def rows_stored(self) -> int:

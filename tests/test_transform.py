@@ -368,7 +368,7 @@ def test_an_earlier_now_judges_the_rows_anew(rooms):
 def test_the_summary_says_what_was_counted(rooms):
     rooms.kiosk(0, f"{DAY} 08:00:00,1,3,", "2023-10-29 01:30:00,1,3,", "x,1,3,")
     lines = rooms.run("transform").lines
-    assert any("2 rows out of hours, kept, 1 in the hour that occurs twice" in line for line in lines)
+    assert any("out of hours, kept: 2; in the hour that occurs twice: 1" in line for line in lines)
     assert "rejected (bad_at 1)" in lines[-1]
 
 

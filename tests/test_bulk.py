@@ -1,0 +1,130 @@
+"""A large first load: the constraints go and come back in one transaction, and nobody notices."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+import museum.bulk
+from etlkit.postgres import connect
+
+DAY = "2023-03-06"
+DEFINITIONS = """
+    select conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated
+    from pg_constraint
+    where conrelid in ('review'::regclass, 'incident'::regclass)
+    union all
+    select tablename, indexname, indexdef, true
+    from pg_indexes
+    where tablename in ('review', 'incident')
+    order by 1, 2, 3
+"""
+
+
+@pytest.fixture
+def small_bulk(museum, monkeypatch):
+    """A museum whose bulk path begins at ten rows."""
+    monkeypatch.setattr("museum.bulk.BULK_ROWS", 10)
+    for site in range(2):
+        museum.exhibition(site)
+    museum.kiosk(0, *(f"{DAY} 10:{n:02}:00,{n % 2},{n % 5}," for n in range(40)), f"{DAY} 11:00:00,1,-1,1.0", "x,1,1,")
+    museum.kiosk(1, *(f"{DAY} 12:{n:02}:00,{n % 2},{n % 5}," for n in range(20)))
+    return museum
+
+
+def test_constraints_and_indexes_are_afterwards_as_the_schema_has_them(small_bulk):
+    before = small_bulk.query(DEFINITIONS)
+    assert len(before) > 15
+    assert small_bulk.push().exit_code == 3
+    assert small_bulk.query(DEFINITIONS) == before
+    assert (small_bulk.count("review"), small_bulk.count("incident")) == (60, 1)
+
+
+def test_the_tables_are_those_of_the_row_by_row_way(small_bulk, monkeypatch):
+    small_bulk.push()
+    bulk = small_bulk.tables()
+    small_bulk.query("truncate review, incident, event_source cascade")
+    monkeypatch.setattr("museum.bulk.BULK_ROWS", 1_000)
+    small_bulk.push()
+    assert small_bulk.tables() == bulk
+
+
+def test_a_second_run_changes_nothing(small_bulk):
+    small_bulk.push()
+    before = small_bulk.tables_with_ids()
+    assert small_bulk.push().exit_code == 0
+    assert small_bulk.tables_with_ids() == before
+
+
+def test_a_dry_run_leaves_constraints_and_rows_alone(small_bulk):
+    before = small_bulk.query(DEFINITIONS)
+    assert small_bulk.push("--dry-run").load["rows_stored"] == 61
+    assert small_bulk.query(DEFINITIONS) == before
+    assert small_bulk.count("review") == 0
+
+
+def used_bulk(museum, monkeypatch) -> bool:
+    """Run the pipeline and tell whether it dropped the constraints."""
+    ran: list[str] = []
+    real = museum_bulk_run_file
+
+    def note(cursor, path, parameters=None):
+        ran.append(path.stem)
+        return real(cursor, path, parameters)
+
+    monkeypatch.setattr("museum.bulk.run_file", note)
+    assert museum.push().exit_code in (0, 3)
+    return "drop_review_constraints" in ran
+
+
+museum_bulk_run_file = museum.bulk.run_file
+
+
+def test_an_empty_table_is_filled_in_bulk(small_bulk, monkeypatch):
+    assert used_bulk(small_bulk, monkeypatch)
+
+
+def test_a_table_with_rows_keeps_its_constraints(small_bulk, monkeypatch):
+    small_bulk.push()
+    small_bulk.kiosk(2, *(f"{DAY} 13:{n:02}:00,1,1," for n in range(30)))
+    assert not used_bulk(small_bulk, monkeypatch)
+    assert small_bulk.count("review") == 90
+
+
+def test_a_reader_in_the_way_is_not_waited_for(small_bulk, monkeypatch):
+    with closing(connect(small_bulk.database, "reader")) as reader, reader.cursor() as cursor:
+        cursor.execute("select count(*) from review")
+        assert not used_bulk(small_bulk, monkeypatch)
+        cursor.execute("select count(*) from review")
+        assert cursor.fetchone() == (60,)
+        reader.rollback()
+
+
+def test_a_table_of_somebody_else_keeps_its_constraints(small_bulk, monkeypatch):
+    owner = small_bulk.database
+    small_bulk.query("drop role if exists museum_loader")
+    small_bulk.query("create role museum_loader login password 'load' ")
+    small_bulk.query("grant usage on schema public, meta to museum_loader")
+    small_bulk.query("grant select, insert, update, delete on all tables in schema public, meta to museum_loader")
+    small_bulk.query("grant temporary on database " + owner.db_name + " to museum_loader")
+    monkeypatch.setenv("DB_PASSWORD", "load")
+    small_bulk.database = owner.model_copy(update={"db_user": "museum_loader"})
+    try:
+        assert not used_bulk(small_bulk, monkeypatch)
+    finally:
+        small_bulk.database = owner
+        small_bulk.query("drop owned by museum_loader")
+        small_bulk.query("drop role museum_loader")
+    assert small_bulk.count("review") == 60
+
+
+def test_rows_that_break_a_constraint_roll_everything_back(small_bulk):
+    before = small_bulk.query(DEFINITIONS)
+    small_bulk.query("create function no_room() returns trigger language plpgsql as $$begin raise 'no room'; end$$")
+    small_bulk.query("create trigger no_room before insert on incident for each row execute function no_room()")
+    result = small_bulk.push()
+    assert result.exit_code == 1
+    assert "no room" in result.figures["error"]
+    assert small_bulk.query(DEFINITIONS) == before
+    assert small_bulk.count("review") == small_bulk.count("event_source") == 0

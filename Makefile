@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin
-DATABASE_TESTS := tests/test_load.py tests/test_real_data.py tests/etlkit/test_postgres.py tests/etlkit/test_rejects.py
+DATABASE_TESTS := tests/test_load.py tests/test_real_data.py tests/test_bulk.py tests/etlkit/test_postgres.py tests/etlkit/test_rejects.py
 STAMP := $(VENV)/.set-up
 .PHONY: help setup demo test schema stop lint types check format clean
 

@@ -165,13 +165,12 @@ def extract(command: Command, logger: logging.Logger | None = None) -> ExtractSu
     started = time.monotonic()
     log = logger or logging.getLogger(__name__)
     settings = command.museum
-    client = get_s3_client(settings, log)
-    objects = list_objects(client, settings.museum_bucket, settings.museum_key_prefix, log)
-    if not objects:
-        log.warning(
-            "the bucket %s holds no key that begins with %s", settings.museum_bucket, settings.museum_key_prefix
-        )
-    summary = download_objects(client, settings.museum_bucket, objects, settings.bucket_dir, log)
+    bucket, prefix = settings.museum_bucket, settings.museum_key_prefix
+    with closing(get_s3_client(settings, log)) as client:
+        objects = list_objects(client, bucket, prefix, log)
+        if not objects:
+            log.warning("the bucket %s holds no key that begins with %s", bucket, prefix)
+        summary = download_objects(client, bucket, objects, settings.bucket_dir, log)
     summary.seconds = time.monotonic() - started
     log.info(summary.line())
     return summary

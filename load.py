@@ -41,7 +41,7 @@ from etlkit.postgres import (
 from etlkit.rejects import create_staging, fill_rejected_records, resolve_files, resolve_missing, stage_rejects
 from etlkit.runs import Run, complete_run, fail_run, start_run
 from etlkit.settings import DatabaseSettings
-from museum.accounting import LoadSummary
+from museum.accounting import LoadSummary, StagedRows
 from museum.bulk import fill_events
 from museum.combined import (
     EXHIBITION_FILE,
@@ -112,9 +112,8 @@ def open_target(command: Command, logger: logging.Logger | None = None) -> Itera
                 with cancelled_by_signals(connection):
                     yield LoadTarget(connection, run)
             except BaseException as error:
-                message = str(error) if isinstance(error, EtlError) else f"stopped by {type(error).__name__}"
-                message = redact(message, command.secrets)
-                if not fail_run(connection, run, message):
+                message = str(error) if isinstance(error, EtlError) else f"{type(error).__name__} {error}".strip()
+                if not fail_run(connection, run, redact(message, command.secrets)):
                     log.warning("the run's history could not be closed; the next run does it")
                 raise
 
@@ -212,26 +211,22 @@ def _load(
     staged_good, staged_bad = _row(cursor, "count_staged")
     recovered = rejudge_open_rejects(target.connection, cursor, rules, reference)
     filled = fill_events(cursor, staged_good)
-    summary.reviews_stored, summary.incidents_stored, summary.rows_removed = (
-        filled.reviews,
-        filled.incidents,
-        filled.removed,
-    )
+    summary.reviews_stored, summary.incidents_stored = filled.reviews, filled.incidents
+    summary.rows_removed = filled.removed
     _settle_rejects(cursor, target.run.run_id, manifest, fresh, summary)
     summary.rows_rejected = _row(cursor, "count_new_rejects", run_id)[0]
     summary.open_rejects, open_of_unchanged = _row(cursor, "count_open_rejects")
-    rows_of_unchanged = sum(item.rows for item in manifest.kiosk_objects if item.key not in fresh)
-    rows_of_fresh = sum(item.rows for item in manifest.kiosk_objects if item.key in fresh)
     present = {source_name(manifest.bucket, item.key) for item in manifest.kiosk_objects if not item.problem}
-    recovered_here = sum(count for source, count in recovered.items() if source in present)
-    summary.rows_recovered = sum(recovered.values())
-    summary.rows_in = rows_of_fresh + rows_of_unchanged + summary.rows_recovered - recovered_here
-    stored_of_fresh = summary.rows_stored - summary.rows_recovered
-    summary.rows_already_there = staged_good - stored_of_fresh + rows_of_unchanged - open_of_unchanged - recovered_here
-    summary.rows_already_rejected = staged_bad - summary.rows_rejected + open_of_unchanged
-    summary.check()
+    summary.account(
+        fresh_rows=sum(item.rows for item in manifest.kiosk_objects if item.key in fresh),
+        unchanged_rows=sum(item.rows for item in manifest.kiosk_objects if item.key not in fresh),
+        staged=StagedRows(staged_good, staged_bad),
+        open_of_unchanged=open_of_unchanged,
+        recovered=sum(recovered.values()),
+        recovered_here=sum(count for source, count in recovered.items() if source in present),
+    )
     limit = command.reject_limit
-    judged = rows_of_fresh + len(summary.objects_rejected) + manifest.exhibition_records
+    judged = summary.rows_fresh + len(summary.objects_rejected) + manifest.exhibition_records
     if limit.is_exceeded(summary.records_rejected, judged):
         raise DataError(
             f"{summary.records_rejected:,} of {judged:,} judged records were rejected, --max-rejects is {limit}. "

@@ -8,6 +8,14 @@ from typing import Any
 from etlkit.errors import DataError
 
 
+@dataclass(frozen=True)
+class StagedRows:
+    """The accepted and the rejected rows of new and changed objects in the staging tables."""
+
+    good: int
+    bad: int
+
+
 @dataclass
 class LoadSummary:
     """The load's figures; rows are kiosk rows."""
@@ -20,6 +28,7 @@ class LoadSummary:
     objects_rejected: list[str] = field(default_factory=list)
     exhibitions_written: int = 0
     rows_in: int = 0
+    rows_fresh: int = 0
     reviews_stored: int = 0
     incidents_stored: int = 0
     rows_already_there: int = 0
@@ -43,6 +52,30 @@ class LoadSummary:
         """Tell whether the run found the database as it had to be."""
         touched = self.rows_stored + self.rows_removed + self.exhibitions_written + self.records_rejected
         return touched == 0 and not self.objects_new and not self.objects_changed
+
+    def account(
+        self,
+        *,
+        fresh_rows: int,
+        unchanged_rows: int,
+        staged: StagedRows,
+        open_of_unchanged: int,
+        recovered: int,
+        recovered_here: int,
+    ) -> None:
+        """Say where every row went, from three independent counts, and check the sum.
+
+        fresh_rows and unchanged_rows are what the transform counted in new or changed and in unchanged objects; staged
+        is what arrived in the staging tables; the stored ones are what the statements moved. Recovered rows were
+        rejected earlier and are good now; recovered_here are those of objects that this run holds.
+        """
+        self.rows_fresh = fresh_rows
+        self.rows_recovered = recovered
+        self.rows_in = fresh_rows + unchanged_rows + recovered - recovered_here
+        already_there_of_fresh = staged.good - (self.rows_stored - recovered)
+        self.rows_already_there = already_there_of_fresh + unchanged_rows - open_of_unchanged - recovered_here
+        self.rows_already_rejected = staged.bad - self.rows_rejected + open_of_unchanged
+        self.check()
 
     def check(self) -> None:
         """Raise DataError unless every row that came in is accounted for."""

@@ -7,10 +7,10 @@ UV_VERSION := 0.13.8
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin
 DATABASE_TESTS := tests/test_load.py tests/test_real_data.py tests/test_bulk.py tests/etlkit/test_postgres.py tests/etlkit/test_rejects.py
 STAMP := $(VENV)/.set-up
-.PHONY: help setup demo test schema stop lint types check format clean
+.PHONY: help setup demo test schema bench-museum stop lint types check format clean
 
 help: ## this menu
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## the environment in .venv (the other targets do it when needed)
 
@@ -31,6 +31,9 @@ test: $(STAMP) ## museum and kit tests on real servers, short counts
 
 schema: $(STAMP) ## create what is missing in the database of .env
 	@$(BIN)/python load.py --apply-schema
+
+bench-museum: $(STAMP) ## the pipeline against psql \copy of the same rows, with peak memory (minutes)
+	@$(BIN)/python benchmarks/museum.py $(BENCH_FLAGS)
 
 stop: $(STAMP) ## stop the private Postgres; its data stays
 	@$(BIN)/python -m etlkit server stop

@@ -136,7 +136,7 @@ class EmbeddedServer:
         """Return a shell command that opens psql on a database without showing the password."""
         endpoint = self.ensure_running()
         return (
-            f"PGPASSFILE={shlex.quote(str(self.home / 'pgpass'))} {shlex.quote(str(self._binary('psql')))} "
+            f"PGPASSFILE={shlex.quote(str(self.home / 'pgpass'))} {shlex.quote(str(self.binary('psql')))} "
             f"-h {endpoint.host} -p {endpoint.port} -U {endpoint.user} {shlex.quote(database)}"
         )
 
@@ -205,7 +205,7 @@ class EmbeddedServer:
             path.write_text(text)
             path.replace(self.home / name)
 
-    def _binary(self, program: str) -> Path:
+    def binary(self, program: str) -> Path:
         """Return a server program; for root from a copy that the server's user can reach, where it is needed."""
         folder = self._wanted_binaries or wheel_binaries()
         if self._account and not self._can_execute(folder / "postgres"):
@@ -221,7 +221,7 @@ class EmbeddedServer:
 
     def _run(self, program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Run a server program as the server's user."""
-        return self._spawn(self._binary(program), *arguments)
+        return self._spawn(self.binary(program), *arguments)
 
     def _spawn(self, program: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Run a program as the server's user; a file takes its output, since the server would hold a pipe open."""

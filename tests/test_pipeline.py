@@ -280,7 +280,7 @@ def test_two_pipelines_at_once_one_loads_and_the_other_exits_4(museum, stocked):
 
 
 def test_the_schema_file_is_pure_sql_for_psql(museum, empty_database, postgres: EmbeddedServer):
-    psql = postgres._binary("psql")
+    psql = postgres.binary("psql")
     password = empty_database.db_password.get_secret_value()
     for _time in range(2):
         done = subprocess.run(

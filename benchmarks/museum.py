@@ -136,7 +136,7 @@ class Bench:
         return self.count(settings, "review") + self.count(settings, "incident")
 
     def measure_floor(self, data: Path, repeats: int) -> None:
-        """Time psql's \\copy of every file into one plain table."""
+        r"""Time psql \\copy of every file into one plain table."""
         seconds = []
         for _number in range(repeats):
             settings = self.fresh_database(with_schema=False)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from museum.kiosk import KIOSK_COLUMNS, split_line
@@ -44,14 +45,18 @@ def inspect_file(path: Path) -> KioskFile:
     digest = hashlib.sha256()
     is_plain, longest_line, open_line = True, 0, 0
     size_bytes = 0
-    first = b""
+    first, ends_line = b"", False
+    line_ends: set[bool] = set()
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
             text = block if first else block.removeprefix(BYTE_ORDER_MARK)
             first = first or block
             digest.update(block)
             size_bytes += len(block)
-            is_plain = is_plain and _is_plain(text)
+            is_plain = is_plain and _is_plain(text) and not (ends_line and text[:1] in (b"\r", b"\n"))
+            ends_line = text.endswith(b"\n")
+            if b"\n" in text:
+                line_ends.add(b"\r" in text)
             ends = [block.find(b"\n"), block.find(b"\r")]
             if max(ends) < 0:
                 open_line += len(block)
@@ -62,7 +67,7 @@ def inspect_file(path: Path) -> KioskFile:
     columns, problem, detail = _judge_header(first)
     if problem is None and longest_line > BLOCK_BYTES:
         problem, detail = "overlong_line", "a line is longer than 1 MiB"
-    return KioskFile(path, digest.hexdigest(), size_bytes, is_plain, columns, problem, detail)
+    return KioskFile(path, digest.hexdigest(), size_bytes, is_plain and len(line_ends) <= 1, columns, problem, detail)
 
 
 def iterate_rows(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -76,6 +81,34 @@ def iterate_rows(path: Path) -> Iterator[tuple[int, bytes]]:
             number += 1
             if number > 0:
                 yield number, text.encode("latin-1")
+
+
+def read_rows(file: KioskFile, numbers: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield (row number, the line's bytes without its end) of the given rows, whose numbers ascend.
+
+    A number that the file does not have ends the iteration early.
+    """
+    if file.is_plain:
+        yield from _read_plain_rows(file.path, numbers)
+        return
+    rows = iterate_rows(file.path)
+    for wanted in numbers:
+        found = next((row for row in rows if row[0] == wanted), None)
+        if found is None:
+            return
+        yield found
+
+
+def _read_plain_rows(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield rows of a plain file: each line is a row, so the lines between can be skipped at the speed of C."""
+    with path.open("rb") as lines:
+        at = -1
+        for wanted in numbers:
+            line = next(islice(lines, wanted - at - 1, None), None)
+            if line is None:
+                return
+            at = wanted
+            yield wanted, line.rstrip(b"\r\n")
 
 
 def write_plain_copy(path: Path, copy_path: Path) -> None:

@@ -20,7 +20,7 @@ import duckdb
 from etlkit.errors import DataError
 from museum.combined import KioskObject, RejectedRow
 from museum.kiosk import Event, Reference, Rules, judge_line, judge_text
-from museum.kiosk_files import KioskFile, iterate_rows, kept_bytes, write_plain_copy
+from museum.kiosk_files import KioskFile, kept_bytes, read_rows, write_plain_copy
 
 SQL = Path(__file__).resolve().parent.parent / "sql" / "transform"
 MEMORY_LIMIT = "200MB"
@@ -142,7 +142,7 @@ class KioskMerge:
         """Give the rows that the fast path left open to the rules, in the file's order."""
         reasons: Counter[str] = Counter()
         accepted: list[tuple[Event, int]] = []
-        for row_number, raw in self._unknown_rows(file, number):
+        for row_number, raw in self._unknown_rows(file, number, result.rows - result.combined):
             verdict = judge_line(raw, file.columns, self.rules, self.reference)
             if verdict.event:
                 accepted.append((verdict.event, row_number))
@@ -161,22 +161,19 @@ class KioskMerge:
             self._add_judged_rows(accepted, number)
         result.reasons = dict(sorted(reasons.items()))
 
-    def _unknown_rows(self, file: KioskFile, number: int) -> Iterator[tuple[int, bytes]]:
-        """Yield number and bytes of the rows to judge; both readers must count the same rows."""
+    def _unknown_rows(self, file: KioskFile, number: int, expected: int) -> Iterator[tuple[int, bytes]]:
+        """Yield number and bytes of the rows to judge; DataError when the file does not hold as many any more."""
+        found = 0
         with self._database.cursor() as cursor:
             statement = (SQL / "list_unknown_rows.sql").read_text(encoding="utf-8")
             numbers = _fetched(cursor.execute(statement, {"object_number": number}))
-            wanted = next(numbers, None)
-            for row_number, raw in iterate_rows(file.path):
-                if wanted is None:
-                    break
-                if row_number == wanted:
-                    yield row_number, raw
-                    wanted = next(numbers, None)
-        if wanted is not None:
+            for row in read_rows(file, numbers):
+                found += 1
+                yield row
+        if found != expected:
             raise DataError(
-                f"{file.path.name}: row {wanted} was counted but is not in the file any more; it changed while it was "
-                "read. Nothing was loaded; run again."
+                f"{file.path.name}: {expected:,} rows were to be judged, {found:,} are there; the file changed while "
+                "it was read. Nothing was loaded; run again."
             )
 
     def _add_judged_rows(self, accepted: list[tuple[Event, int]], number: int) -> None:

@@ -3,10 +3,14 @@
 -- Twice is safe: the file is written under a temporary name that the program moves into place.
 copy (
     select (at_utc + to_minutes(offset_minutes))::varchar
-               || case when offset_minutes < 0 then '-' else '+' end
-               || lpad((abs(offset_minutes) // 60)::varchar, 2, '0')
-               || ':'
-               || lpad((abs(offset_minutes) % 60)::varchar, 2, '0') as "at",
+               || case offset_minutes
+                   when 0 then '+00:00'
+                   when 60 then '+01:00'
+                   else case when offset_minutes < 0 then '-' else '+' end
+                       || lpad((abs(offset_minutes) // 60)::varchar, 2, '0')
+                       || ':'
+                       || lpad((abs(offset_minutes) % 60)::varchar, 2, '0')
+               end as "at",
            site,
            val,
            type,

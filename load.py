@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from etlkit.command import exit_process
+from etlkit.command import exit_process, stopping_signal
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import ConfigError, DataError, EtlError
 from etlkit.logs import redact
@@ -113,6 +113,8 @@ def open_target(command: Command, logger: logging.Logger | None = None) -> Itera
                     yield LoadTarget(connection, run)
             except BaseException as error:
                 message = str(error) if isinstance(error, EtlError) else f"{type(error).__name__} {error}".strip()
+                if name := stopping_signal():
+                    message = f"stopped by {name}"
                 if not fail_run(connection, run, redact(message, command.secrets)):
                     log.warning("the run's history could not be closed; the next run does it")
                 raise
@@ -200,7 +202,7 @@ def _load(
     summary = LoadSummary(out_of_hours=manifest.out_of_hours, ambiguous_hour=manifest.ambiguous)
     run_id = {"run_id": str(target.run.run_id)}
     rules = command.museum.rules
-    summary.exhibitions_written = _fill_exhibitions(cursor, combined_dir / EXHIBITION_FILE)
+    summary.exhibition_rows_written = _fill_exhibitions(cursor, combined_dir / EXHIBITION_FILE)
     reference = read_reference(cursor, command.latest_at)
     fresh = _plan_objects(cursor, manifest, command, summary)
     create_staging(cursor)

@@ -245,11 +245,11 @@ left join (
 -- How each department does: its popularity and its average.
 create or replace view department_rating as
 select d.department_name,
-       count(*) as reviews,
+       count(r.review_id) as reviews,
        round(avg(r.rating_id), 4) as average_rating
-from review r
-join exhibition e using (exhibition_id)
-join department d using (department_id)
+from department d
+left join exhibition e using (department_id)
+left join review r using (exhibition_id)
 group by d.department_name;
 
 -- Reviews and requests for help by hour of the local day: which hours are busiest.

@@ -111,14 +111,11 @@ def combine_exhibition_files(
     frame = frame.rename(columns=str.lower).rename(columns={"exhibition_id": "exhibition_code"})
     frame = frame.reindex(columns=EXHIBITION_COLUMNS)
     frame.to_csv(combined_path, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    for key, names in sorted(parsed.unknown_keys.items()):
-        log.warning("%s: unknown keys ignored: %s", key, ", ".join(sorted(map(ascii_key, names))))
+    log.debug("%s exhibitions of %s files combined", len(exhibitions), len(paths))
     sentences = [
         f"{winner.code} is described differently by {loser.key} and {winner.key}; the last one wins"
         for loser, winner in differing
     ]
-    for sentence in sentences:
-        log.warning(sentence)
     return exhibitions, parsed, sentences
 
 
@@ -142,8 +139,6 @@ def combine_kiosk_files(
         for key, file in progress:
             result = merge.add_file(key, file, content_hash(file, merge.rules), rejects)
             counted.append(result)
-            if result.problem:
-                log.warning("%s: %s (%s); its rows of earlier runs stay", key, file.detail, result.problem)
             log.debug("%s: %s rows, %s combined, %s rejected", key, result.rows, result.combined, result.rejected)
     merge.write(combined_path)
     return counted
@@ -177,6 +172,11 @@ def transform(
     )
     if manifest is None or not was_untouched:
         manifest = _combine(command, bucket, files, exhibition_paths, combined_dir, log)
+    for warning in manifest.warnings:
+        log.warning(warning)
+    if not kiosk_keys:
+        name = f"{settings.museum_key_prefix}_hist_data_N.csv"
+        log.warning("there is no kiosk file (%s) in %s", name, bucket_dir)
     summary = TransformSummary(manifest, time.monotonic() - started, was_untouched, ignored)
     for line in summary.lines():
         log.info(line)
@@ -232,8 +232,6 @@ def _combine(
     with (unfinished / REJECTS_FILE).open("w", encoding="utf-8") as rejects:
         for bad in parsed.rejects:
             rejects.write(RejectedRow("exhibition", bad.key, bad.position, bad.reasons, bad.raw).to_json())
-            where = f"record {bad.position}" if bad.position else "the whole file"
-            log.warning("%s, %s: %s", bad.key, where, ", ".join(bad.reasons))
     if reference is None:
         reference = default_reference(frozenset(item.site for item in exhibitions), command.latest_at)
     with merge_errors(unfinished):
@@ -254,6 +252,7 @@ def _combine(
         exhibition_reasons=dict(Counter(reason for bad in parsed.rejects for reason in bad.reasons)),
         differing=differing,
         last_at=last_at.isoformat() if last_at else None,
+        warnings=[*_exhibition_warnings(parsed), *differing, *_file_warnings(files)],
     )
     (combined_dir / MANIFEST_FILE).unlink(missing_ok=True)
     for name in (EXHIBITION_FILE, KIOSK_FILE, REJECTS_FILE):
@@ -261,6 +260,28 @@ def _combine(
     write_combined_manifest(combined_dir, manifest)
     shutil.rmtree(unfinished, ignore_errors=True)
     return manifest
+
+
+def _exhibition_warnings(parsed: ParsedExhibitions) -> list[str]:
+    """Return a sentence for every exhibition that was rejected or holds keys that nobody knows."""
+    unknown = [
+        f"{key}: unknown keys ignored: {', '.join(sorted(map(ascii_key, names)))}"
+        for key, names in sorted(parsed.unknown_keys.items())
+    ]
+    rejected = [
+        f"{bad.key}, {f'record {bad.position}' if bad.position else 'the whole file'}: {', '.join(bad.reasons)}"
+        for bad in parsed.rejects
+    ]
+    return [*unknown, *rejected]
+
+
+def _file_warnings(files: list[tuple[str, KioskFile]]) -> list[str]:
+    """Return a sentence for every kiosk file that is rejected as a whole."""
+    return [
+        f"{key}: {file.detail} ({file.problem}); rows of earlier runs, if there are any, stay"
+        for key, file in files
+        if file.problem
+    ]
 
 
 def _fingerprint(

@@ -92,8 +92,11 @@ def export_rejects(connection: Connection, flags: argparse.Namespace) -> None:
     """
     rows = _query(connection, "list_rejects", {**_reject_filter(flags), "limit": None})
     if flags.output:
-        with Path(flags.output).open("w", encoding="utf-8", newline="") as file:
-            _write_csv(file, rows)
+        try:
+            with Path(flags.output).open("w", encoding="utf-8", newline="") as file:
+                _write_csv(file, rows)
+        except OSError as error:
+            raise ConfigError(f"{flags.output} cannot be written: {error.strerror}. Correct --output.") from error
         print(f"wrote {len(rows):,} rejected records to {flags.output}")
     else:
         _write_csv(sys.stdout, rows)
@@ -107,7 +110,15 @@ def stop_server(_flags: argparse.Namespace) -> None:
 
 def show_server(flags: argparse.Namespace) -> None:
     """Print how to open psql on the private server, which is started for it."""
-    print(EmbeddedServer(default_home(PROJECT_DIR)).psql_command(flags.db_name or "museum"))
+    print(_made_server().psql_command(flags.db_name or "museum"))
+
+
+def _made_server() -> EmbeddedServer:
+    """Return the private server; ConfigError when no run has made it yet."""
+    server = EmbeddedServer(default_home(PROJECT_DIR))
+    if not server.exists:
+        raise ConfigError("there is no private server yet; a run with --embedded, or make demo, makes it.")
+    return server
 
 
 def _write_csv(file: TextIO, rows: list[dict[str, Any]]) -> None:
@@ -236,7 +247,7 @@ def _database_settings(flags: argparse.Namespace) -> DatabaseSettings:
         raise ConfigError(f"{env_file} is not a file. Correct --env-file.")
     settings: DatabaseSettings = load_settings((DatabaseSettings,), given, env_file)[0]
     if settings.is_embedded:
-        return EmbeddedServer(default_home(PROJECT_DIR)).ensure_database(settings.db_name)
+        return _made_server().database(settings.db_name)
     return settings
 
 

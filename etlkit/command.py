@@ -20,6 +20,9 @@ SIGNAL_EXIT_BASE = 128
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+_received: list[int] = []
+
+
 class Terminated(BaseException):
     """SIGTERM arrived; raised in the main thread so that open transactions roll back."""
 
@@ -29,7 +32,8 @@ def run_command(body: Callable[[], int], logger: logging.Logger, *, report: Call
 
     `report(exit_code, message)` prints the outcome when body did not come to its own end: once, as the last line.
     """
-    received: list[int] = []
+    received = _received
+    received.clear()
 
     def stop(number: int, _frame: FrameType | None) -> None:
         received.append(number)
@@ -51,6 +55,11 @@ def run_command(body: Callable[[], int], logger: logging.Logger, *, report: Call
             signal.signal(number, handler)
     report(code, message)
     return code
+
+
+def stopping_signal() -> str | None:
+    """Return the name of the signal that is ending the command, None when there was none."""
+    return signal.Signals(_received[0]).name if _received else None
 
 
 def exit_process(exit_code: int) -> NoReturn:

@@ -90,6 +90,11 @@ class EmbeddedServer:
                 endpoint = self._start(endpoint)
         return endpoint
 
+    @property
+    def exists(self) -> bool:
+        """Tell whether the server was ever made."""
+        return (self.home / "server.json").exists()
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from creating, starting or changing the server meanwhile; may be nested."""
@@ -113,11 +118,17 @@ class EmbeddedServer:
     def ensure_database(self, name: str) -> DatabaseSettings:
         """Return the settings of a database on the running server, which is created when missing."""
         with self.locked():
+            settings = self.database(name)
             endpoint = self.ensure_running()
             with closing(_maintenance_connection(endpoint)) as connection, connection.cursor() as cursor:
                 cursor.execute("select 1 from pg_database where datname = %s", (name,))
                 if cursor.fetchone() is None:
                     cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        return settings
+
+    def database(self, name: str) -> DatabaseSettings:
+        """Return the settings of a database on the running server, whether it exists or not."""
+        endpoint = self.ensure_running()
         return DatabaseSettings(
             db_host=endpoint.host,
             db_port=endpoint.port,

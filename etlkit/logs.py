@@ -19,6 +19,8 @@ from typing import TextIO
 LOG_FILE_BYTES = 5_000_000
 LOG_FILE_BACKUPS = 5
 REDACTED = "***"
+BARE = {"bare": True}
+"""As extra of a log call: a line that stands on the console without its level's name."""
 _SHORTEST_SECRET = 4
 
 _URL_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s:/@]*:)\S+(?=@)", re.IGNORECASE)
@@ -48,7 +50,7 @@ class ConsoleFormatter(RedactingFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return one line, without a traceback."""
         text = record.getMessage()
-        if record.levelno >= logging.WARNING:
+        if record.levelno >= logging.WARNING and not hasattr(record, "bare"):
             text = f"{record.levelname.lower()}: {text}"
         return _harmless(redact(text, self.secrets))
 

@@ -55,9 +55,10 @@ def connect(settings: DatabaseSettings, application_name: str) -> Connection:
         where = f"{settings.db_user}@{settings.db_host}:{settings.db_port}/{settings.db_name}"
         reason = _first_line(error)
         if any(refusal in str(error) for refusal in _REFUSALS):
-            raise ConfigError(
-                f"cannot log in to {where}: {reason}. Check DB_NAME, DB_USER and DB_PASSWORD. Nothing was touched."
-            ) from error
+            advice = "Check DB_NAME, DB_USER and DB_PASSWORD."
+            if reason.startswith("database ") and "does not exist" in reason:
+                advice = "Create it first, e.g. with createdb, or correct DB_NAME."
+            raise ConfigError(f"cannot log in to {where}: {reason}. {advice} Nothing was touched.") from error
         raise LoadError(
             f"cannot reach {where}: {reason}. Check DB_HOST, DB_PORT, DB_SSLMODE and that the server is up. "
             "Nothing was loaded."

@@ -31,11 +31,13 @@ class DatabaseSettings(Settings):
     """Where the Postgres is; host `embedded` means the suite's own private server."""
 
     db_host: str
-    db_port: int = Field(default=5432, ge=1, le=65535)
+    db_port: int = Field(default=5432, ge=1, le=65535, description="a number from 1 to 65535")
     db_name: str
     db_user: str
     db_password: SecretStr
-    db_sslmode: str | None = Field(default=None, pattern="^(" + "|".join(SSL_MODES) + ")$")
+    db_sslmode: str | None = Field(
+        default=None, pattern="^(" + "|".join(SSL_MODES) + ")$", description="one of " + ", ".join(SSL_MODES)
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -105,10 +107,10 @@ def _explain(settings_class: type[Settings], name: str, problem: Mapping[str, An
     field = settings_class.model_fields.get(name.lower())
     is_secret = field is None or SecretStr.__name__ in str(field.annotation)
     value = "" if is_secret else f" is {str(problem.get('input'))!r}"
-    if name == "DB_SSLMODE":
-        return f"{name}{value}, expected one of {', '.join(SSL_MODES)}"
-    if name == "DB_PORT":
-        return f"{name}{value}, expected a number from 1 to 65535"
+    if field is not None and field.description:
+        return f"{name}{value}, expected {field.description}"
+    if field is None:
+        return str(problem["msg"]).removeprefix("Value error, ")
     return f"{name}{value}: {problem['msg']}"
 
 
@@ -119,4 +121,6 @@ def _message(missing: list[str], wrong: list[str], env_file: Path | None) -> str
         parts.append(f"missing settings: {', '.join(dict.fromkeys(missing))}")
     parts.extend(dict.fromkeys(wrong))
     where = f"the environment or {env_file}" if env_file else "the environment"
+    if env_file and not env_file.exists():
+        where += " (there is none yet: copy .env.example)"
     return f"{'; '.join(parts)}. Set them in {where}, or pass the flag (see --help). Nothing was touched."

@@ -26,7 +26,7 @@ class LoadSummary:
     objects_unchanged: int = 0
     objects_gone: list[str] = field(default_factory=list)
     objects_rejected: list[str] = field(default_factory=list)
-    exhibitions_written: int = 0
+    exhibition_rows_written: int = 0
     rows_in: int = 0
     rows_fresh: int = 0
     reviews_stored: int = 0
@@ -50,7 +50,7 @@ class LoadSummary:
     @property
     def is_nothing_new(self) -> bool:
         """Tell whether the run found the database as it had to be."""
-        touched = self.rows_stored + self.rows_removed + self.exhibitions_written + self.records_rejected
+        touched = self.rows_stored + self.rows_removed + self.exhibition_rows_written + self.records_rejected
         return touched == 0 and not self.objects_new and not self.objects_changed
 
     def account(

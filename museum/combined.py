@@ -56,6 +56,7 @@ class CombinedManifest:
     exhibition_reasons: dict[str, int] = field(default_factory=dict)
     differing: list[str] = field(default_factory=list)
     last_at: str | None = None
+    warnings: list[str] = field(default_factory=list)
     outputs: dict[str, list[int]] = field(default_factory=dict)
 
     def holds_at(self, latest_at: datetime) -> bool:

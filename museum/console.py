@@ -12,7 +12,7 @@ from typing import Any
 
 from etlkit.command import run_command
 from etlkit.errors import EXIT_CLEAN, EXIT_REJECTS, ConfigError
-from etlkit.logs import close_handlers, configure_logging, redact
+from etlkit.logs import BARE, close_handlers, configure_logging, redact
 from museum.settings import Command, print_settings_error, read_command, secrets_on_command_line
 
 LOGGER_NAME = "museum"
@@ -56,7 +56,7 @@ def run_stage(
     except ConfigError as error:
         return print_settings_error(error, as_json=flags.json)
     logger = setup_logging(command)
-    trailer = f"Run {command.run_id}, log {command.museum.museum_log_file}"
+    trailer = f"{'Dry run' if command.dry_run else 'Run'} {command.run_id}, log {command.museum.museum_log_file}"
 
     def report(exit_code: int, message: str) -> None:
         message = redact(message, command.secrets)
@@ -68,7 +68,8 @@ def run_stage(
         for flag in secrets_on_command_line(flags):
             logger.warning("%s shows its value in the process list; set it in the environment or .env", flag)
         outcome = body(command, logger)
-        logger.info("%s %s", outcome.sentence, trailer)
+        level = logging.WARNING if outcome.has_new_rejects else logging.INFO
+        logger.log(level, "%s %s", outcome.sentence, trailer, extra=BARE)
         if command.as_json:
             _print_json(command, {"outcome": "done", "exit_code": outcome.exit_code, **outcome.figures})
         return outcome.exit_code

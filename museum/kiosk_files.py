@@ -150,5 +150,6 @@ def _judge_header(first: bytes) -> tuple[tuple[str, ...], str | None, str]:
     columns = tuple(name.lower() for name in split_line(text) or [])
     if sorted(columns) != sorted(KIOSK_COLUMNS):
         found = ", ".join(columns)[:200] or "unreadable"
-        return (), "bad_header", f"columns are {found}; expected {', '.join(KIOSK_COLUMNS)}"
+        advice = "; save it separated by commas" if ";" in text or "\t" in text else ""
+        return (), "bad_header", f"columns are {found}; expected {', '.join(KIOSK_COLUMNS)}{advice}"
     return columns, None, ""

@@ -56,7 +56,7 @@ _UNUSUAL_ROWS = (
 def sample_objects() -> dict[str, bytes]:
     """Return every object of the sample bucket by its key."""
     objects = dict(_exhibition_objects())
-    chance = random.Random(SEED)  # noqa: S311 - a sample, not a secret
+    chance = random.Random(SEED)
     for number in range(KIOSK_FILES):
         objects[f"lmnh_hist_data_{number}.csv"] = _kiosk_file(number, chance)
     objects |= {
@@ -89,13 +89,13 @@ def _exhibition_objects() -> Iterator[tuple[str, bytes]]:
 def _kiosk_file(number: int, chance: random.Random) -> bytes:
     """Return one kiosk file; some have CRLF, a BOM, or no final newline, two have dirty or unusual rows."""
     rows = [_press(chance) for _ in range(ROWS_PER_FILE)]
-    if number == 3:  # noqa: PLR2004 - any of them
+    if number == 3:
         rows[10:10] = _DIRTY_ROWS
-    if number == 7:  # noqa: PLR2004
+    if number == 7:
         rows[20:20] = _UNUSUAL_ROWS
     end = b"\r\n" if number % 4 == 1 else b"\n"
-    text = HEADER.replace(b"\n", end) + end.join(rows) + (b"" if number % 5 == 2 else end)  # noqa: PLR2004
-    return b"\xef\xbb\xbf" + text if number % 3 == 2 else text  # noqa: PLR2004
+    text = HEADER.replace(b"\n", end) + end.join(rows) + (b"" if number % 5 == 2 else end)
+    return b"\xef\xbb\xbf" + text if number % 3 == 2 else text
 
 
 def _press(chance: random.Random) -> bytes:
@@ -103,6 +103,6 @@ def _press(chance: random.Random) -> bytes:
     at = chance.choice(OPENING_DAYS) + timedelta(seconds=chance.randrange(OPEN_SECONDS))
     site = chance.randrange(len(_EXHIBITIONS) - 1)
     weights = _EXHIBITIONS[site][5]
-    if chance.random() < 0.03:  # noqa: PLR2004 - as often as in a real day
-        return f"{at:%Y-%m-%d %H:%M:%S},{site},-1,{0.0 if chance.random() < 0.95 else 1.0}".encode()  # noqa: PLR2004
+    if chance.random() < 0.03:
+        return f"{at:%Y-%m-%d %H:%M:%S},{site},-1,{0.0 if chance.random() < 0.95 else 1.0}".encode()
     return f"{at:%Y-%m-%d %H:%M:%S},{site},{chance.choices(range(5), weights)[0]},".encode()

@@ -14,7 +14,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from etlkit.errors import ConfigError
 from etlkit.logs import redact
@@ -39,16 +39,24 @@ class MuseumSettings(Settings):
 
     museum_bucket: str = Field(default="sigma-resources-museum", min_length=3)
     museum_endpoint_url: str | None = None
-    museum_key_prefix: str = Field(default="lmnh", min_length=1, pattern="^[A-Za-z0-9-]+$")
+    museum_key_prefix: str = Field(
+        default="lmnh", min_length=1, pattern="^[A-Za-z0-9-]+$", description="letters, digits and hyphens, e.g. lmnh"
+    )
     museum_data_dir: Path = PROJECT_DIR
-    museum_timezone: str = "Europe/London"
-    museum_opening_time: time = time(8, 45)
-    museum_closing_time: time = time(18, 15)
+    museum_timezone: str = Field(default="Europe/London", description="a time zone, e.g. Europe/London")
+    museum_opening_time: time = Field(default=time(8, 45), description="a local time, e.g. 08:45")
+    museum_closing_time: time = Field(default=time(18, 15), description="a local time, e.g. 18:15")
     museum_reject_out_of_hours: bool = False
-    museum_future_tolerance_seconds: float = Field(default=5, ge=0, le=86_400, allow_inf_nan=False)
-    museum_max_rejects: str | None = Field(default=None, pattern=r"^(\d+|\d+(\.\d+)?%)$")
+    museum_future_tolerance_seconds: float = Field(
+        default=5, ge=0, le=86_400, allow_inf_nan=False, description="a number from 0 to 86400"
+    )
+    museum_max_rejects: str | None = Field(
+        default=None, pattern=r"^(\d+|\d+(\.\d+)?%)$", description="a number or a percentage, e.g. 100 or 5%"
+    )
     museum_log_file: Path = PROJECT_DIR / "pipeline.log"
-    museum_log_level: str = Field(default="INFO", pattern="^(" + "|".join(LOG_LEVELS) + ")$")
+    museum_log_level: str = Field(
+        default="INFO", pattern="^(" + "|".join(LOG_LEVELS) + ")$", description="one of " + ", ".join(LOG_LEVELS)
+    )
     aws_access_key: SecretStr | None = None
     aws_secret_key: SecretStr | None = None
 
@@ -69,6 +77,13 @@ class MuseumSettings(Settings):
         if value.tzinfo is not None:
             raise ValueError("opening hours are local times without an offset, e.g. 08:45")
         return value
+
+    @model_validator(mode="after")
+    def _opens_before_it_closes(self) -> MuseumSettings:
+        """Refuse hours that hold no moment."""
+        if self.museum_opening_time >= self.museum_closing_time:
+            raise ValueError("MUSEUM_OPENING_TIME must lie before MUSEUM_CLOSING_TIME")
+        return self
 
     @property
     def bucket_dir(self) -> Path:

@@ -214,12 +214,12 @@ def test_rejects_of_a_changed_object_follow_its_rows(loaded):
 def test_exhibitions_follow_their_data_and_keep_their_ids(loaded):
     loaded.exhibition(1, EXHIBITION_NAME="Renamed", FLOOR=["2", "Vault"], DEPARTMENT="Botany", START_DATE="2020-02-29")
     result = loaded.push()
-    assert result.load["exhibitions_written"] > 0
+    assert result.load["exhibition_rows_written"] > 0
     info = loaded.query(
         "select exhibition_name, floors, department_name, start_date::text from exhibition_info where exhibition_id = 2"
     )
     assert info == [("Renamed", "2, Vault", "Botany", "2020-02-29")]
-    assert loaded.push().load["exhibitions_written"] == 0
+    assert loaded.push().load["exhibition_rows_written"] == 0
 
 
 def test_an_exhibition_whose_file_is_gone_stays(loaded):

@@ -65,3 +65,11 @@ def test_the_demo_loads_the_sample_and_a_second_one_finds_nothing_new(copy):
     assert "repeated_header" in listed.stdout
     runs = run(copy, "-m", "etlkit", "runs", "list", "--embedded", "--db-name", "museum_demo")
     assert runs.stdout.count("completed") == 2
+
+
+def test_looking_makes_neither_a_server_nor_a_database(copy):
+    for command in (("runs", "list", "--embedded", "--db-name", "never"), ("server", "psql")):
+        looked = run(copy, "-m", "etlkit", *command)
+        assert looked.returncode == 2
+        assert "there is no private server yet" in looked.stderr
+    assert not default_home(copy).exists()

@@ -257,7 +257,8 @@ def test_a_signal_during_the_load_rolls_back_first(museum, stocked, number, exit
         assert out.splitlines()[-1].startswith("error: ")
         blocker.rollback()
     assert museum.count("event_source") == museum.count("review") == 0
-    assert museum.query("select status from meta.ingestion_runs") == [("failed",)]
+    history = museum.query("select status, error_message from meta.ingestion_runs")
+    assert history == [("failed", f"stopped by {number.name}")]
     assert museum.run_all().exit_code == 0
 
 
@@ -395,3 +396,37 @@ def test_the_end_of_time_is_a_now_too(museum):
     museum.exhibition(1)
     museum.kiosk(0, "2999-01-01 10:00:00,1,3,")
     assert museum.push("--now", "9999-12-31T23:59:59.999999+00:00").exit_code == 0
+
+
+def test_what_needs_a_look_is_said_in_every_run_also_to_cron(museum):
+    museum.exhibition(1)
+    museum.kiosk(0, f"{DAY} 10:00:00,1,3,", "x,1,3,")
+    museum.write("lmnh_hist_data_1.csv", "at;site;val;type\n")
+    first = museum.push("--log-level", "WARNING")
+    assert first.exit_code == 3
+    assert first.lines[-1].startswith("Loaded 1 rows, 2 rejected.")
+    second = museum.push("--log-level", "WARNING")
+    assert second.exit_code == 0
+    for result in (first, second):
+        assert any("lmnh_hist_data_1.csv" in line and "commas" in line for line in result.lines)
+    museum.write("lmnh_hist_data_1.csv", HEADER)
+    assert museum.push("--log-level", "WARNING").lines == []
+
+
+def test_a_folder_without_kiosk_files_is_worth_a_warning(museum):
+    museum.exhibition(1)
+    result = museum.push()
+    assert result.exit_code == 0
+    assert any("lmnh_hist_data_N.csv" in line for line in result.lines if line.startswith("warning"))
+
+
+def test_hours_that_hold_no_moment_are_a_settings_error(museum, monkeypatch, capsys):
+    monkeypatch.setenv("MUSEUM_OPENING_TIME", "19:00")
+    assert pipeline.main(["--data-dir", str(museum.data_dir)]) == 2
+    assert "MUSEUM_OPENING_TIME must lie before MUSEUM_CLOSING_TIME" in capsys.readouterr().err
+
+
+def test_a_missing_env_file_is_pointed_out(museum, monkeypatch, capsys):
+    monkeypatch.delenv("DB_PASSWORD")
+    assert pipeline.main(["--push", "--data-dir", str(museum.data_dir)]) == 2
+    assert "copy .env.example" in capsys.readouterr().err

@@ -93,23 +93,22 @@ def combine_exhibition_files(
     for key, path in paths:
         parse_exhibition_file(key, path.read_bytes(), parsed)
     exhibitions, differing = last_of_each(parsed.exhibitions)
-    frame = pd.json_normalize(
+    frame = pd.DataFrame(
         [
             {
-                "EXHIBITION_NAME": item.name,
-                "EXHIBITION_ID": item.code,
-                "FLOOR": FLOOR_SEPARATOR.join(item.floors),
-                "DEPARTMENT": item.department,
-                "START_DATE": item.start_date.isoformat() if item.start_date else None,
-                "DESCRIPTION": item.description,
-                "OBJECT": item.key,
-                "RECORD": item.position,
+                "exhibition_name": item.name,
+                "exhibition_code": item.code,
+                "floor": FLOOR_SEPARATOR.join(item.floors),
+                "department": item.department,
+                "start_date": item.start_date.isoformat() if item.start_date else None,
+                "description": item.description,
+                "object": item.key,
+                "record": item.position,
             }
             for item in exhibitions
-        ]
+        ],
+        columns=EXHIBITION_COLUMNS,
     )
-    frame = frame.rename(columns=str.lower).rename(columns={"exhibition_id": "exhibition_code"})
-    frame = frame.reindex(columns=EXHIBITION_COLUMNS)
     frame.to_csv(combined_path, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
     log.debug("%s exhibitions of %s files combined", len(exhibitions), len(paths))
     sentences = [
@@ -186,7 +185,8 @@ def transform(
 def select_keys(bucket_dir: Path, prefix: str, listed: Sequence[str] | None) -> tuple[list[str], list[str], list[str]]:
     """Return the keys of kiosk files, of exhibition files and of everything else, each in natural order."""
     found = sorted((path.name for path in bucket_dir.iterdir() if path.is_file()), key=natural_order)
-    found = [name for name in found if not name.startswith(".") and (listed is None or name in set(listed))]
+    wanted = None if listed is None else set(listed)
+    found = [name for name in found if not name.startswith(".") and (wanted is None or name in wanted)]
     nested = [key for key in listed or () if "/" in key]
     kiosk = [name for name in found if kiosk_pattern(prefix).fullmatch(name)]
     exhibition = [name for name in found if exhibition_pattern(prefix).fullmatch(name)]

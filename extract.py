@@ -151,7 +151,6 @@ def download_objects(
             wanted.append((remote, path))
     for key, problem in sorted(summary.unsafe_keys.items()):
         log.warning("skipped the key %s: %s", ascii_key(key), problem)
-    manifest.listed = [key for key in summary.keys if key not in summary.unsafe_keys]
     try:
         _download_all(client, bucket, wanted, bucket_dir / DOWNLOADING_DIR, manifest, summary)
     finally:

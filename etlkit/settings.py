@@ -9,14 +9,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from etlkit.errors import ConfigError
 
-SettingsT = TypeVar("SettingsT", bound="Settings")
 EMBEDDED_HOST = "embedded"
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 

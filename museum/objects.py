@@ -37,10 +37,9 @@ class RemoteObject:
 
 @dataclass
 class ExtractManifest:
-    """What the extract has fetched into `bucket_data/`, from which bucket, and the bucket's last listing."""
+    """What the extract has fetched into `bucket_data/`, and from which bucket."""
 
     bucket: str = ""
-    listed: list[str] = field(default_factory=list)
     fetched: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def holds(self, remote: RemoteObject, path: Path) -> bool:

@@ -501,6 +501,6 @@ def test_a_broken_exhibition_alone_is_no_reason_to_refuse_for_ever(loaded):
 
 
 def test_a_damaged_extract_manifest_is_no_manifest(loaded):
-    for content in ("null", "[]", '{"fetched": null}', '{"bucket": 3, "listed": [], "fetched": {"x": 1}}', "\xff"):
+    for content in ("null", "[]", '{"fetched": null}', '{"bucket": 3, "fetched": {"x": 1}}', "\xff"):
         (loaded.bucket_dir / ".extract_manifest.json").write_text(content)
         assert loaded.push().exit_code == 0

@@ -11,9 +11,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import logging
-import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from etlkit.postgres import (
     apply_schema,
     cancelled_by_signals,
     connect,
+    copy_blocks,
     copy_rows,
     copy_stream,
     load_errors,
@@ -42,19 +42,20 @@ from etlkit.rejects import create_staging, fill_rejected_records, resolve_files,
 from etlkit.runs import Run, complete_run, fail_run, start_run
 from etlkit.settings import DatabaseSettings
 from museum.accounting import LoadSummary, StagedRows
-from museum.bulk import fill_events
+from museum.bulk import CopiedEvents, copy_in_bulk, take_bulk_target
 from museum.combined import (
     EXHIBITION_FILE,
-    KIOSK_FILE,
     LOCAL_FILES,
     REJECTS_FILE,
+    CombinedFiles,
     CombinedManifest,
     KioskObject,
     read_combined_manifest,
 )
 from museum.console import Outcome, run_stage
-from museum.kiosk import KIOSK_COLUMNS
-from museum.kiosk_merge import merge_errors, select_combined_rows
+from museum.duck import duckdb_errors
+from museum.judged_rows import JudgedObject, JudgedRows
+from museum.kiosk import Reference
 from museum.objects import data_folder_lock
 from museum.rejudge import (
     SQL,
@@ -66,15 +67,12 @@ from museum.rejudge import (
     transform_rejects,
 )
 from museum.settings import PROJECT_DIR, SCHEMA_FILE, SCHEMA_SYSTEM, SCHEMA_VERSION, Command, argument_parser
-from transform import EXHIBITION_COLUMNS, combine_plain_file
+from transform import EXHIBITION_COLUMNS, combine_plain_file, finishing
 
 LOCK_NAME = "museum:batch"
 PLAIN_DIR = "plain"
-STAGING_DIR = ".staging"
 SHRINK_LIMIT = 0.8
 """An object that keeps less than this share of its rows is refused without --accept-shrink."""
-
-COMBINED_KIOSK_COLUMNS = [*KIOSK_COLUMNS, "object", "row"]
 
 
 @dataclass(frozen=True)
@@ -123,27 +121,22 @@ def open_target(command: Command, logger: logging.Logger | None = None) -> Itera
 def load_data_to_db(
     target: LoadTarget,
     command: Command,
-    combined_dir: Path,
+    combined: CombinedFiles,
     logger: logging.Logger | None = None,
     *,
     earlier_stages: Mapping[str, Any] | None = None,
 ) -> LoadSummary:
-    """Load finished combined files in one transaction, which a dry run rolls back; return what was counted.
+    """Load combined files in one transaction, which a dry run rolls back; return what was counted.
 
-    Raises DataError when the combined files are unfinished, an object shrank, or too many rows were rejected; LoadError
-    when the database refuses. In every such case nothing is loaded.
+    Files that are still under way are finished before the commit. Raises DataError when that fails, an object shrank,
+    or too many rows were rejected; LoadError when the database refuses. In every such case nothing is loaded.
     """
     started = time.monotonic()
     log = logger or logging.getLogger(__name__)
-    manifest = read_combined_manifest(combined_dir)
-    if manifest is None:
-        raise DataError(
-            f"the files in {combined_dir} are not those of a finished transform. Run python transform.py. "
-            "Nothing was loaded."
-        )
     with load_errors("loading"):
         with target.connection.cursor() as cursor:
-            summary = _load(target, cursor, command, combined_dir, manifest)
+            summary = _load(target, cursor, command, combined)
+            combined.finish()
             summary.seconds = time.monotonic() - started
             complete_run(
                 cursor,
@@ -174,8 +167,19 @@ def load_plain_file(
     target.connection.rollback()
     path = path.resolve()
     folder = command.museum.combined_dir / PLAIN_DIR / hashlib.sha256(bytes(path)).hexdigest()[:12]
-    combine_plain_file(command, path, folder, reference, logger)
-    return load_data_to_db(target, command, folder, logger)
+    with finishing(combine_plain_file(command, path, folder, reference, logger)) as combined:
+        return load_data_to_db(target, command, combined, logger)
+
+
+def finished_files(combined_dir: Path) -> CombinedFiles:
+    """Return the combined files of a finished transform; DataError when they are not there, unfinished or edited."""
+    manifest = read_combined_manifest(combined_dir)
+    if manifest is None:
+        raise DataError(
+            f"the files in {combined_dir} are not those of a finished transform. Run python transform.py. "
+            "Nothing was loaded."
+        )
+    return CombinedFiles(combined_dir, manifest)
 
 
 def database_settings(command: Command, logger: logging.Logger | None = None) -> DatabaseSettings:
@@ -195,26 +199,26 @@ def database_settings(command: Command, logger: logging.Logger | None = None) ->
     return settings
 
 
-def _load(
-    target: LoadTarget, cursor: Cursor, command: Command, combined_dir: Path, manifest: CombinedManifest
-) -> LoadSummary:
+def _load(target: LoadTarget, cursor: Cursor, command: Command, combined: CombinedFiles) -> LoadSummary:
     """Run the load's statements in order inside the caller's transaction."""
+    manifest = combined.manifest
     summary = LoadSummary(out_of_hours=manifest.out_of_hours, ambiguous_hour=manifest.ambiguous)
     run_id = {"run_id": str(target.run.run_id)}
     rules = command.museum.rules
-    summary.exhibition_rows_written = _fill_exhibitions(cursor, combined_dir / EXHIBITION_FILE)
+    summary.exhibition_rows_written = _fill_exhibitions(cursor, combined.folder / EXHIBITION_FILE)
     reference = read_reference(cursor, command.latest_at)
     fresh = _plan_objects(cursor, manifest, command, summary)
     create_staging(cursor)
-    _stage_rows(cursor, combined_dir, fresh, summary)
-    stage_rejects(cursor, transform_rejects(combined_dir, manifest, fresh, rules, reference))
+    copied = _bring_rows(cursor, combined, fresh, reference)
+    stage_rejects(cursor, transform_rejects(combined.folder, manifest, fresh, rules, reference))
     run_file(cursor, SQL / "reject_staged_kiosk.sql", {"latest_at": command.latest_at})
     find_lost_texts(cursor, manifest, command.museum.bucket_dir)
     staged_good, staged_bad = _row(cursor, "count_staged")
     recovered = rejudge_open_rejects(target.connection, cursor, rules, reference)
-    filled = fill_events(cursor, staged_good)
-    summary.reviews_stored, summary.incidents_stored = filled.reviews, filled.incidents
-    summary.rows_removed = filled.removed
+    summary.rows_removed = run_file(cursor, SQL / "delete_changed_review.sql")
+    summary.rows_removed += run_file(cursor, SQL / "delete_changed_incident.sql")
+    summary.reviews_stored = copied.reviews + run_file(cursor, SQL / "fill_review.sql")
+    summary.incidents_stored = copied.incidents + run_file(cursor, SQL / "fill_incident.sql")
     _settle_rejects(cursor, target.run.run_id, manifest, fresh, summary)
     summary.rows_rejected = _row(cursor, "count_new_rejects", run_id)[0]
     summary.open_rejects, open_of_unchanged = _row(cursor, "count_open_rejects")
@@ -222,7 +226,7 @@ def _load(
     summary.account(
         fresh_rows=sum(item.rows for item in manifest.kiosk_objects if item.key in fresh),
         unchanged_rows=sum(item.rows for item in manifest.kiosk_objects if item.key not in fresh),
-        staged=StagedRows(staged_good, staged_bad),
+        staged=StagedRows(copied.reviews + copied.incidents + staged_good, staged_bad),
         open_of_unchanged=open_of_unchanged,
         recovered=sum(recovered.values()),
         recovered_here=sum(count for source, count in recovered.items() if source in present),
@@ -232,7 +236,7 @@ def _load(
     if limit.is_exceeded(summary.records_rejected, judged):
         raise DataError(
             f"{summary.records_rejected:,} of {judged:,} judged records were rejected, --max-rejects is {limit}. "
-            f"Nothing was loaded; the rejected rows are in {combined_dir / REJECTS_FILE}."
+            f"Nothing was loaded; the rejected rows are in {combined.combined_dir / REJECTS_FILE}."
         )
     return summary
 
@@ -247,8 +251,8 @@ def _fill_exhibitions(cursor: Cursor, combined_path: Path) -> int:
     return sum(run_file(cursor, SQL / f"{name}.sql") for name in names)
 
 
-def _plan_objects(cursor: Cursor, manifest: CombinedManifest, command: Command, summary: LoadSummary) -> set[str]:
-    """Hold the objects against the ledger; return the keys of new and changed ones. DataError when one shrank."""
+def _plan_objects(cursor: Cursor, manifest: CombinedManifest, command: Command, summary: LoadSummary) -> dict[str, int]:
+    """Hold the objects against the ledger; return (key: source id) of new and changed ones. DataError if one shrank."""
     readable = [item for item in manifest.kiosk_objects if not item.problem]
     run_file(cursor, SQL / "create_staging_object.sql")
     copy_rows(cursor, SQL / "copy_staging_object.sql", (_object_row(manifest.bucket, item) for item in readable))
@@ -274,7 +278,8 @@ def _plan_objects(cursor: Cursor, manifest: CombinedManifest, command: Command, 
     summary.objects_rejected = [item.key for item in manifest.kiosk_objects if item.problem]
     run_file(cursor, SQL / "fill_event_source.sql", {"run_id": str(command.run_id)})
     run_file(cursor, SQL / "number_staging_object.sql")
-    return {*summary.objects_new, *summary.objects_changed}
+    run_file(cursor, SQL / "list_fresh_objects.sql")
+    return dict(cursor.fetchall())
 
 
 def _object_row(bucket: str, item: KioskObject) -> tuple[object, ...]:
@@ -284,30 +289,30 @@ def _object_row(bucket: str, item: KioskObject) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _stage_rows(cursor: Cursor, combined_dir: Path, fresh: set[str], summary: LoadSummary) -> None:
-    """COPY the combined rows of new and changed objects into staging, and the kept texts of doubtful ones."""
+def _bring_rows(
+    cursor: Cursor, combined: CombinedFiles, fresh: Mapping[str, int], reference: Reference
+) -> CopiedEvents:
+    """COPY the rows of new and changed objects: into staging, or in bulk into tables that are still empty.
+
+    Doubtful rows are staged in any case, and their original text with them.
+    """
     run_file(cursor, SQL / "create_staging_kiosk.sql")
     run_file(cursor, SQL / "create_staging_text.sql")
-    combined_path = combined_dir / KIOSK_FILE
-    _check_header(combined_path, COMBINED_KIOSK_COLUMNS)
     if not fresh:
-        return
-    folder = combined_dir / STAGING_DIR
-    shutil.rmtree(folder, ignore_errors=True)
-    if summary.objects_unchanged:
-        folder.mkdir()
-        with merge_errors(folder):
-            select_combined_rows(combined_path, folder / KIOSK_FILE, fresh)
-        combined_path = folder / KIOSK_FILE
-    with combined_path.open("rb") as file:
-        copy_stream(cursor, SQL / "copy_staging_kiosk.sql", file)
-    shutil.rmtree(folder, ignore_errors=True)
-    copy_rows(cursor, SQL / "copy_staging_text.sql", provisional_texts(combined_dir, fresh))
+        return CopiedEvents()
+    objects = [item for item in combined.manifest.kiosk_objects if item.key in fresh]
+    is_bulk = take_bulk_target(cursor, sum(item.combined for item in objects))
+    judged = [JudgedObject(combined.judged_dir / item.rows_file, fresh[item.key]) for item in objects]
+    with duckdb_errors(combined.judged_dir), closing(JudgedRows(judged, reference if is_bulk else None)) as rows:
+        copied = copy_in_bulk(cursor, rows, reference) if is_bulk else CopiedEvents()
+        copy_blocks(cursor, SQL / "copy_staging_kiosk.sql", rows.staging_blocks())
+    copy_rows(cursor, SQL / "copy_staging_text.sql", provisional_texts(combined.folder, fresh))
     cursor.execute("analyze staging_kiosk")
+    return copied
 
 
 def _settle_rejects(
-    cursor: Cursor, run_id: UUID, manifest: CombinedManifest, fresh: set[str], summary: LoadSummary
+    cursor: Cursor, run_id: UUID, manifest: CombinedManifest, fresh: Iterable[str], summary: LoadSummary
 ) -> None:
     """Merge the staged rejects into the kept ones and resolve those that are bad no more."""
     resolve_missing(cursor, [source_name(manifest.bucket, key) for key in (*sorted(fresh), *manifest.exhibition_keys)])
@@ -362,7 +367,7 @@ def main(arguments: list[str] | None = None) -> int:
             if command.flags.kiosk_csv:
                 summary = load_plain_file(target, command, command.flags.kiosk_csv, logger)
             else:
-                summary = load_data_to_db(target, command, command.museum.combined_dir, logger)
+                summary = load_data_to_db(target, command, finished_files(command.museum.combined_dir), logger)
         return load_outcome(summary, command)
 
     return run_stage(parser.parse_args(arguments), body, with_database=True)

@@ -23,7 +23,7 @@ from museum.combined import REJECTS_FILE
 from museum.console import LOGGER_NAME, Outcome, run_stage
 from museum.objects import data_folder_lock
 from museum.settings import PROJECT_DIR, Command, argument_parser
-from transform import transform, transform_figures, transform_sentence
+from transform import transform, transform_figures, transform_sentence, transforming
 
 EXAMPLES = """\
   python pipeline.py --push                  # S3 -> bucket_data/ -> combined_data/ -> Postgres
@@ -57,12 +57,10 @@ def run_pipeline(command: Command, logger: logging.Logger) -> Outcome:
             extracted = extract(command, logger)
             keys = [key for key in extracted.keys if key not in extracted.unsafe_keys]
             figures["extract"] = extract_figures(extracted)
+        if isinstance(target, LoadTarget):
+            return _load_while_combining(target, command, keys, logger, figures)
         transformed = transform(command, keys, logger)
         figures["transform"] = transform_figures(transformed)
-        if isinstance(target, LoadTarget):
-            loaded = load_data_to_db(target, command, command.museum.combined_dir, logger, earlier_stages=figures)
-            outcome = load_outcome(loaded, command)
-            return Outcome(outcome.sentence, {**figures, **outcome.figures}, outcome.has_new_rejects)
     manifest = transformed.manifest
     if command.reject_limit.is_exceeded(manifest.rejected, manifest.rows):
         raise DataError(
@@ -71,6 +69,19 @@ def run_pipeline(command: Command, logger: logging.Logger) -> Outcome:
         )
     has_new_rejects = manifest.rejected > 0 and not transformed.was_untouched
     return Outcome(transform_sentence(transformed), figures, has_new_rejects)
+
+
+def _load_while_combining(
+    target: LoadTarget, command: Command, keys: Sequence[str] | None, logger: logging.Logger, figures: dict[str, Any]
+) -> Outcome:
+    """Transform and load; the database works while the combined file is still being written."""
+    with transforming(command, keys, logger) as transformed:
+        for line in transformed.lines():
+            logger.info(line)
+        figures["transform"] = transform_figures(transformed)
+        loaded = load_data_to_db(target, command, transformed.combined, logger, earlier_stages=figures)
+    outcome = load_outcome(loaded, command)
+    return Outcome(outcome.sentence, {**figures, **outcome.figures}, outcome.has_new_rejects)
 
 
 def pipeline_parser() -> argparse.ArgumentParser:

@@ -1,10 +1,10 @@
 """Transform: `bucket_data/` -> `combined_data/`: two combined CSV files and the rejected rows.
 
 In come exhibition JSON and kiosk CSV files, out go `combined_exhibition_data.csv` (pandas),
-`combined_museum_data.csv` (DuckDB, streaming, sorted by `at`) and `rejected_rows.jsonl`. Rows are judged by what they
-show; of what only a database knows, the exhibition files and the brief's labels stand in. A re-run over unchanged
-input leaves the files untouched; new files are written under temporary names and moved into place together, the
-manifest last.
+`combined_museum_data.csv` (DuckDB, streaming, sorted by `at`), `rejected_rows.jsonl`, and every file's rows as they
+were judged. Rows are judged by what they show; of what only a database knows, the exhibition files and the brief's
+labels stand in. A re-run over unchanged input leaves the files untouched and an unchanged file is not judged again; new
+files are written under temporary names and moved into place together, the manifest last.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,25 +30,26 @@ from etlkit.command import exit_process
 from etlkit.errors import SourceError
 from museum.combined import (
     EXHIBITION_FILE,
-    KIOSK_FILE,
+    JUDGED_DIR,
     LOCAL_FILES,
-    MANIFEST_FILE,
     REJECTS_FILE,
+    CombinedFiles,
     CombinedManifest,
     KioskObject,
     RejectedRow,
     read_combined_manifest,
-    write_combined_manifest,
 )
+from museum.combining import SPILL_DIR, CombiningFiles
 from museum.console import Outcome, run_stage
+from museum.duck import duckdb_errors
 from museum.exhibitions import Exhibition, ParsedExhibitions, last_of_each, parse_exhibition_file
 from museum.kiosk import Reference, Rules, default_reference
 from museum.kiosk_files import KioskFile, inspect_file
-from museum.kiosk_merge import KioskMerge, merge_errors
+from museum.kiosk_judge import FileToJudge, judge_files
 from museum.objects import ascii_key, data_folder_lock, exhibition_pattern, kiosk_pattern, natural_order, read_manifest
 from museum.settings import Command, argument_parser
 
-TRANSFORM_VERSION = 1
+TRANSFORM_VERSION = 2
 """Part of the fingerprint: raise it when the combined files' content or form changes."""
 
 EXHIBITION_COLUMNS = [
@@ -61,10 +63,15 @@ UNFINISHED_DIR = ".unfinished"
 class TransformSummary:
     """What the transform read and wrote; the manifest has the details."""
 
-    manifest: CombinedManifest
+    combined: CombinedFiles
     seconds: float = 0.0
     was_untouched: bool = False
     ignored: list[str] = field(default_factory=list)
+
+    @property
+    def manifest(self) -> CombinedManifest:
+        """Return what was counted."""
+        return self.combined.manifest
 
     def lines(self) -> list[str]:
         """Return the summary's lines."""
@@ -119,27 +126,39 @@ def combine_exhibition_files(
 
 
 def combine_kiosk_files(
-    files: Sequence[tuple[str, KioskFile]],
-    merge: KioskMerge,
-    combined_path: Path,
-    rejects_path: Path,
+    files: Sequence[FileToJudge],
+    combined_dir: Path,
+    unfinished_dir: Path,
+    rules: Rules,
+    reference: Reference,
     logger: logging.Logger | None = None,
 ) -> list[KioskObject]:
-    """Merge kiosk files, given in natural key order, into one CSV file sorted by `at`, and append the rejected rows.
+    """Judge kiosk files, given in natural key order, and append their rejected rows to the unfinished rejects file.
 
-    The combined columns are at (local time with offset), site, val, type, object, row. Returns what was counted a file.
+    Their good rows are then ready to be merged and loaded. Returns what was counted a file.
     """
     log = logger or logging.getLogger(__name__)
+    previous = read_combined_manifest(combined_dir)
+    known = {item.key: item for item in previous.kiosk_objects} if previous else {}
+    judged_dir = combined_dir / JUDGED_DIR
+    judged_dir.mkdir(exist_ok=True)
     counted = []
+    judging = judge_files(files, judged_dir, unfinished_dir / SPILL_DIR, rules, reference, known)
     with (
-        rejects_path.open("a", encoding="utf-8") as rejects,
-        tqdm(files, desc="transform", unit="file", disable=not sys.stderr.isatty(), leave=False) as progress,
+        duckdb_errors(unfinished_dir / SPILL_DIR),
+        closing(judging),
+        (unfinished_dir / REJECTS_FILE).open("ab") as rejects,
+        tqdm(judging, "transform", len(files), unit="file", disable=not sys.stderr.isatty(), leave=False) as progress,
     ):
-        for key, file in progress:
-            result = merge.add_file(key, file, content_hash(file, merge.rules), rejects)
+        for result in progress:
+            with (judged_dir / result.rejects_file).open("rb") as file:
+                shutil.copyfileobj(file, rejects)
             counted.append(result)
-            log.debug("%s: %s rows, %s combined, %s rejected", key, result.rows, result.combined, result.rejected)
-    merge.write(combined_path)
+            was_known = ", as judged before" if known.get(result.key) is result else ""
+            log.debug(
+                "%s: %s rows, %s combined, %s rejected%s",
+                result.key, result.rows, result.combined, result.rejected, was_known,
+            )  # fmt: skip
     return counted
 
 
@@ -149,6 +168,24 @@ def transform(
     """Combine the files below `bucket_data/`: of the given keys (a listing), or every one that matches.
 
     Raises SourceError when there is no folder to read.
+    """
+    started = time.monotonic()
+    log = logger or logging.getLogger(__name__)
+    with transforming(command, keys, log) as summary:
+        summary.combined.finish()
+        summary.seconds = time.monotonic() - started
+        for line in summary.lines():
+            log.info(line)
+    return summary
+
+
+@contextmanager
+def transforming(
+    command: Command, keys: Sequence[str] | None = None, logger: logging.Logger | None = None
+) -> Iterator[TransformSummary]:
+    """Do the same, and yield once the rows are judged: a load may begin while the combined file is being written.
+
+    At the end the files are finished, also when the body failed, unless it was a signal that ended it.
     """
     started = time.monotonic()
     log = logger or logging.getLogger(__name__)
@@ -162,24 +199,35 @@ def transform(
     if ignored:
         log.info("not kiosk or exhibition files, ignored: %s", ", ".join(map(ascii_key, ignored)))
     bucket = settings.museum_bucket if keys is not None else read_manifest(bucket_dir).bucket or settings.museum_bucket
-    files = [(key, inspect_file(bucket_dir / key)) for key in kiosk_keys]
+    files = [_file_to_judge(key, bucket_dir / key, settings.rules) for key in kiosk_keys]
     exhibition_paths = [(key, bucket_dir / key) for key in exhibition_keys]
     fingerprint = _fingerprint(bucket, files, exhibition_paths, settings.rules)
     manifest = read_combined_manifest(combined_dir)
-    was_untouched = (
-        manifest is not None and manifest.fingerprint == fingerprint and manifest.holds_at(command.latest_at)
-    )
-    if manifest is None or not was_untouched:
-        manifest = _combine(command, bucket, files, exhibition_paths, combined_dir, log)
-    for warning in manifest.warnings:
+    if manifest is not None and manifest.fingerprint == fingerprint and manifest.holds_at(command.latest_at):
+        combined, was_untouched = CombinedFiles(combined_dir, manifest), True
+    else:
+        combined, was_untouched = _combine(command, bucket, files, exhibition_paths, combined_dir, log), False
+    for warning in combined.manifest.warnings:
         log.warning(warning)
     if not kiosk_keys:
         name = f"{settings.museum_key_prefix}_hist_data_N.csv"
         log.warning("there is no kiosk file (%s) in %s", name, bucket_dir)
-    summary = TransformSummary(manifest, time.monotonic() - started, was_untouched, ignored)
-    for line in summary.lines():
-        log.info(line)
-    return summary
+    with finishing(combined):
+        yield TransformSummary(combined, time.monotonic() - started, was_untouched, ignored)
+
+
+@contextmanager
+def finishing(combined: CombinedFiles) -> Iterator[CombinedFiles]:
+    """Finish combined files at the end; after a signal their writing is broken off instead."""
+    try:
+        yield combined
+    except Exception:
+        combined.finish()
+        raise
+    except BaseException:
+        combined.abandon()
+        raise
+    combined.finish()
 
 
 def select_keys(bucket_dir: Path, prefix: str, listed: Sequence[str] | None) -> tuple[list[str], list[str], list[str]]:
@@ -202,29 +250,35 @@ def content_hash(file: KioskFile, rules: Rules) -> str:
 
 def combine_plain_file(
     command: Command, path: Path, combined_dir: Path, reference: Reference, logger: logging.Logger | None = None
-) -> CombinedManifest:
+) -> CombinedFiles:
     """Combine one kiosk file that is not of the bucket into its own combined files, judged by the given reference.
 
-    Raises SourceError when the file cannot be read.
+    Raises SourceError when the file cannot be read. The caller finishes the files (`finishing`).
     """
     try:
-        file = inspect_file(path)
+        file = _file_to_judge(str(path), path, command.museum.rules)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}. Nothing was loaded.") from error
     log = logger or logging.getLogger(__name__)
-    return _combine(command, LOCAL_FILES, [(str(path), file)], [], combined_dir, log, reference)
+    return _combine(command, LOCAL_FILES, [file], [], combined_dir, log, reference)
+
+
+def _file_to_judge(key: str, path: Path, rules: Rules) -> FileToJudge:
+    """Read a file's hash and header."""
+    file = inspect_file(path)
+    return FileToJudge(key, file, content_hash(file, rules))
 
 
 def _combine(
     command: Command,
     bucket: str,
-    files: list[tuple[str, KioskFile]],
+    files: list[FileToJudge],
     exhibition_paths: list[tuple[str, Path]],
     combined_dir: Path,
     log: logging.Logger,
     reference: Reference | None = None,
-) -> CombinedManifest:
-    """Write all combined files anew and put them in the place of the old ones."""
+) -> CombiningFiles:
+    """Judge all files and begin to write the combined ones anew."""
     unfinished = combined_dir / UNFINISHED_DIR
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -234,32 +288,20 @@ def _combine(
             rejects.write(RejectedRow("exhibition", bad.key, bad.position, bad.reasons, bad.raw).to_json())
     if reference is None:
         reference = default_reference(frozenset(item.site for item in exhibitions), command.latest_at)
-    with merge_errors(unfinished):
-        merge = KioskMerge(unfinished / "spill", command.museum.rules, reference)
-        try:
-            counted = combine_kiosk_files(files, merge, unfinished / KIOSK_FILE, unfinished / REJECTS_FILE, log)
-            last_at = merge.last_at()
-        finally:
-            merge.close()
+    rules = command.museum.rules
     manifest = CombinedManifest(
-        fingerprint=_fingerprint(bucket, files, exhibition_paths, command.museum.rules),
+        fingerprint=_fingerprint(bucket, files, exhibition_paths, rules),
         bucket=bucket,
-        kiosk_objects=counted,
+        kiosk_objects=combine_kiosk_files(files, combined_dir, unfinished, rules, reference, log),
         exhibition_keys=[key for key, _ in exhibition_paths],
         exhibition_records=len(parsed.exhibitions) + len(parsed.rejects),
         exhibition_rejects=len(parsed.rejects),
         exhibitions=len(exhibitions),
         exhibition_reasons=dict(Counter(reason for bad in parsed.rejects for reason in bad.reasons)),
         differing=differing,
-        last_at=last_at.isoformat() if last_at else None,
         warnings=[*_exhibition_warnings(parsed), *differing, *_file_warnings(files)],
     )
-    (combined_dir / MANIFEST_FILE).unlink(missing_ok=True)
-    for name in (EXHIBITION_FILE, KIOSK_FILE, REJECTS_FILE):
-        (unfinished / name).replace(combined_dir / name)
-    write_combined_manifest(combined_dir, manifest)
-    shutil.rmtree(unfinished, ignore_errors=True)
-    return manifest
+    return CombiningFiles(combined_dir, manifest, unfinished)
 
 
 def _exhibition_warnings(parsed: ParsedExhibitions) -> list[str]:
@@ -275,21 +317,19 @@ def _exhibition_warnings(parsed: ParsedExhibitions) -> list[str]:
     return [*unknown, *rejected]
 
 
-def _file_warnings(files: list[tuple[str, KioskFile]]) -> list[str]:
+def _file_warnings(files: list[FileToJudge]) -> list[str]:
     """Return a sentence for every kiosk file that is rejected as a whole."""
     return [
-        f"{key}: {file.detail} ({file.problem}); rows of earlier runs, if there are any, stay"
-        for key, file in files
-        if file.problem
+        f"{item.key}: {item.file.detail} ({item.file.problem}); rows of earlier runs, if there are any, stay"
+        for item in files
+        if item.file.problem
     ]
 
 
-def _fingerprint(
-    bucket: str, files: list[tuple[str, KioskFile]], exhibition_paths: list[tuple[str, Path]], rules: Rules
-) -> str:
+def _fingerprint(bucket: str, files: list[FileToJudge], exhibition_paths: list[tuple[str, Path]], rules: Rules) -> str:
     """Return a hash over everything that the combined files depend on."""
     parts: list[Any] = [TRANSFORM_VERSION, bucket, rules.fingerprint, f"{rules.opening}-{rules.closing}"]
-    parts.extend((key, file.sha256) for key, file in files)
+    parts.extend((item.key, item.file.sha256) for item in files)
     parts.extend((key, hashlib.sha256(path.read_bytes()).hexdigest()) for key, path in exhibition_paths)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -26,6 +26,7 @@ Connection = psycopg2.extensions.connection
 Cursor = psycopg2.extensions.cursor
 
 CONNECT_TIMEOUT_SECONDS = 10
+READ_BYTES = 65_536
 _REFUSALS = ("authentication failed", "does not exist", "no password supplied", "no pg_hba.conf entry")
 
 
@@ -88,7 +89,7 @@ def copy_stream(cursor: Cursor, path: Path, stream: IO[Any]) -> int:
     """Run the COPY ... FROM STDIN of a SQL file over a stream and return the number of rows."""
     deferring = _DeferringStream(stream)
     try:
-        cursor.copy_expert(path.read_text(encoding="utf-8"), deferring)
+        cursor.copy_expert(path.read_text(encoding="utf-8"), deferring, READ_BYTES)
     finally:
         if deferring.error is not None:
             raise deferring.error
@@ -100,7 +101,12 @@ def copy_rows(cursor: Cursor, path: Path, rows: Iterable[Sequence[object]]) -> i
 
     None becomes NULL, bytes a bytea, a list of plain words an array; everything else its text.
     """
-    return copy_stream(cursor, path, _RowStream(rows))  # type: ignore[arg-type]  # only read() is asked for
+    return copy_blocks(cursor, path, _copy_lines(rows))
+
+
+def copy_blocks(cursor: Cursor, path: Path, blocks: Iterable[bytes]) -> int:
+    """Run the COPY ... FROM STDIN of a SQL file over blocks of any size; return the number of rows."""
+    return copy_stream(cursor, path, _BlockStream(blocks))  # type: ignore[arg-type]  # only read() is asked for
 
 
 def apply_schema(connection: Connection, path: Path) -> None:
@@ -210,34 +216,35 @@ class _DeferringStream:
             return b""
 
 
-class _RowStream:
-    """A readable stream that encodes rows in COPY's text format as they are asked for."""
+class _BlockStream:
+    """A readable stream over blocks that are made as they are asked for."""
 
-    def __init__(self, rows: Iterable[Sequence[object]]) -> None:
-        self._rows = iter(rows)
-        self._ready = b""
-        self._offset = 0
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = iter(blocks)
+        self._ready = memoryview(b"")
 
-    def read(self, size: int = -1) -> bytes:
-        """Return about size bytes, none at the end."""
-        if self._offset >= len(self._ready):
-            self._ready, self._offset = self._encode(size), 0
-        end = len(self._ready) if size < 0 else self._offset + size
-        data = self._ready[self._offset : end]
-        self._offset = end
-        return data
+    def read(self, size: int) -> bytes:
+        """Return up to size bytes, none at the end."""
+        while not self._ready:
+            block = next(self._blocks, None)
+            if block is None:
+                return b""
+            self._ready = memoryview(block)
+        data, self._ready = self._ready[:size], self._ready[size:]
+        return bytes(data)
 
-    def _encode(self, size: int) -> bytes:
-        """Return the next rows, at least size bytes of them while there are any."""
-        parts: list[bytes] = []
-        length = 0
-        while length < size or size < 0:
-            row = next(self._rows, None)
-            if row is None:
-                break
-            parts.append(_copy_line(row))
-            length += len(parts[-1])
-        return b"".join(parts)
+
+def _copy_lines(rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
+    """Yield rows in COPY's text format, a few together."""
+    lines: list[bytes] = []
+    length = 0
+    for row in rows:
+        lines.append(_copy_line(row))
+        length += len(lines[-1])
+        if length >= READ_BYTES:
+            yield b"".join(lines)
+            lines, length = [], 0
+    yield b"".join(lines)
 
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})

@@ -1,7 +1,9 @@
-"""Filling review and incident; a large first load without their constraints, put back in the same transaction.
+"""The large first load: rows straight into review and incident, whose constraints are off meanwhile.
 
-Only empty tables of our own are treated so, under a lock that is given up rather than waited for: nobody who reads rows
-or adds live ones ever waits for a rebuild. A failure rolls the constraints back together with the rows.
+In come judged rows that the database surely accepts; they are copied without a staging table, and the constraints are
+put back in the same transaction. Only empty tables of our own are treated so, under a lock that is given up rather than
+waited for: nobody who reads rows or adds live ones ever waits for a rebuild. A failure rolls the constraints back
+together with the rows, and an empty table is all that the next run needs.
 """
 
 from __future__ import annotations
@@ -11,12 +13,19 @@ from pathlib import Path
 
 from psycopg2 import errors
 
-from etlkit.postgres import Cursor, run_file
+from etlkit.postgres import Cursor, copy_blocks, run_file
+from museum.judged_rows import JudgedRows
+from museum.kiosk import Reference
 
 SQL = Path(__file__).resolve().parent.parent / "sql" / "load"
 BULK_ROWS = 100_000
-"""From how many staged rows on a rebuild of the constraints is cheaper than checking them row by row."""
+"""From how many rows on a rebuild of the constraints is cheaper than checking them row by row."""
 
+MAINTENANCE_MEMORY = "256MB"
+STATEMENTS = {
+    "review": ("start_review_ids", "copy_review", "end_review_ids"),
+    "incident": ("start_incident_ids", "copy_incident", "end_incident_ids"),
+}
 DROPS = ("drop_review_constraints", "drop_incident_constraints", "drop_event_indexes")
 REBUILDS = (
     "rebuild_review_constraints",
@@ -29,29 +38,40 @@ REBUILDS = (
 
 
 @dataclass(frozen=True)
-class FilledEvents:
-    """How many rows were added, and how many of changed objects were removed first."""
+class CopiedEvents:
+    """How many rows a bulk load brought."""
 
-    reviews: int
-    incidents: int
-    removed: int
+    reviews: int = 0
+    incidents: int = 0
 
 
-def fill_events(cursor: Cursor, staged_rows: int) -> FilledEvents:
-    """Bring review and incident up to the accepted rows of staging_kiosk."""
-    if staged_rows >= BULK_ROWS and _lock_empty_tables(cursor):
-        for name in DROPS:
-            run_file(cursor, SQL / f"{name}.sql")
-        reviews = run_file(cursor, SQL / "fill_review_in_bulk.sql")
-        incidents = run_file(cursor, SQL / "fill_incident_in_bulk.sql")
-        cursor.execute("set local maintenance_work_mem = '256MB'")
-        for name in REBUILDS:
-            run_file(cursor, SQL / f"{name}.sql")
-        return FilledEvents(reviews, incidents, removed=0)
-    removed = run_file(cursor, SQL / "delete_changed_review.sql")
-    removed += run_file(cursor, SQL / "delete_changed_incident.sql")
-    reviews = run_file(cursor, SQL / "fill_review.sql")
-    return FilledEvents(reviews, run_file(cursor, SQL / "fill_incident.sql"), removed)
+def take_bulk_target(cursor: Cursor, rows: int) -> bool:
+    """Lock review and incident for a load of so many rows and take their constraints off; False leaves all as it was.
+
+    True commits the caller to `copy_in_bulk`, which puts the constraints back.
+    """
+    if rows < BULK_ROWS or not _lock_empty_tables(cursor):
+        return False
+    for name in DROPS:
+        run_file(cursor, SQL / f"{name}.sql")
+    return True
+
+
+def copy_in_bulk(cursor: Cursor, rows: JudgedRows, reference: Reference) -> CopiedEvents:
+    """Copy the rows that the database surely accepts; return how many they are."""
+    run_file(cursor, SQL / "read_exhibition_ids.sql", {"sites": sorted(reference.sites)})
+    exhibition_ids = dict(cursor.fetchall())
+    copied = {}
+    for kind, (start_ids, copy, end_ids) in STATEMENTS.items():
+        run_file(cursor, SQL / f"{start_ids}.sql")
+        (first_id,) = cursor.fetchone() or (1,)
+        blocks = rows.event_blocks(kind, exhibition_ids, first_id)
+        copied[kind] = copy_blocks(cursor, SQL / f"{copy}.sql", blocks)
+        run_file(cursor, SQL / f"{end_ids}.sql", {"last_id": first_id + max(copied[kind] - 1, 0)})
+    cursor.execute("select set_config('maintenance_work_mem', %s, true)", (MAINTENANCE_MEMORY,))
+    for name in REBUILDS:
+        run_file(cursor, SQL / f"{name}.sql")
+    return CopiedEvents(copied["review"], copied["incident"])
 
 
 def _lock_empty_tables(cursor: Cursor) -> bool:

@@ -1,7 +1,8 @@
 """The combined files and their manifest: what the transform hands to the load.
 
-`combined_data/` holds the two combined CSV files, the rejected rows as JSON lines, and `manifest.json`, which is
-removed first and written last, so that files of an unfinished transform are never taken for finished ones.
+`combined_data/` holds the two combined CSV files, the rejected rows as JSON lines, `judged/` with the rows of every
+kiosk file as they were judged (typed, in Parquet), and `manifest.json`, which is removed first and written last, so
+that files of an unfinished transform are never taken for finished ones.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,13 +22,15 @@ EXHIBITION_FILE = "combined_exhibition_data.csv"
 KIOSK_FILE = "combined_museum_data.csv"
 REJECTS_FILE = "rejected_rows.jsonl"
 MANIFEST_FILE = "manifest.json"
+JUDGED_DIR = "judged"
+COMBINED_COLUMNS = ("at", "site", "val", "type", "object", "row")
 LOCAL_FILES = "file:"
 """Stands in the place of the bucket for files that never were in one; no bucket can have this name."""
 
 
 @dataclass
 class KioskObject:
-    """One kiosk file as the transform judged it."""
+    """One kiosk file as the transform judged it; `judged` names the files below `judged/`, times are ISO in UTC."""
 
     key: str
     content_hash: str
@@ -40,6 +43,29 @@ class KioskObject:
     rejected: int = 0
     out_of_hours: int = 0
     ambiguous: int = 0
+    last_at: str | None = None
+    judged: str = ""
+
+    @property
+    def rows_file(self) -> str:
+        """Return the name of the Parquet file with the well-formed rows; a file with a problem has none."""
+        return f"{self.judged}.parquet"
+
+    @property
+    def rejects_file(self) -> str:
+        """Return the name of the file with the rejected rows."""
+        return f"{self.judged}.jsonl"
+
+    @property
+    def judged_files(self) -> list[str]:
+        """Return the names of the files below `judged/`."""
+        return [self.rejects_file] if self.problem else [self.rejects_file, self.rows_file]
+
+    def holds_at(self, latest_at: datetime) -> bool:
+        """Tell whether the future check would say the same of every row at another present."""
+        return "future_at" not in self.reasons and (
+            not self.last_at or datetime.fromisoformat(self.last_at) <= latest_at
+        )
 
 
 @dataclass
@@ -55,15 +81,12 @@ class CombinedManifest:
     exhibitions: int = 0
     exhibition_reasons: dict[str, int] = field(default_factory=dict)
     differing: list[str] = field(default_factory=list)
-    last_at: str | None = None
     warnings: list[str] = field(default_factory=list)
     outputs: dict[str, list[int]] = field(default_factory=dict)
 
     def holds_at(self, latest_at: datetime) -> bool:
         """Tell whether the future check would say the same of every row if the files were made now."""
-        return "future_at" not in self.reasons and (
-            not self.last_at or datetime.fromisoformat(self.last_at) <= latest_at
-        )
+        return all(item.holds_at(latest_at) for item in self.kiosk_objects)
 
     @property
     def rows(self) -> int:
@@ -126,9 +149,33 @@ class RejectedRow:
         return json.dumps(fields) + "\n"
 
 
-def read_rejected_rows(combined_dir: Path) -> Iterator[RejectedRow]:
+class CombinedFiles:
+    """Combined files to load from; those of a transform that is still under way are finished by `finish`."""
+
+    def __init__(self, combined_dir: Path, manifest: CombinedManifest) -> None:
+        self.combined_dir = combined_dir
+        self.manifest = manifest
+
+    @property
+    def folder(self) -> Path:
+        """Return where the exhibitions and the rejected rows lie now."""
+        return self.combined_dir
+
+    @property
+    def judged_dir(self) -> Path:
+        """Return where the judged rows lie."""
+        return self.combined_dir / JUDGED_DIR
+
+    def finish(self) -> None:
+        """Return when all files are in their places; the load commits after that."""
+
+    def abandon(self) -> None:
+        """Leave unfinished files as they are."""
+
+
+def read_rejected_rows(folder: Path) -> Iterator[RejectedRow]:
     """Yield the rejects file's rows in its order."""
-    with (combined_dir / REJECTS_FILE).open(encoding="utf-8") as file:
+    with (folder / REJECTS_FILE).open(encoding="utf-8") as file:
         for line in file:
             fields = json.loads(line)
             raw = base64.b64decode(fields["base64"]) if "base64" in fields else fields["text"].encode("utf-8")
@@ -150,19 +197,20 @@ def read_combined_manifest(combined_dir: Path) -> CombinedManifest | None:
         manifest = CombinedManifest(kiosk_objects=objects, **fields)
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return manifest if manifest.outputs == output_stamps(combined_dir) else None
+    return manifest if manifest.outputs == output_stamps(combined_dir, manifest.kiosk_objects) else None
 
 
 def write_combined_manifest(combined_dir: Path, manifest: CombinedManifest) -> None:
     """Declare the combined files finished."""
-    manifest.outputs = output_stamps(combined_dir)
+    manifest.outputs = output_stamps(combined_dir, manifest.kiosk_objects)
     write_whole(combined_dir / MANIFEST_FILE, json.dumps(asdict(manifest), indent=1))
 
 
-def output_stamps(combined_dir: Path) -> dict[str, list[int]]:
+def output_stamps(combined_dir: Path, objects: Iterable[KioskObject]) -> dict[str, list[int]]:
     """Return size and time of the files that belong together; a missing one is left out."""
     stamps = {}
-    for name in (EXHIBITION_FILE, KIOSK_FILE, REJECTS_FILE):
+    judged = (f"{JUDGED_DIR}/{name}" for item in objects for name in item.judged_files)
+    for name in (EXHIBITION_FILE, KIOSK_FILE, REJECTS_FILE, *judged):
         try:
             found = (combined_dir / name).stat()
         except OSError:

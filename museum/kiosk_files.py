@@ -23,6 +23,7 @@ KEPT_BYTES = 65_536
 NULL_MARK = b"\x1e"
 _MASK = bytes(byte if byte < 128 and byte != NULL_MARK[0] else ord("?") for byte in range(256))  # noqa: PLR2004 - ASCII
 _LINE_ENDS = re.compile(rb"[\r\n]+")
+_LONG_LINES = re.compile(rb"[^\n]{1000,}")
 
 FILE_REASONS = ("empty_file", "not_text", "bad_header", "overlong_line")
 
@@ -114,11 +115,12 @@ def _read_plain_rows(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, 
 def write_plain_copy(path: Path, copy_path: Path) -> None:
     """Copy a file with question marks for unusual bytes and single line feeds for line ends; rows keep their numbers.
 
-    DuckDB refuses some files with such bytes or with many blank lines; in the copy a row is at worst not understood.
+    DuckDB refuses some files with such bytes or with many blank lines, and has no room for many long ones, which are
+    shortened; in the copy a row is at worst not understood.
     """
     with path.open("rb") as file, copy_path.open("wb") as copy:
         while block := file.read(BLOCK_BYTES):
-            copy.write(_LINE_ENDS.sub(b"\n", block.translate(_MASK)))
+            copy.write(_LONG_LINES.sub(b"?", _LINE_ENDS.sub(b"\n", block.translate(_MASK))))
 
 
 def _is_plain(text: bytes) -> bool:

@@ -7,7 +7,7 @@ whose reason may have passed (an exhibition arrived, a button was added, the fut
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -36,11 +36,11 @@ def read_reference(cursor: Cursor, latest_at: datetime) -> Reference:
 
 
 def transform_rejects(
-    combined_dir: Path, manifest: CombinedManifest, judged_objects: set[str], rules: Rules, reference: Reference
+    folder: Path, manifest: CombinedManifest, judged_objects: Container[str], rules: Rules, reference: Reference
 ) -> Iterator[Reject]:
     """Yield the transform's definite rejects of new and changed objects, of whole files and of exhibitions."""
     columns = {item.key: tuple(item.columns) for item in manifest.kiosk_objects}
-    for row in read_rejected_rows(combined_dir):
+    for row in read_rejected_rows(folder):
         source = source_name(manifest.bucket, row.object)
         if row.row == 0:
             yield Reject(source, FILE_POSITION, row.raw, row.reasons)
@@ -51,13 +51,13 @@ def transform_rejects(
             yield Reject(source, str(row.row), row.raw, verdict.reasons or row.reasons)
 
 
-def provisional_texts(combined_dir: Path, judged_objects: set[str]) -> Iterator[tuple[str, int, bytes]]:
-    """Yield (object, row, original bytes) of the rows that the stand-in reference was against."""
+def provisional_texts(folder: Path, source_ids: Mapping[str, int]) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (source id, row, original bytes) of the rows that the stand-in reference was against."""
 
     def is_wanted(row: RejectedRow) -> bool:
-        return row.provisional and row.object in judged_objects
+        return row.provisional and row.object in source_ids
 
-    return ((row.object, row.row, row.raw) for row in read_rejected_rows(combined_dir) if is_wanted(row))
+    return ((source_ids[row.object], row.row, row.raw) for row in read_rejected_rows(folder) if is_wanted(row))
 
 
 def rejudge_open_rejects(connection: Connection, cursor: Cursor, rules: Rules, reference: Reference) -> Counter[str]:
@@ -71,17 +71,17 @@ def rejudge_open_rejects(connection: Connection, cursor: Cursor, rules: Rules, r
     with connection.cursor(name="rejudgeable") as rows:
         rows.execute(statement, {"rejudged_reasons": list(REJUDGED_REASONS)})
         while batch := rows.fetchmany(BATCH_ROWS):
-            good: list[tuple[Event, str, str]] = []
+            good: list[tuple[Event, int, str]] = []
             judged: list[tuple[str, str, tuple[str, ...]]] = []
-            for source, position, raw, reasons, columns in batch:
+            for source, position, raw, reasons, columns, source_id in batch:
                 verdict = judge_line(bytes(raw), tuple(columns or KIOSK_COLUMNS), rules, reference)
                 if verdict.is_good and verdict.event:
-                    good.append((verdict.event, source, position))
+                    good.append((verdict.event, source_id, position))
+                    recovered[source] += 1
                 if list(verdict.reasons) != reasons:
                     judged.append((source, position, verdict.reasons))
             _stage_good(cursor, good)
             stage_rejudged(cursor, judged)
-            recovered.update(source for _, source, _ in good)
     update_rejudged(cursor)
     return recovered
 
@@ -92,31 +92,24 @@ def find_lost_texts(cursor: Cursor, manifest: CombinedManifest, bucket_dir: Path
     Where the file is gone or has changed since the transform, the row cannot be kept faithfully: DataError.
     """
     run_file(cursor, SQL / "list_textless_rejects.sql")
-    wanted: dict[str, set[int]] = {}
-    for key, row in cursor.fetchall():
-        wanted.setdefault(key, set()).add(row)
+    wanted: dict[tuple[str, int], set[int]] = {}
+    for key, source_id, row in cursor.fetchall():
+        wanted.setdefault((key, source_id), set()).add(row)
     hashes = {item.key: item.content_hash for item in manifest.kiosk_objects}
-    for key, rows in wanted.items():
+    for (key, source_id), rows in wanted.items():
         path = bucket_dir / key
         if not path.is_file() or not hashes[key].startswith(f"sha256:{inspect_file(path).sha256}"):
             raise DataError(
                 f"{key}: the database rejects {len(rows):,} of its rows, and their text cannot be kept because "
                 f"{path} is not the file that was transformed. Run the transform again. Nothing was loaded."
             )
-        found = ((key, row, raw) for row, raw in iterate_rows(path) if row in rows)
+        found = ((source_id, row, raw) for row, raw in iterate_rows(path) if row in rows)
         copy_rows(cursor, SQL / "copy_staging_text.sql", found)
     if wanted:
         run_file(cursor, SQL / "update_reject_text.sql")
 
 
-def _stage_good(cursor: Cursor, good: Iterable[tuple[Event, str, str]]) -> None:
-    """Put recovered rows into staging_kiosk under their full source name."""
-    good = list(good)
-    if not good:
-        return
-    run_file(cursor, SQL / "add_rejudged_source.sql", {"sources": sorted({source for _, source, _ in good})})
-    copy_rows(
-        cursor,
-        SQL / "copy_judged_kiosk.sql",
-        ((event.at.isoformat(), event.site, event.val, event.type, source, row) for event, source, row in good),
-    )
+def _stage_good(cursor: Cursor, good: Iterable[tuple[Event, int, str]]) -> None:
+    """Put recovered rows into staging_kiosk."""
+    rows = ((event.at.isoformat(), event.site, event.val, event.type, source, row) for event, source, row in good)
+    copy_rows(cursor, SQL / "copy_judged_kiosk.sql", rows)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from museum.kiosk import KIOSK_COLUMNS, Rules, default_reference, judge_line, parse_at
 from museum.kiosk_files import inspect_file, iterate_rows
+from museum.kiosk_judge import KioskJudge
 from museum.kiosk_merge import KioskMerge
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -71,13 +72,10 @@ def test_the_merge_says_of_every_row_what_the_rules_say(tmp_path_factory, lines,
     body = b"".join(line + end for line, end in lines)
     path.write_bytes(b"at,site,val,type\n" + (body if has_final_newline else body.rstrip(b"\r\n")))
     file = inspect_file(path)
-    rejects = io.StringIO()
-    merge = KioskMerge(folder, RULES, REFERENCE)
-    try:
-        counted = merge.add_file("kiosk.csv", file, "hash", rejects)
-        merge.write(folder / "out.csv")
-    finally:
-        merge.close()
+    with closing(KioskJudge(folder, folder / "spill", RULES, REFERENCE)) as judge:
+        counted = judge.judge_file("kiosk.csv", file, "hash")
+    with closing(KioskMerge(folder / "spill")) as merge:
+        merge.write(folder / "out.csv", folder, [counted])
     verdicts = {number: judge_line(raw, KIOSK_COLUMNS, RULES, REFERENCE) for number, raw in iterate_rows(path)}
     assert counted.rows == len(verdicts)
     combined = {}
@@ -90,6 +88,9 @@ def test_the_merge_says_of_every_row_what_the_rules_say(tmp_path_factory, lines,
         if verdict.event
     }
     assert combined == expected
-    rejected = {fields["row"]: tuple(fields["reasons"]) for fields in map(json.loads, rejects.getvalue().splitlines())}
+    rejected = {
+        fields["row"]: tuple(fields["reasons"])
+        for fields in map(json.loads, (folder / counted.rejects_file).read_text().splitlines())
+    }
     assert rejected == {number: verdict.reasons for number, verdict in verdicts.items() if verdict.reasons}
     assert counted.combined + sum(not verdict.event for verdict in verdicts.values()) == counted.rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -86,8 +87,7 @@ def test_a_fresh_database_under_an_old_folder_gets_everything(loaded, monkeypatc
 
 def test_a_fresh_folder_over_an_old_database_adds_nothing(loaded, tmp_path):
     before = loaded.tables_with_ids()
-    for path in loaded.combined_dir.iterdir():
-        path.unlink()
+    shutil.rmtree(loaded.combined_dir)
     result = loaded.push()
     assert result.load["rows_stored"] == 0
     assert loaded.tables_with_ids() == before

@@ -4,6 +4,6 @@
 select count(*),
        count(*) filter (where r.position <> 'file' and o.object is not null)
 from meta.rejected_records r
-left join staging_object o on o.source = r.source and o.object <> o.source and o.action = 'unchanged'
+left join staging_object o on o.source = r.source and o.action = 'unchanged'
 where r.resolved_at is null
   and (r.source like 's3://%%' or r.source like 'file:%%')

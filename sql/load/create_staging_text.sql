@@ -2,8 +2,8 @@
 -- Reads: nothing.
 -- Twice is safe: it is dropped with the transaction.
 create temporary table staging_text (
-    object text not null,
-    row    bigint not null,
-    raw    bytea not null,
-    primary key (object, row)
+    source_id integer not null,
+    row       bigint not null,
+    raw       bytea not null,
+    primary key (source_id, row)
 ) on commit drop

@@ -8,7 +8,7 @@ where o.action = 'changed'
   and not exists (
       select
       from staging_kiosk s
-      where s.object = o.object
+      where s.source_id = o.source_id
         and s.row = i.position
         and s.at = i.at
         and s.val = -1

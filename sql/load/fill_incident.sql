@@ -1,9 +1,8 @@
 -- Fills: incident with the staged calls for help.
--- Reads: staging_kiosk (accepted rows only by now), staging_object.
+-- Reads: staging_kiosk (accepted rows only by now).
 -- Twice is safe: unique by provenance (source_id, position).
 insert into incident (exhibition_id, at, incident_type_id, source_id, position)
-select site_exhibition_id(s.site), s.at, s.type, o.source_id, s.row
+select site_exhibition_id(s.site), s.at, s.type, s.source_id, s.row
 from staging_kiosk s
-join staging_object o on o.object = s.object
 where s.val = -1
 on conflict (source_id, position) do nothing

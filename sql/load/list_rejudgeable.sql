@@ -1,7 +1,7 @@
 -- Fills: nothing.
 -- Reads: open rejected rows of files with a reason that may have passed, unless their object is new or changed in this run.
 -- Twice is safe: it only reads.
-select r.source, r.position, r.raw, r.reasons, e.columns
+select r.source, r.position, r.raw, r.reasons, e.columns, e.source_id
 from event_source e
 join meta.rejected_records r
     on r.source = case when e.bucket = 'file:' then 'file:' || e.key else 's3://' || e.bucket || '/' || e.key end

@@ -27,7 +27,7 @@ bad as (
     delete from staging_kiosk s
     using judged j
     where s.ctid = j.staged
-    returning s.object, s.row, j.reasons
+    returning s.source_id, s.row, j.reasons
 )
 insert into staging_reject (source, position, raw, reasons)
 select o.source,
@@ -35,5 +35,5 @@ select o.source,
        coalesce(k.raw, ''),
        b.reasons
 from bad b
-join staging_object o on o.object = b.object
-left join staging_text k on k.object = b.object and k.row = b.row
+join staging_object o on o.source_id = b.source_id
+left join staging_text k on k.source_id = b.source_id and k.row = b.row

@@ -4,7 +4,7 @@
 update staging_reject r
 set raw = k.raw
 from staging_object o
-join staging_text k on k.object = o.object
+join staging_text k on k.source_id = o.source_id
 where r.source = o.source
   and r.position = k.row::text
   and r.raw = ''

@@ -1,5 +1,5 @@
 -- Fills: nothing.
--- Reads: kiosk, one file's rows: how many there are, are understood, and of those fell out of opening hours.
+-- Reads: kiosk: how many there are, are understood, and of those fell out of opening hours.
 -- Twice is safe: it only reads.
 select count(*),
        count(val),
@@ -8,4 +8,3 @@ select count(*),
            and (at_utc + to_minutes(offset_minutes))::time not between $opening::time and $closing::time
        )
 from kiosk
-where object_number = $object_number

@@ -1,6 +1,6 @@
--- Fills: nothing; creates the DuckDB table that gathers the rows of all kiosk files before they are sorted.
+-- Fills: nothing; creates the DuckDB table that holds the rows of one kiosk file while they are judged.
 -- Reads: nothing.
--- Twice is safe: it replaces the table, which lives only as long as the transform.
+-- Twice is safe: it replaces the table of the file before.
 -- A row whose val is null is one that the fast path does not know; the rules in museum/kiosk.py decide about it.
 create or replace table kiosk (
     at_utc         timestamp,
@@ -8,6 +8,5 @@ create or replace table kiosk (
     site           integer,
     val            smallint,
     type           smallint,
-    object_number  integer,
     row_number     bigint
 )

@@ -1,6 +1,6 @@
 -- Fills: kiosk with every row of one file, numbered from 1 after the header; blank lines are no rows.
 -- Reads: the file, and the lookups day, known_site and known_press.
--- Twice is safe: the table is made anew for every transform.
+-- Twice is safe: the table is made anew for every file.
 -- Fields are read as bare text (no quoting), so a stray quote cannot swallow the rest of the file. Only rows in the
 -- commonest form are understood here; for every other row val stays null.
 insert into kiosk
@@ -24,7 +24,9 @@ with line as (
         compression = 'none',
         nullstr = chr(30),
         null_padding = true,
-        strict_mode = false
+        strict_mode = false,
+        max_line_size = 2097152,
+        buffer_size = 4194304
     )
 ),
 typed as (
@@ -40,27 +42,34 @@ typed as (
            type_text
     from line
 ),
-judged as (
+known as (
     select t.row_number,
-           t.at_local - to_minutes(d.offset_minutes) as at_utc,
-           d.offset_minutes,
+           t.at_local,
+           case
+               when d.changes_from is null or t.at_local::time < d.changes_from then d.offset_minutes
+               when t.at_local::time >= d.changes_until then d.later_offset_minutes
+           end as offset_minutes,
            s.site,
            p.val,
-           p.type,
-           p.val is not null
-               and s.site is not null
-               and t.at_local - to_minutes(d.offset_minutes) <= $latest_at::timestamp
-               and (not $reject_out_of_hours or t.at_local::time between $opening::time and $closing::time) as is_good
+           p.type
     from typed t
     left join day d on d.day = t.at_local::date
     left join known_site s on s.site_text = t.site_text
     left join known_press p on p.val_text = t.val_text and p.type_text = t.type_text
+),
+judged as (
+    select *,
+           at_local - to_minutes(offset_minutes) as at_utc,
+           val is not null
+               and site is not null
+               and at_utc <= $latest_at::timestamp
+               and (not $reject_out_of_hours or at_local::time between $opening::time and $closing::time) as is_good
+    from known
 )
 select at_utc,
        offset_minutes,
        site,
        case when is_good then val end,
        type,
-       $object_number,
        row_number
 from judged

@@ -1,5 +1,5 @@
 -- Fills: the combined kiosk file: at,site,val,type, then the source object and row, sorted by at.
--- Reads: kiosk, and the objects' keys in the order of their numbers.
+-- Reads: the judged files, and object for their keys.
 -- Twice is safe: the file is written under a temporary name that the program moves into place.
 copy (
     select (at_utc + to_minutes(offset_minutes))::varchar
@@ -14,9 +14,12 @@ copy (
            site,
            val,
            type,
-           list_extract($keys::varchar[], object_number) as object,
+           object,
            row_number as "row"
-    from kiosk
-    where val is not null
-    order by at_utc, object_number, row_number
+    from (
+        select r.at_utc, r.offset_minutes, r.site, r.val, r.type, o.object, r.row_number
+        from (select *, file_index from read_parquet($paths)) r
+        join object o using (file_index)
+        order by r.at_utc, o.object, r.row_number
+    )
 ) to $path (format csv, header)

@@ -1,0 +1,79 @@
+"""DuckDB as the stages use it: named statements, little memory, a folder to spill to, an end from another thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from etlkit.errors import DataError
+
+SQL = Path(__file__).resolve().parent.parent / "sql" / "transform"
+BATCH_ROWS = 20_000
+
+
+@contextmanager
+def duckdb_errors(folder: Path) -> Iterator[None]:
+    """Turn a DuckDB error into one line; the folder is where it writes."""
+    try:
+        yield
+    except duckdb.Error as error:
+        first_line = str(error).splitlines()[0]
+        raise DataError(
+            f"merging the kiosk files failed: {first_line}. Nothing was loaded. Its files are in {folder}; "
+            "if that disk is full, free space and run again."
+        ) from error
+
+
+class DuckDB:
+    """An in-memory database of one thread, which another thread may stop."""
+
+    def __init__(self, spill_dir: Path | None, *, memory_limit: str, threads: int) -> None:
+        """Open it; what is larger than the limit goes to spill_dir, or fails where there is none."""
+        if spill_dir:
+            spill_dir.mkdir(parents=True, exist_ok=True)
+        self._is_stopping = threading.Event()
+        self._connection = duckdb.connect(
+            config={
+                "memory_limit": memory_limit,
+                "temp_directory": str(spill_dir or ""),
+                "threads": threads,
+                # it takes a CSV for a few rows and would hold the whole file to join it to a small lookup
+                "disabled_optimizers": "build_side_probe_side,join_order",
+            }
+        )
+
+    def run(self, name: str, **parameters: object) -> duckdb.DuckDBPyConnection:
+        """Run a statement of sql/transform; duckdb.InterruptException once another thread has called `stop`."""
+        self._raise_if_stopping()
+        return self._connection.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"), parameters or None)
+
+    def row(self, name: str, **parameters: object) -> tuple[Any, ...]:
+        """Return the single row of a statement."""
+        return self.run(name, **parameters).fetchone() or ()
+
+    def column(self, name: str) -> Iterator[Any]:
+        """Yield the single column of a statement, while other statements run."""
+        with self._connection.cursor() as cursor:
+            cursor.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"))
+            while rows := cursor.fetchmany(BATCH_ROWS):
+                self._raise_if_stopping()
+                for (value,) in rows:
+                    yield value
+
+    def stop(self) -> None:
+        """Break off what is running, from another thread."""
+        self._is_stopping.set()
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Free memory and temporary files."""
+        self._connection.close()
+
+    def _raise_if_stopping(self) -> None:
+        if self._is_stopping.is_set():
+            raise duckdb.InterruptException("stopped")

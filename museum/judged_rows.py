@@ -1,0 +1,106 @@
+"""Judged rows on their way into Postgres: Parquet in, COPY's binary format out, a block at a time.
+
+The binary format costs the server half of what text does, and its records have a fixed length here, so numpy writes
+them. Nothing is kept between blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from museum.duck import DuckDB
+from museum.kiosk import Reference
+
+MEMORY_LIMIT = "100MB"
+VECTORS_A_BLOCK = 20
+"""DuckDB hands rows over in vectors of 2,048."""
+
+BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+BINARY_TRAILER = b"\xff\xff"
+SMALLINT, INTEGER, BIGINT, TIMESTAMPTZ = ">i2", ">i4", ">i8", ">i8"
+NULL = ""
+
+
+@dataclass(frozen=True)
+class JudgedObject:
+    """An object's judged rows and its number in the ledger."""
+
+    rows_path: Path
+    source_id: int
+
+
+class JudgedRows:
+    """The judged rows of some objects, sorted by what the database will say of them."""
+
+    def __init__(self, objects: Sequence[JudgedObject], accepted: Reference | None) -> None:
+        """Open a reader; without `accepted`, what the database surely accepts, all rows are for staging."""
+        self.objects = objects
+        known = accepted or Reference(frozenset(), frozenset(), frozenset(), datetime.max.replace(tzinfo=UTC))
+        self._accepted = {
+            "latest_at": known.latest_at.astimezone(UTC).replace(tzinfo=None),
+            "sites": sorted(known.sites),
+            "ratings": sorted(known.ratings),
+            "incident_types": sorted(known.incident_types),
+        }
+        self._duck = DuckDB(None, memory_limit=MEMORY_LIMIT, threads=1)
+
+    def close(self) -> None:
+        """Free the reader's memory."""
+        self._duck.close()
+
+    def staging_blocks(self) -> Iterator[bytes]:
+        """Yield the rows for staging_kiosk: at, site, val, type, source_id, row."""
+        yield BINARY_HEADER
+        for source_id, rows in self._rows("staging"):
+            for is_rating, part in rows.groupby(rows["type"].isna()):
+                type_ = (NULL, None) if is_rating else (SMALLINT, part["type"])
+                yield _records(
+                    (TIMESTAMPTZ, part["at"]), (INTEGER, part["site"]), (SMALLINT, part["val"]), type_,
+                    (INTEGER, source_id), (BIGINT, part["row_number"]),
+                )  # fmt: skip
+        yield BINARY_TRAILER
+
+    def event_blocks(self, kind: str, exhibition_ids: Mapping[int, int], first_id: int) -> Iterator[bytes]:
+        """Yield the rows for review or incident: id, exhibition_id, at, rating or type, source_id, position."""
+        sites = np.array(sorted(exhibition_ids))
+        ids_by_site = np.array([exhibition_ids[site] for site in sites])
+        code = "val" if kind == "review" else "type"
+        yield BINARY_HEADER
+        for source_id, rows in self._rows(kind):
+            exhibition = ids_by_site[np.searchsorted(sites, rows["site"])]
+            yield _records(
+                (BIGINT, np.arange(first_id, first_id + len(rows))), (INTEGER, exhibition), (TIMESTAMPTZ, rows["at"]),
+                (SMALLINT, rows[code]), (INTEGER, source_id), (BIGINT, rows["row_number"]),
+            )  # fmt: skip
+            first_id += len(rows)
+        yield BINARY_TRAILER
+
+    def _rows(self, destination: str) -> Iterator[tuple[int, pd.DataFrame]]:
+        """Yield (source id, some rows) of one destination, object by object."""
+        for item in self.objects:
+            path = str(item.rows_path)
+            found = self._duck.run("list_judged_rows", path=path, destination=destination, **self._accepted)
+            while len(rows := found.fetch_df_chunk(VECTORS_A_BLOCK)):
+                yield item.source_id, rows
+
+
+def _records(*columns: tuple[str, Any]) -> bytes:
+    """Return rows in COPY's binary format, of (type, values or the one value of all rows); NULL has neither."""
+    fields = [("count", SMALLINT)]
+    for number, (kind, _) in enumerate(columns):
+        fields += [(f"length {number}", INTEGER)] + ([(f"value {number}", kind)] if kind else [])
+    rows = max(len(values) for _, values in columns if hasattr(values, "__len__"))
+    records = np.empty(rows, dtype=fields)
+    records["count"] = len(columns)
+    for number, (kind, values) in enumerate(columns):
+        records[f"length {number}"] = np.dtype(kind).itemsize if kind else -1
+        if kind:
+            records[f"value {number}"] = values
+    return records.tobytes()

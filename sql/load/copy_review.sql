@@ -1,0 +1,4 @@
+-- Fills: the empty review table, whose constraints were taken off for a bulk load.
+-- Reads: the client's stream in COPY's binary format; its ids were reserved.
+-- Twice is safe: the unique key (source_id, position) is put back in the same transaction and would refuse it.
+copy review (review_id, exhibition_id, at, rating_id, source_id, position) from stdin with (format binary)

@@ -1,8 +1,0 @@
--- Fills: the empty incident table with the staged calls for help, in time order.
--- Reads: staging_kiosk (accepted rows only by now), staging_object.
--- Twice is safe: the unique key (source_id, position) is put back afterwards in the same transaction and would refuse it.
-insert into incident (exhibition_id, at, incident_type_id, source_id, position)
-select site_exhibition_id(s.site), s.at, s.type, o.source_id, s.row
-from staging_kiosk s
-join staging_object o on o.object = s.object
-where s.val = -1

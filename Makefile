@@ -7,7 +7,7 @@ UV_VERSION := 0.13.8
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin
 DATABASE_TESTS := tests/test_load.py tests/test_real_data.py tests/test_bulk.py tests/etlkit/test_postgres.py tests/etlkit/test_rejects.py
 STAMP := $(VENV)/.set-up
-.PHONY: help setup demo test schema bench-museum stop lint types check format clean
+.PHONY: help setup demo test schema bench-museum bench-peers stop lint types check format clean
 
 help: ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,14 @@ schema: $(STAMP) ## create what is missing in the database of .env
 
 bench-museum: $(STAMP) ## the pipeline against psql \copy of the same rows, with peak memory (minutes)
 	@$(BIN)/python benchmarks/museum.py $(BENCH_FLAGS)
+
+bench-peers: $(STAMP) .local/peers/sling .local/peers/dlt ## Sling and dlt beside the pipeline, in one run (minutes)
+	@$(BIN)/python benchmarks/peers.py $(BENCH_FLAGS)
+
+.local/peers/%: benchmarks/requirements-%.txt $(STAMP)
+	@rm -rf $@
+	@$(BIN)/uv venv --quiet --python $(BIN)/python $@
+	@$(BIN)/uv pip install --quiet --python $@/bin/python -r $<
 
 stop: $(STAMP) ## stop the private Postgres; its data stays
 	@$(BIN)/python -m etlkit server stop

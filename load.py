@@ -71,6 +71,14 @@ from transform import EXHIBITION_COLUMNS, combine_plain_file, finishing
 
 LOCK_NAME = "museum:batch"
 PLAIN_DIR = "plain"
+EXHIBITION_STATEMENTS = (
+    "fill_department",
+    "fill_floor",
+    "update_exhibition",
+    "fill_exhibition",
+    "delete_floor_assignment",
+    "fill_floor_assignment",
+)
 SHRINK_LIMIT = 0.8
 """An object that keeps less than this share of its rows is refused without --accept-shrink."""
 
@@ -247,8 +255,7 @@ def _fill_exhibitions(cursor: Cursor, combined_path: Path) -> int:
     _check_header(combined_path, EXHIBITION_COLUMNS)
     with combined_path.open("rb") as file:
         copy_stream(cursor, SQL / "copy_staging_exhibition.sql", file)
-    names = ("fill_department", "fill_floor", "fill_exhibition", "delete_floor_assignment", "fill_floor_assignment")
-    return sum(run_file(cursor, SQL / f"{name}.sql") for name in names)
+    return sum(run_file(cursor, SQL / f"{name}.sql") for name in EXHIBITION_STATEMENTS)
 
 
 def _plan_objects(cursor: Cursor, manifest: CombinedManifest, command: Command, summary: LoadSummary) -> dict[str, int]:

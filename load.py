@@ -29,6 +29,7 @@ from etlkit.postgres import (
     advisory_lock,
     apply_schema,
     cancelled_by_signals,
+    commit,
     connect,
     copy_blocks,
     copy_rows,
@@ -157,7 +158,7 @@ def load_data_to_db(
         if command.dry_run:
             target.connection.rollback()
         else:
-            target.connection.commit()
+            commit(target.connection)
     for line in summary.lines(dry_run=command.dry_run):
         log.info(line)
     return summary

@@ -79,6 +79,19 @@ def load_errors(what: str) -> Iterator[None]:
         ) from error
 
 
+def commit(connection: Connection) -> None:
+    """Commit; raises a LoadError that promises nothing when the connection breaks meanwhile."""
+    try:
+        connection.commit()
+    except psycopg2.Error as error:
+        if not connection.closed:
+            raise
+        raise LoadError(
+            f"the connection broke during the commit ({_first_line(error)}); only the server knows whether the rows "
+            "are there. Look to the server and run again: what is there is not loaded twice."
+        ) from error
+
+
 def run_file(cursor: Cursor, path: Path, parameters: Mapping[str, Any] | None = None) -> int:
     """Run the one statement of a SQL file and return the number of rows it touched."""
     cursor.execute(path.read_text(encoding="utf-8"), parameters)

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import closing
 
+import psycopg2
 import pytest
 from conftest import FULL, PROJECT_DIR
 
@@ -67,7 +68,7 @@ class Visitor(threading.Thread):
         super().__init__(daemon=True)
         self.database, self.act = database, act
         self.is_over = threading.Event()
-        self.error: Exception | None = None
+        self.error: psycopg2.Error | None = None
         self.turns = 0
 
     def run(self) -> None:
@@ -78,7 +79,7 @@ class Visitor(threading.Thread):
                 while not self.is_over.is_set():
                     self.act(cursor, self.turns)
                     self.turns += 1
-            except Exception as error:
+            except psycopg2.Error as error:
                 self.error = error
 
 

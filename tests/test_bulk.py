@@ -128,3 +128,29 @@ def test_rows_that_break_a_constraint_roll_everything_back(small_bulk):
     assert "no room" in result.figures["error"]
     assert small_bulk.query(DEFINITIONS) == before
     assert small_bulk.count("review") == small_bulk.count("event_source") == 0
+
+
+def test_a_database_that_knows_less_than_the_files_say_rejects_in_bulk_too(small_bulk, monkeypatch):
+    small_bulk.query("delete from rating_desc where rating_id = 4")
+    small_bulk.query("delete from incident_type where incident_type_id = 1")
+    small_bulk.kiosk(2, f"{DAY} 13:00:00,9,3,", "2999-01-01 10:00:00,1,3,", f"{DAY} 13:00:01,1,3,")
+    assert small_bulk.push().exit_code == 3
+    bulk, rejects = small_bulk.tables(), small_bulk.rejects()
+    assert sum(reasons == ["bad_val"] for _, reasons in rejects.values()) == 12
+    assert rejects["lmnh_hist_data_0.csv", "41"] == (f"{DAY} 11:00:00,1,-1,1.0".encode(), ["bad_type"])
+    assert rejects["lmnh_hist_data_2.csv", "1"][1] == ["unknown_site"]
+    small_bulk.query("truncate review, incident, event_source, meta.rejected_records cascade")
+    monkeypatch.setattr("museum.bulk.BULK_ROWS", 1_000)
+    assert small_bulk.push().exit_code == 3
+    assert small_bulk.tables() == bulk
+    assert small_bulk.rejects() == rejects
+
+
+def test_ids_go_on_where_the_bulk_load_ended(small_bulk):
+    small_bulk.push()
+    ids = [number for (number,) in small_bulk.query("select review_id from review order by 1")]
+    assert ids == list(range(ids[0], ids[0] + 60))
+    assert small_bulk.query("select nextval(pg_get_serial_sequence('review', 'review_id'))") == [(ids[-1] + 1,)]
+    assert small_bulk.query(
+        "select nextval(pg_get_serial_sequence('incident', 'incident_id')) - max(incident_id) from incident"
+    ) == [(1,)]

@@ -1,0 +1,157 @@
+"""Judged files are kept: an unchanged file is not judged again, and nothing stale is ever used."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from museum.kiosk import Rules, parse_at
+
+DAY = "2023-03-06"
+CHANGING_DAYS = [
+    datetime(1971, 12, 31), datetime(1972, 1, 7), datetime(2017, 10, 14), datetime(2018, 2, 17), datetime(2018, 11, 3),
+    datetime(2023, 3, 11), datetime(2023, 3, 25), datetime(2023, 4, 1), datetime(2023, 9, 30), datetime(2023, 10, 28),
+    datetime(2023, 11, 4),
+]  # fmt: skip
+
+
+@pytest.fixture
+def combined(museum):
+    """A museum with two kiosk files that were combined, one with rejected rows."""
+    for site in range(2):
+        museum.exhibition(site)
+    museum.kiosk(0, f"{DAY} 10:00:00,0,3,", "x,1,3,", f"{DAY} 10:00:01,5,3,")
+    museum.kiosk(1, f"{DAY} 09:00:00,1,4,")
+    assert museum.run("transform").exit_code == 3
+    return museum
+
+
+def judged(museum) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (museum.combined_dir / "judged").iterdir()}
+
+
+def outputs(museum) -> dict[str, bytes]:
+    names = ("combined_museum_data.csv", "rejected_rows.jsonl", "combined_exhibition_data.csv")
+    return {name: (museum.combined_dir / name).read_bytes() for name in names}
+
+
+def from_scratch(museum) -> dict[str, bytes]:
+    """Return the outputs of a transform that has nothing to take over."""
+    (museum.combined_dir / "manifest.json").unlink()
+    museum.run("transform")
+    return outputs(museum)
+
+
+def test_one_more_file_leaves_the_others_as_they_were_judged(combined):
+    before = judged(combined)
+    combined.kiosk(2, f"{DAY} 08:00:00,1,2,", "y,1,3,")
+    result = combined.run("transform")
+    assert result.figures["transform"]["rejected_by_reason"] == {"bad_at": 2, "unknown_site": 1}
+    assert {name: judged(combined)[name] for name in before} == before
+    assert len(judged(combined)) == len(before) + 2
+    assert outputs(combined) == from_scratch(combined)
+
+
+def test_a_changed_file_is_judged_and_its_old_rows_are_removed(combined):
+    before = judged(combined)
+    combined.kiosk(0, f"{DAY} 10:00:00,0,2,")
+    assert combined.run("transform").exit_code == 0
+    after = judged(combined)
+    assert len(after) == len(before) == 4
+    assert len(after.items() & before.items()) == 2
+    assert outputs(combined) == from_scratch(combined)
+
+
+def test_a_file_that_is_gone_takes_its_rows_along(combined):
+    (combined.bucket_dir / "lmnh_hist_data_0.csv").unlink()
+    assert combined.run("transform").exit_code == 0
+    assert len(judged(combined)) == 2
+    assert outputs(combined) == from_scratch(combined)
+
+
+def test_the_same_content_under_another_key_is_judged_under_that_key(combined):
+    (combined.bucket_dir / "lmnh_hist_data_0.csv").rename(combined.bucket_dir / "lmnh_hist_data_7.csv")
+    combined.run("transform")
+    rejected = (combined.combined_dir / "rejected_rows.jsonl").read_text()
+    assert "lmnh_hist_data_7.csv" in rejected
+    assert "lmnh_hist_data_0.csv" not in rejected
+    assert outputs(combined) == from_scratch(combined)
+
+
+def test_a_new_exhibition_has_every_file_judged_anew(combined):
+    combined.exhibition(5)
+    result = combined.run("transform")
+    assert result.figures["transform"]["rejected_by_reason"] == {"bad_at": 1}
+    assert outputs(combined) == from_scratch(combined)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("MUSEUM_REJECT_OUT_OF_HOURS", "true"), ("MUSEUM_CLOSING_TIME", "09:30"), ("MUSEUM_TIMEZONE", "Asia/Tokyo")],
+)
+def test_other_rules_have_every_file_judged_anew(combined, monkeypatch, variable, value):
+    before = judged(combined)
+    monkeypatch.setenv(variable, value)
+    combined.run("transform")
+    assert not judged(combined).keys() & before.keys()
+    assert outputs(combined) == from_scratch(combined)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
+@pytest.mark.parametrize("damage", ["removed", "edited", "emptied"])
+def test_a_damaged_judged_file_is_never_used(combined, suffix, damage):
+    expected = outputs(combined)
+    for path in (combined.combined_dir / "judged").glob(f"*{suffix}"):
+        if damage == "removed":
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes() + b"x" if damage == "edited" else b"")
+    load = combined.run("load", *combined.database_flags)
+    assert load.exit_code == 1
+    assert "not those of a finished transform" in load.figures["error"]
+    combined.kiosk(2, f"{DAY} 08:00:00,1,2,")
+    combined.run("transform")
+    (combined.bucket_dir / "lmnh_hist_data_2.csv").unlink()
+    combined.run("transform")
+    assert outputs(combined) == expected
+
+
+def test_an_unfinished_transform_leaves_the_last_files_in_place(combined, monkeypatch):
+    expected = outputs(combined)
+    combined.kiosk(2, f"{DAY} 08:00:00,1,2,")
+
+    def stop(*_arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("museum.combining.write_combined_manifest", stop)
+        patch.setattr("museum.combining.CombiningFiles.finish", stop)
+        assert combined.run("transform").exit_code == 130
+    assert outputs(combined) == expected
+    combined.run("transform")
+    assert len((combined.combined_dir / "combined_museum_data.csv").read_text().splitlines()) == 5
+    assert outputs(combined) == from_scratch(combined)
+
+
+@pytest.mark.parametrize(
+    "zone", ["Europe/London", "America/New_York", "Australia/Lord_Howe", "Africa/Monrovia", "America/Sao_Paulo"]
+)
+def test_the_days_on_which_the_clocks_change_are_known_as_the_rules_know_them(museum, monkeypatch, zone):
+    """Every quarter of an hour of the days around each change, some of them twice a year."""
+    rules = Rules(ZoneInfo(zone))
+    monkeypatch.setenv("MUSEUM_TIMEZONE", zone)
+    museum.exhibition(1)
+    moments = [day + timedelta(minutes=15 * quarter) for day in CHANGING_DAYS for quarter in range(3 * 96)]
+    museum.kiosk(0, *(f"{moment:%Y-%m-%d %H:%M:%S},1,3," for moment in moments))
+    museum.run("transform")
+    lines = (museum.combined_dir / "combined_museum_data.csv").read_text().splitlines()[1:]
+    found = {int(line.rsplit(",", 1)[1]): datetime.fromisoformat(line.split(",")[0]) for line in lines}
+    expected = {
+        number: parsed
+        for number, moment in enumerate(moments, 1)
+        if isinstance(parsed := parse_at(f"{moment:%Y-%m-%d %H:%M:%S}", rules)[0], datetime)
+    }
+    assert found == expected
+    assert len(found) > 2_900

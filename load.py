@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -37,13 +37,14 @@ from etlkit.postgres import (
     load_errors,
     process_name,
     require_schema,
+    rolled_back_on_error,
     run_file,
 )
 from etlkit.rejects import create_staging, fill_rejected_records, resolve_files, resolve_missing, stage_rejects
 from etlkit.runs import Run, complete_run, fail_run, start_run
 from etlkit.settings import DatabaseSettings
 from museum.accounting import LoadSummary, StagedRows
-from museum.bulk import CopiedEvents, copy_in_bulk, take_bulk_target
+from museum.bulk import CopiedEvents, copy_in_bulk, read_exhibition_ids, take_bulk_target
 from museum.combined import (
     EXHIBITION_FILE,
     LOCAL_FILES,
@@ -142,7 +143,7 @@ def load_data_to_db(
     """
     started = time.monotonic()
     log = logger or logging.getLogger(__name__)
-    with load_errors("loading"):
+    with load_errors("loading"), rolled_back_on_error(target.connection):
         with target.connection.cursor() as cursor:
             summary = _load(target, cursor, command, combined)
             combined.finish()
@@ -176,8 +177,9 @@ def load_plain_file(
     target.connection.rollback()
     path = path.resolve()
     folder = command.museum.combined_dir / PLAIN_DIR / hashlib.sha256(bytes(path)).hexdigest()[:12]
-    with finishing(combine_plain_file(command, path, folder, reference, logger)) as combined:
-        return load_data_to_db(target, command, combined, logger)
+    log = logger or logging.getLogger(__name__)
+    with finishing(combine_plain_file(command, path, folder, reference, log), log) as combined:
+        return load_data_to_db(target, command, combined, log)
 
 
 def finished_files(combined_dir: Path) -> CombinedFiles:
@@ -224,10 +226,13 @@ def _load(target: LoadTarget, cursor: Cursor, command: Command, combined: Combin
     find_lost_texts(cursor, manifest, command.museum.bucket_dir)
     staged_good, staged_bad = _row(cursor, "count_staged")
     recovered = rejudge_open_rejects(target.connection, cursor, rules, reference)
-    summary.rows_removed = run_file(cursor, SQL / "delete_changed_review.sql")
-    summary.rows_removed += run_file(cursor, SQL / "delete_changed_incident.sql")
+    if not copied.is_bulk:  # else there was nothing before, and what was copied is not in staging
+        summary.rows_removed = run_file(cursor, SQL / "delete_changed_review.sql")
+        summary.rows_removed += run_file(cursor, SQL / "delete_changed_incident.sql")
     summary.reviews_stored = copied.reviews + run_file(cursor, SQL / "fill_review.sql")
     summary.incidents_stored = copied.incidents + run_file(cursor, SQL / "fill_incident.sql")
+    if copied.is_bulk:
+        summary.check_stored(*_row(cursor, "count_events"))
     _settle_rejects(cursor, target.run.run_id, manifest, fresh, summary)
     summary.rows_rejected = _row(cursor, "count_new_rejects", run_id)[0]
     summary.open_rejects, open_of_unchanged = _row(cursor, "count_open_rejects")
@@ -311,8 +316,11 @@ def _bring_rows(
     objects = [item for item in combined.manifest.kiosk_objects if item.key in fresh]
     is_bulk = take_bulk_target(cursor, sum(item.combined for item in objects))
     judged = [JudgedObject(combined.judged_dir / item.rows_file, fresh[item.key]) for item in objects]
-    with duckdb_errors(combined.judged_dir), closing(JudgedRows(judged, reference if is_bulk else None)) as rows:
-        copied = copy_in_bulk(cursor, rows, reference) if is_bulk else CopiedEvents()
+    advice = f"Remove {combined.judged_dir} and run the whole pipeline again."
+    exhibition_ids = read_exhibition_ids(cursor, reference) if is_bulk else {}
+    accepted = replace(reference, sites=frozenset(exhibition_ids))
+    with duckdb_errors("reading the judged rows", advice), closing(JudgedRows(judged, accepted)) as rows:
+        copied = copy_in_bulk(cursor, rows, exhibition_ids) if is_bulk else CopiedEvents()
         copy_blocks(cursor, SQL / "copy_staging_kiosk.sql", rows.staging_blocks())
     copy_rows(cursor, SQL / "copy_staging_text.sql", provisional_texts(combined.folder, fresh))
     cursor.execute("analyze staging_kiosk")

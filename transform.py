@@ -26,8 +26,8 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from etlkit.command import exit_process
-from etlkit.errors import SourceError
+from etlkit.command import exit_process, stopping_signal
+from etlkit.errors import EtlError, SourceError
 from museum.combined import (
     EXHIBITION_FILE,
     JUDGED_DIR,
@@ -39,7 +39,7 @@ from museum.combined import (
     RejectedRow,
     read_combined_manifest,
 )
-from museum.combining import SPILL_DIR, CombiningFiles
+from museum.combining import SPILL_DIR, UNFINISHED_DIR, CombiningFiles, remove_leftovers
 from museum.console import Outcome, run_stage
 from museum.duck import duckdb_errors
 from museum.exhibitions import Exhibition, ParsedExhibitions, last_of_each, parse_exhibition_file
@@ -56,7 +56,6 @@ EXHIBITION_COLUMNS = [
     "exhibition_name", "exhibition_code", "floor", "department", "start_date", "description", "object", "record",
 ]  # fmt: skip
 FLOOR_SEPARATOR = "; "
-UNFINISHED_DIR = ".unfinished"
 
 
 @dataclass
@@ -128,7 +127,6 @@ def combine_exhibition_files(
 def combine_kiosk_files(
     files: Sequence[FileToJudge],
     combined_dir: Path,
-    unfinished_dir: Path,
     rules: Rules,
     reference: Reference,
     logger: logging.Logger | None = None,
@@ -138,6 +136,7 @@ def combine_kiosk_files(
     Their good rows are then ready to be merged and loaded. Returns what was counted a file.
     """
     log = logger or logging.getLogger(__name__)
+    unfinished_dir = combined_dir / UNFINISHED_DIR
     previous = read_combined_manifest(combined_dir)
     known = {item.key: item for item in previous.kiosk_objects} if previous else {}
     judged_dir = combined_dir / JUDGED_DIR
@@ -145,7 +144,7 @@ def combine_kiosk_files(
     counted = []
     judging = judge_files(files, judged_dir, unfinished_dir / SPILL_DIR, rules, reference, known)
     with (
-        duckdb_errors(unfinished_dir / SPILL_DIR),
+        duckdb_errors("judging the kiosk files", f"Is the disk of {combined_dir} full? Then free space and run again."),
         closing(judging),
         (unfinished_dir / REJECTS_FILE).open("ab") as rejects,
         tqdm(judging, "transform", len(files), unit="file", disable=not sys.stderr.isatty(), leave=False) as progress,
@@ -205,6 +204,7 @@ def transforming(
     manifest = read_combined_manifest(combined_dir)
     if manifest is not None and manifest.fingerprint == fingerprint and manifest.holds_at(command.latest_at):
         combined, was_untouched = CombinedFiles(combined_dir, manifest), True
+        remove_leftovers(combined_dir, manifest)
     else:
         combined, was_untouched = _combine(command, bucket, files, exhibition_paths, combined_dir, log), False
     for warning in combined.manifest.warnings:
@@ -212,20 +212,24 @@ def transforming(
     if not kiosk_keys:
         name = f"{settings.museum_key_prefix}_hist_data_N.csv"
         log.warning("there is no kiosk file (%s) in %s", name, bucket_dir)
-    with finishing(combined):
+    with finishing(combined, log):
         yield TransformSummary(combined, time.monotonic() - started, was_untouched, ignored)
 
 
 @contextmanager
-def finishing(combined: CombinedFiles) -> Iterator[CombinedFiles]:
-    """Finish combined files at the end; after a signal their writing is broken off instead."""
+def finishing(combined: CombinedFiles, logger: logging.Logger) -> Iterator[CombinedFiles]:
+    """Finish combined files at the end, also when the body failed; after a signal their writing is broken off."""
     try:
         yield combined
-    except Exception:
-        combined.finish()
-        raise
-    except BaseException:
-        combined.abandon()
+    except BaseException as error:
+        # a library that was waiting in C may have turned the signal's exception into one of its own
+        if stopping_signal() or not isinstance(error, Exception):
+            combined.abandon()
+            raise
+        try:
+            combined.finish()
+        except (EtlError, OSError) as second:
+            logger.debug("the combined files could not be finished either: %s", second)
         raise
     combined.finish()
 
@@ -292,7 +296,7 @@ def _combine(
     manifest = CombinedManifest(
         fingerprint=_fingerprint(bucket, files, exhibition_paths, rules),
         bucket=bucket,
-        kiosk_objects=combine_kiosk_files(files, combined_dir, unfinished, rules, reference, log),
+        kiosk_objects=combine_kiosk_files(files, combined_dir, rules, reference, log),
         exhibition_keys=[key for key, _ in exhibition_paths],
         exhibition_records=len(parsed.exhibitions) + len(parsed.rejects),
         exhibition_rejects=len(parsed.rejects),
@@ -301,7 +305,7 @@ def _combine(
         differing=differing,
         warnings=[*_exhibition_warnings(parsed), *differing, *_file_warnings(files)],
     )
-    return CombiningFiles(combined_dir, manifest, unfinished)
+    return CombiningFiles(combined_dir, manifest)
 
 
 def _exhibition_warnings(parsed: ParsedExhibitions) -> list[str]:

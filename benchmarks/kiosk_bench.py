@@ -90,10 +90,10 @@ def run_measured(arguments: list[str], environment: dict[str, str]) -> tuple[flo
 class Bench:
     """One benchmark: data, server and results."""
 
-    def __init__(self, folder: Path, rows: int) -> None:
+    def __init__(self, folder: Path, rows: int, server: EmbeddedServer | None = None) -> None:
         self.folder = folder
         self.rows = rows
-        self.server = EmbeddedServer(folder / "postgres", settings=SERVER_SETTINGS)
+        self.server = server or EmbeddedServer(folder / "postgres", settings=SERVER_SETTINGS)
         self.results: list[Result] = []
         self.floor_seconds = 0.0
         self._databases = 0

@@ -20,6 +20,8 @@ from etlkit.postgres import connect
 from etlkit.settings import DatabaseSettings
 
 ADDED_ROWS = 100_000
+FIRST_LOAD = "pipeline: first load"
+MEMORY_SIZES = [1_000_000, 20_000_000]
 
 
 def plain_way(data: Path, work: Path, settings: DatabaseSettings) -> None:
@@ -67,7 +69,7 @@ def measure(run: Bench, *, repeats: int, with_plain_way: bool) -> None:
     run.note("transform", *median_of(fresh_transform, repeats), run.rows, None)
     settings = run.fresh_database()
     run.note("load", *run.script("load.py", settings), run.events(settings), None)
-    run.note("pipeline: first load", *median_of(run.first_load, repeats), run.rows, (8, 5))
+    run.note(FIRST_LOAD, *median_of(run.first_load, repeats), run.rows, (8, 5))
 
     def again() -> tuple[float, int]:
         return run.script("pipeline.py", settings, "--skip-extract", "--push")
@@ -88,12 +90,27 @@ def measure(run: Bench, *, repeats: int, with_plain_way: bool) -> None:
         run.drop(settings)
 
 
+def measure_memory(run: Bench, sizes: list[int]) -> None:
+    """Run first loads of other sizes and hold their peaks against that of this one."""
+    peaks = {run.rows: next(result.peak_mb for result in run.results if result.name == FIRST_LOAD) or 0}
+    for rows in sizes:
+        other = Bench(run.folder / str(rows), rows, run.server)
+        generate(other.data_dir / "bucket_data", rows, FILES)
+        seconds, peaks[rows] = other.first_load()
+        run.note(f"{FIRST_LOAD} of {rows:,} rows, for its memory", seconds, peaks[rows], rows, None)
+        shutil.rmtree(other.folder)
+    for rows in sizes:
+        ratio = peaks[rows] / peaks[run.rows]
+        print(f"peak at {rows:,} rows: {peaks[rows]} MB (bar 450), {ratio:.2f} times that at {run.rows:,} (bar 1.25)")
+
+
 def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description="What the pipeline costs against psql \\copy of the same rows.")
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--without-plain-way", action="store_true", help="leave the slow reference out")
+    parser.add_argument("--without-memory", action="store_true", help="leave 1 and 20 million rows out")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results here too")
     parser.add_argument("--plain-way", nargs=3, metavar=("DATA", "SETTINGS", "WORK"), help=argparse.SUPPRESS)
     flags = parser.parse_args()
@@ -104,6 +121,8 @@ def main() -> None:
         return
     with bench(flags.rows, flags.json) as run:
         measure(run, repeats=flags.repeats, with_plain_way=not flags.without_plain_way)
+        if not flags.without_memory:
+            measure_memory(run, MEMORY_SIZES)
 
 
 if __name__ == "__main__":

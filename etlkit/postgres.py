@@ -9,6 +9,7 @@ import hashlib
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -79,6 +80,17 @@ def load_errors(what: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def rolled_back_on_error(connection: Connection) -> Iterator[None]:
+    """Give up the transaction and its locks as soon as anything inside fails, whatever the caller does then."""
+    try:
+        yield
+    except BaseException:
+        with suppress(psycopg2.Error):
+            connection.rollback()
+        raise
+
+
 def commit(connection: Connection) -> None:
     """Commit; raises a LoadError that promises nothing when the connection breaks meanwhile."""
     try:
@@ -102,11 +114,33 @@ def copy_stream(cursor: Cursor, path: Path, stream: IO[Any]) -> int:
     """Run the COPY ... FROM STDIN of a SQL file over a stream and return the number of rows."""
     deferring = _DeferringStream(stream)
     try:
-        cursor.copy_expert(path.read_text(encoding="utf-8"), deferring, READ_BYTES)
+        with _driver_errors():
+            cursor.copy_expert(path.read_text(encoding="utf-8"), deferring, READ_BYTES)
     finally:
         if deferring.error is not None:
             raise deferring.error
     return cursor.rowcount
+
+
+@contextmanager
+def _driver_errors() -> Iterator[None]:
+    """Raise the server's last word where the driver prints it and raises something less telling.
+
+    When the server ends a session during a COPY, psycopg2 2.9 prints the reason as if Python had come to its end.
+    """
+    printed: list[BaseException] = []
+    hook = sys.excepthook
+    sys.excepthook = lambda _class, error, _traceback: printed.append(error)
+    try:
+        yield
+    except psycopg2.Error as error:
+        causes = (cause for found in printed for cause in (found, found.__cause__, found.__context__))
+        told = next((cause for cause in causes if isinstance(cause, psycopg2.Error)), None)
+        if told is None:
+            raise
+        raise told from error
+    finally:
+        sys.excepthook = hook
 
 
 def copy_rows(cursor: Cursor, path: Path, rows: Iterable[Sequence[object]]) -> int:

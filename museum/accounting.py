@@ -10,7 +10,7 @@ from etlkit.errors import DataError
 
 @dataclass(frozen=True)
 class StagedRows:
-    """The accepted and the rejected rows of new and changed objects in the staging tables."""
+    """The accepted and the rejected rows of new and changed objects that COPY brought."""
 
     good: int
     bad: int
@@ -66,8 +66,9 @@ class LoadSummary:
         """Say where every row went, from three independent counts, and check the sum.
 
         fresh_rows and unchanged_rows are what the transform counted in new or changed and in unchanged objects; staged
-        is what arrived in the staging tables; the stored ones are what the statements moved. Recovered rows were
-        rejected earlier and are good now; recovered_here are those of objects that this run holds.
+        is what COPY brought, into staging or in bulk; the stored ones are what the statements moved (after a bulk load
+        `check_stored` counts them). Recovered rows were rejected earlier and are good now; recovered_here are those of
+        objects that this run holds.
         """
         self.rows_fresh = fresh_rows
         self.rows_recovered = recovered
@@ -85,6 +86,14 @@ class LoadSummary:
             raise DataError(
                 f"the rows do not add up: {self.rows_in:,} came in, {accounted:,} are accounted for "
                 f"({self.sum_line()}). Nothing was loaded. This is a defect; please report it with the log file."
+            )
+
+    def check_stored(self, reviews: int, incidents: int) -> None:
+        """Raise DataError unless tables that were empty hold exactly what was stored."""
+        if (reviews, incidents) != (self.reviews_stored, self.incidents_stored):
+            raise DataError(
+                f"{self.rows_stored:,} rows were stored, but the tables hold {reviews + incidents:,}. "
+                "Nothing was loaded. This is a defect; please report it with the log file."
             )
 
     def sum_line(self, would: str = "") -> str:

@@ -1,13 +1,14 @@
 """The large first load: rows straight into review and incident, whose constraints are off meanwhile.
 
 In come judged rows that the database surely accepts; they are copied without a staging table, and the constraints are
-put back in the same transaction. Only empty tables of our own are treated so, under a lock that is given up rather than
-waited for: nobody who reads rows or adds live ones ever waits for a rebuild. A failure rolls the constraints back
-together with the rows, and an empty table is all that the next run needs.
+put back in the same transaction. Only empty tables of our own are treated so, under locks that are given up rather than
+waited for; until the load commits, others wait for them, as they never do once there are rows. A failure rolls the
+constraints back together with the rows, and empty tables are all that the next run needs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,44 +40,19 @@ REBUILDS = (
 
 @dataclass(frozen=True)
 class CopiedEvents:
-    """How many rows a bulk load brought."""
+    """How many rows a bulk load brought; none at all when it was no bulk load."""
 
     reviews: int = 0
     incidents: int = 0
+    is_bulk: bool = False
 
 
 def take_bulk_target(cursor: Cursor, rows: int) -> bool:
-    """Lock review and incident for a load of so many rows and take their constraints off; False leaves all as it was.
+    """Lock the event tables for a load of so many rows and take their constraints off; False leaves all as it was.
 
     True commits the caller to `copy_in_bulk`, which puts the constraints back.
     """
-    if rows < BULK_ROWS or not _lock_empty_tables(cursor):
-        return False
-    for name in DROPS:
-        run_file(cursor, SQL / f"{name}.sql")
-    return True
-
-
-def copy_in_bulk(cursor: Cursor, rows: JudgedRows, reference: Reference) -> CopiedEvents:
-    """Copy the rows that the database surely accepts; return how many they are."""
-    run_file(cursor, SQL / "read_exhibition_ids.sql", {"sites": sorted(reference.sites)})
-    exhibition_ids = dict(cursor.fetchall())
-    copied = {}
-    for kind, (start_ids, copy, end_ids) in STATEMENTS.items():
-        run_file(cursor, SQL / f"{start_ids}.sql")
-        (first_id,) = cursor.fetchone() or (1,)
-        blocks = rows.event_blocks(kind, exhibition_ids, first_id)
-        copied[kind] = copy_blocks(cursor, SQL / f"{copy}.sql", blocks)
-        run_file(cursor, SQL / f"{end_ids}.sql", {"last_id": first_id + max(copied[kind] - 1, 0)})
-    cursor.execute("select set_config('maintenance_work_mem', %s, true)", (MAINTENANCE_MEMORY,))
-    for name in REBUILDS:
-        run_file(cursor, SQL / f"{name}.sql")
-    return CopiedEvents(copied["review"], copied["incident"])
-
-
-def _lock_empty_tables(cursor: Cursor) -> bool:
-    """Lock the event tables if they are empty, our own and free; else leave them as they were and return False."""
-    if not _is_bulk_target(cursor):
+    if rows < BULK_ROWS or not _is_bulk_target(cursor):
         return False
     cursor.execute("savepoint bulk_target")
     cursor.execute("set local lock_timeout = '2s'")
@@ -88,8 +64,31 @@ def _lock_empty_tables(cursor: Cursor) -> bool:
     if not is_ours:
         cursor.execute("rollback to savepoint bulk_target")
         return False
+    for name in DROPS:
+        run_file(cursor, SQL / f"{name}.sql")
     cursor.execute("set local lock_timeout = 0")
     return True
+
+
+def read_exhibition_ids(cursor: Cursor, reference: Reference) -> dict[int, int]:
+    """Return the exhibition's id of every known site that has one."""
+    run_file(cursor, SQL / "read_exhibition_ids.sql", {"sites": sorted(reference.sites)})
+    return dict(cursor.fetchall())
+
+
+def copy_in_bulk(cursor: Cursor, rows: JudgedRows, exhibition_ids: Mapping[int, int]) -> CopiedEvents:
+    """Copy the rows that the database surely accepts; return how many they are."""
+    copied = {}
+    for kind, (start_ids, copy, end_ids) in STATEMENTS.items():
+        run_file(cursor, SQL / f"{start_ids}.sql")
+        (first_id,) = cursor.fetchone() or (1,)
+        blocks = rows.event_blocks(kind, exhibition_ids, first_id)
+        copied[kind] = copy_blocks(cursor, SQL / f"{copy}.sql", blocks)
+        run_file(cursor, SQL / f"{end_ids}.sql", {"last_id": first_id + max(copied[kind] - 1, 0)})
+    cursor.execute("select set_config('maintenance_work_mem', %s, true)", (MAINTENANCE_MEMORY,))
+    for name in REBUILDS:
+        run_file(cursor, SQL / f"{name}.sql")
+    return CopiedEvents(copied["review"], copied["incident"], is_bulk=True)
 
 
 def _is_bulk_target(cursor: Cursor) -> bool:

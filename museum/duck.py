@@ -17,16 +17,13 @@ BATCH_ROWS = 20_000
 
 
 @contextmanager
-def duckdb_errors(folder: Path) -> Iterator[None]:
-    """Turn a DuckDB error into one line; the folder is where it writes."""
+def duckdb_errors(what: str, advice: str) -> Iterator[None]:
+    """Turn a DuckDB error into one line that says what was being done and what to do about it."""
     try:
         yield
     except duckdb.Error as error:
         first_line = str(error).splitlines()[0]
-        raise DataError(
-            f"merging the kiosk files failed: {first_line}. Nothing was loaded. Its files are in {folder}; "
-            "if that disk is full, free space and run again."
-        ) from error
+        raise DataError(f"{what} failed: {first_line}. Nothing was loaded. {advice}") from error
 
 
 class DuckDB:
@@ -49,8 +46,9 @@ class DuckDB:
 
     def run(self, name: str, **parameters: object) -> duckdb.DuckDBPyConnection:
         """Run a statement of sql/transform; duckdb.InterruptException once another thread has called `stop`."""
+        statement = (SQL / f"{name}.sql").read_text(encoding="utf-8")
         self._raise_if_stopping()
-        return self._connection.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"), parameters or None)
+        return self._connection.execute(statement, parameters or None)
 
     def row(self, name: str, **parameters: object) -> tuple[Any, ...]:
         """Return the single row of a statement."""
@@ -66,7 +64,7 @@ class DuckDB:
                     yield value
 
     def stop(self) -> None:
-        """Break off what is running, from another thread."""
+        """Break off what is running, from another thread; to be repeated until that thread is done."""
         self._is_stopping.set()
         self._connection.interrupt()
 

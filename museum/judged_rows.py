@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +39,14 @@ class JudgedObject:
 class JudgedRows:
     """The judged rows of some objects, sorted by what the database will say of them."""
 
-    def __init__(self, objects: Sequence[JudgedObject], accepted: Reference | None) -> None:
-        """Open a reader; without `accepted`, what the database surely accepts, all rows are for staging."""
+    def __init__(self, objects: Sequence[JudgedObject], accepted: Reference) -> None:
+        """Open a reader; `accepted` is what the database surely accepts, and with no site in it all rows are staged."""
         self.objects = objects
-        known = accepted or Reference(frozenset(), frozenset(), frozenset(), datetime.max.replace(tzinfo=UTC))
         self._accepted = {
-            "latest_at": known.latest_at.astimezone(UTC).replace(tzinfo=None),
-            "sites": sorted(known.sites),
-            "ratings": sorted(known.ratings),
-            "incident_types": sorted(known.incident_types),
+            "latest_at": accepted.latest_at.astimezone(UTC).replace(tzinfo=None),
+            "sites": sorted(accepted.sites),
+            "ratings": sorted(accepted.ratings),
+            "incident_types": sorted(accepted.incident_types),
         }
         self._duck = DuckDB(None, memory_limit=MEMORY_LIMIT, threads=1)
 
@@ -58,12 +57,12 @@ class JudgedRows:
     def staging_blocks(self) -> Iterator[bytes]:
         """Yield the rows for staging_kiosk: at, site, val, type, source_id, row."""
         yield BINARY_HEADER
-        for source_id, rows in self._rows("staging"):
+        for rows in self._rows("staging"):
             for is_rating, part in rows.groupby(rows["type"].isna()):
                 type_ = (NULL, None) if is_rating else (SMALLINT, part["type"])
                 yield _records(
                     (TIMESTAMPTZ, part["at"]), (INTEGER, part["site"]), (SMALLINT, part["val"]), type_,
-                    (INTEGER, source_id), (BIGINT, part["row_number"]),
+                    (INTEGER, part["source_id"]), (BIGINT, part["row_number"]),
                 )  # fmt: skip
         yield BINARY_TRAILER
 
@@ -73,31 +72,30 @@ class JudgedRows:
         ids_by_site = np.array([exhibition_ids[site] for site in sites])
         code = "val" if kind == "review" else "type"
         yield BINARY_HEADER
-        for source_id, rows in self._rows(kind):
+        for rows in self._rows(kind):
             exhibition = ids_by_site[np.searchsorted(sites, rows["site"])]
             yield _records(
                 (BIGINT, np.arange(first_id, first_id + len(rows))), (INTEGER, exhibition), (TIMESTAMPTZ, rows["at"]),
-                (SMALLINT, rows[code]), (INTEGER, source_id), (BIGINT, rows["row_number"]),
+                (SMALLINT, rows[code]), (INTEGER, rows["source_id"]), (BIGINT, rows["row_number"]),
             )  # fmt: skip
             first_id += len(rows)
         yield BINARY_TRAILER
 
-    def _rows(self, destination: str) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Yield (source id, some rows) of one destination, object by object."""
-        for item in self.objects:
-            path = str(item.rows_path)
-            found = self._duck.run("list_judged_rows", path=path, destination=destination, **self._accepted)
-            while len(rows := found.fetch_df_chunk(VECTORS_A_BLOCK)):
-                yield item.source_id, rows
+    def _rows(self, destination: str) -> Iterator[pd.DataFrame]:
+        """Yield some rows of one destination after the other, object by object, with their source_id."""
+        paths = [str(item.rows_path) for item in self.objects]
+        source_ids = np.array([item.source_id for item in self.objects])
+        found = self._duck.run("list_judged_rows", paths=paths, destination=destination, **self._accepted)
+        while len(rows := found.fetch_df_chunk(VECTORS_A_BLOCK)):
+            yield rows.assign(source_id=source_ids[rows["file_index"]])
 
 
 def _records(*columns: tuple[str, Any]) -> bytes:
-    """Return rows in COPY's binary format, of (type, values or the one value of all rows); NULL has neither."""
+    """Return rows in COPY's binary format, of (type, values); NULL has neither."""
     fields = [("count", SMALLINT)]
     for number, (kind, _) in enumerate(columns):
         fields += [(f"length {number}", INTEGER)] + ([(f"value {number}", kind)] if kind else [])
-    rows = max(len(values) for _, values in columns if hasattr(values, "__len__"))
-    records = np.empty(rows, dtype=fields)
+    records = np.empty(len(columns[0][1]), dtype=fields)
     records["count"] = len(columns)
     for number, (kind, values) in enumerate(columns):
         records[f"length {number}"] = np.dtype(kind).itemsize if kind else -1

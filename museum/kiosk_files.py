@@ -7,6 +7,7 @@ stray quote spoils one row and not the rest of the file.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -39,6 +40,11 @@ class KioskFile:
     columns: tuple[str, ...]
     problem: str | None = None
     detail: str = ""
+    stamp: tuple[int, int] = (0, 0)
+
+    def is_as_inspected(self) -> bool:
+        """Tell whether the file still has the size and time that it had."""
+        return self.stamp == _stamp(self.path.stat())
 
 
 def inspect_file(path: Path) -> KioskFile:
@@ -49,6 +55,7 @@ def inspect_file(path: Path) -> KioskFile:
     first, ends_line = b"", False
     line_ends: set[bool] = set()
     with path.open("rb") as file:
+        stamp = _stamp(os.fstat(file.fileno()))
         while block := file.read(BLOCK_BYTES):
             text = block if first else block.removeprefix(BYTE_ORDER_MARK)
             first = first or block
@@ -68,7 +75,13 @@ def inspect_file(path: Path) -> KioskFile:
     columns, problem, detail = _judge_header(first)
     if problem is None and longest_line > BLOCK_BYTES:
         problem, detail = "overlong_line", "a line is longer than 1 MiB"
-    return KioskFile(path, digest.hexdigest(), size_bytes, is_plain and len(line_ends) <= 1, columns, problem, detail)
+    is_plain = is_plain and len(line_ends) <= 1
+    return KioskFile(path, digest.hexdigest(), size_bytes, is_plain, columns, problem, detail, stamp)
+
+
+def _stamp(found: os.stat_result) -> tuple[int, int]:
+    """Return a file's size and time."""
+    return found.st_size, found.st_mtime_ns
 
 
 def iterate_rows(path: Path) -> Iterator[tuple[int, bytes]]:

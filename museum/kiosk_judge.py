@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -20,6 +20,7 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 from queue import SimpleQueue
+from time import sleep
 from typing import NamedTuple, TextIO
 from zoneinfo import ZoneInfo
 
@@ -36,6 +37,7 @@ JUDGE_VERSION = 1
 
 MOST_JUDGES = 2
 MEMORY_LIMIT = "64MB"
+STOPPING_SECONDS = 0.05
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2100, 1, 1)
 SOME_TIME = "2000-01-03 12:00:00"
 HOURS_A_DAY = 24
@@ -82,16 +84,17 @@ def judge_files(
             idle.put(judge)
 
     pool = ThreadPoolExecutor(max(len(judges), 1), thread_name_prefix="judge")
+    judged: dict[str, Future[KioskObject]] = {}
     try:
-        judged = {item.key: pool.submit(judge_one, item) for item in fresh}
+        judged |= {item.key: pool.submit(judge_one, item) for item in fresh}
         for item in files:
             yield judged[item.key].result() if item.key in judged else known[item.key]
-    except BaseException:
-        for judge in judges:
-            judge.stop()
-        raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        while not all(future.done() for future in judged.values()):  # they are, unless something failed
+            for judge in judges:
+                judge.stop()
+            sleep(STOPPING_SECONDS)
         for judge in judges:
             judge.close()
 
@@ -139,6 +142,8 @@ class KioskJudge:
                 rejects.write(RejectedRow("kiosk", key, 0, (file.problem,), kept_bytes(file.path)).to_json())
             else:
                 self._judge_rows(file, result, rejects)
+            if not file.is_as_inspected():
+                raise DataError(f"{file.path.name} changed while it was read. Nothing was loaded; run again.")
         return result
 
     def _judge_rows(self, file: KioskFile, result: KioskObject, rejects: TextIO) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 import museum.bulk
 from etlkit.postgres import connect
+from museum.combining import CombiningFiles
 
 DAY = "2023-03-06"
 DEFINITIONS = """
@@ -90,6 +91,69 @@ def test_a_table_with_rows_keeps_its_constraints(small_bulk, monkeypatch):
     small_bulk.kiosk(2, *(f"{DAY} 13:{n:02}:00,1,1," for n in range(30)))
     assert not used_bulk(small_bulk, monkeypatch)
     assert small_bulk.count("review") == 90
+
+
+def test_a_file_that_had_no_rows_is_filled(small_bulk, monkeypatch):
+    small_bulk.kiosk(0)
+    small_bulk.kiosk(1)
+    assert small_bulk.push().exit_code == 0
+    small_bulk.kiosk(0, *(f"{DAY} 10:{n:02}:00,{n % 2},{n % 5}," for n in range(40)))
+    assert used_bulk(small_bulk, monkeypatch)
+    assert small_bulk.count("review") == 40
+    assert small_bulk.push().load["rows_already_there"] == 40
+
+
+def test_exhibitions_that_arrive_with_a_changed_file_after_its_rows_were_rejected(museum, monkeypatch):
+    monkeypatch.setattr("museum.bulk.BULK_ROWS", 10)
+    rows = [f"{DAY} 10:{n:02}:00,{n % 2},{n % 5}," for n in range(40)]
+    museum.kiosk(0, *rows)
+    assert museum.push().load["rows_rejected"] == 40
+    for site in range(2):
+        museum.exhibition(site)
+    museum.kiosk(0, *rows, f"{DAY} 11:00:00,1,-1,1.0")
+    assert used_bulk(museum, monkeypatch)
+    assert (museum.count("review"), museum.count("incident"), museum.rejects()) == (40, 1, {})
+
+
+def test_rows_that_somebody_truncated_come_back_with_a_changed_file(small_bulk, monkeypatch):
+    small_bulk.push()
+    small_bulk.query("truncate review, incident")
+    small_bulk.kiosk(0, *(f"{DAY} 10:{n:02}:00,{n % 2},{n % 5}," for n in range(42)))
+    assert used_bulk(small_bulk, monkeypatch)
+    assert small_bulk.count("review") == 42
+
+
+def test_a_site_whose_exhibition_has_another_id_is_rejected_in_bulk_too(small_bulk, monkeypatch):
+    small_bulk.query(
+        "insert into exhibition (exhibition_id, exhibition_code, exhibition_name) values (99, 'EXH_05', 'x')"
+    )
+    small_bulk.kiosk(2, f"{DAY} 13:00:00,5,3,")
+    assert used_bulk(small_bulk, monkeypatch)
+    assert small_bulk.rejects()["lmnh_hist_data_2.csv", "1"] == (f"{DAY} 13:00:00,5,3,".encode(), ["unknown_site"])
+    assert small_bulk.count("review") == 60
+
+
+def test_a_reader_of_a_table_that_is_referred_to_is_not_waited_for_either(small_bulk, monkeypatch):
+    with closing(connect(small_bulk.database, "reader")) as reader, reader.cursor() as cursor:
+        cursor.execute("select count(*) from rating_desc")
+        assert not used_bulk(small_bulk, monkeypatch)
+        cursor.execute("select count(*) from review")
+        assert cursor.fetchone() == (60,)
+        reader.rollback()
+
+
+def test_a_refused_load_holds_no_lock_while_the_combined_file_is_finished(small_bulk, monkeypatch):
+    def finish(self):
+        small_bulk.query("set lock_timeout = '200ms'; select count(*) from review")
+        return real(self)
+
+    real = CombiningFiles.finish
+    monkeypatch.setattr("museum.combining.CombiningFiles.finish", finish)
+    result = small_bulk.push("--max-rejects", "0")
+    assert result.exit_code == 1
+    assert "--max-rejects is 0" in result.figures["error"]
+    assert (small_bulk.combined_dir / "manifest.json").exists()
+    assert small_bulk.count("review") == 0
 
 
 def test_a_reader_in_the_way_is_not_waited_for(small_bulk, monkeypatch):

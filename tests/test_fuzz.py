@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -21,11 +23,11 @@ from museum_case import Museum, exhibition_json
 from etlkit.postgres import connect
 from load import read_reference
 from museum.exhibitions import EXHIBITION_REASONS, KNOWN_KEYS, ParsedExhibitions, parse_exhibition_file
-from museum.kiosk import Rules, judge_line
+from museum.kiosk import Reference, Rules, judge_line
 from museum.kiosk_files import inspect_file, iterate_rows
 from museum.objects import key_problem, local_path, natural_order
 from museum.sample_bucket import sample_objects
-from museum.settings import Command
+from museum.settings import MuseumSettings
 
 MUTATED_BUCKETS = 260 if FULL else 5
 NOW = "2026-01-31T12:00:00+00:00"
@@ -47,7 +49,7 @@ class Oracle:
     rejects: dict[tuple[str, str], tuple[bytes, list[str]]] = field(default_factory=dict)
     lines: int = 0
 
-    def read(self, museum: Museum, key: str, reference) -> None:
+    def read(self, museum: Museum, key: str, reference: Reference) -> None:
         """Judge a file; an unreadable one leaves its earlier rows as they were."""
         file = inspect_file(museum.bucket_dir / key)
         if file.problem:
@@ -70,12 +72,12 @@ class Oracle:
                 del known[place]
 
 
-def reference_of(museum: Museum, command: Command):
-    connection = connect(museum.database, "oracle")
-    with connection.cursor() as cursor:
-        found = read_reference(cursor, command)
-    connection.close()
-    return found
+def reference_of(museum: Museum) -> Reference:
+    """Return what the database knows, at the moment of this module's runs."""
+    tolerance = MuseumSettings.model_fields["museum_future_tolerance_seconds"].default
+    latest_at = datetime.fromisoformat(NOW) + timedelta(seconds=tolerance)
+    with closing(connect(museum.database, "oracle")) as connection, connection.cursor() as cursor:
+        return read_reference(cursor, latest_at)
 
 
 def mutate(raw: bytes, chance: random.Random) -> bytes:
@@ -118,9 +120,9 @@ def mutate(raw: bytes, chance: random.Random) -> bytes:
             case 7 if chance.random() < 0.2:
                 del data[at:]
             case _:
-                lines = data.split(b"\n")
-                chance.shuffle(lines[1:])
-                data = bytearray(b"\n".join(lines))
+                header, *lines = data.split(b"\n")
+                chance.shuffle(lines)
+                data = bytearray(b"\n".join([header, *lines]))
     return bytes(data)
 
 
@@ -146,11 +148,12 @@ def assert_is(museum: Museum, oracle: Oracle, result) -> None:
     assert load["rows_in"] == sum(load[part] for part in parts)
 
 
-def test_mutated_files_lose_no_row(museum):
+def test_mutated_files_lose_no_row(museum, monkeypatch):
     chance = random.Random(1815)
     originals = kiosk_originals()
     lines = 0
     for number in range(MUTATED_BUCKETS):
+        monkeypatch.setattr("museum.bulk.BULK_ROWS", 1 if number % 2 else 1_000_000)
         museum.query(EVERYTHING)
         for path in museum.bucket_dir.iterdir():
             path.unlink()
@@ -161,30 +164,22 @@ def test_mutated_files_lose_no_row(museum):
             for file in chance.sample(range(14), 6):
                 museum.write(f"lmnh_hist_data_{file}.csv", mutate(chance.choice(originals), chance))
             result = museum.push("--now", NOW, "--accept-shrink")
-            reference = reference_of(museum, result_moment())
+            reference = reference_of(museum)
             oracle.rejects.clear()
             for path in sorted(museum.bucket_dir.glob("*.csv"), key=lambda path: natural_order(path.name)):
                 oracle.read(museum, path.name, reference)
             assert_is(museum, oracle, result)
             rejects = museum.rejects()
-            for place, expected in oracle.rejects.items():
-                assert rejects.get(place) == expected, (number, place)
+            # a file that became unreadable keeps the rejects of its earlier rows, as it keeps the rows
+            unreadable = {key for key, position in oracle.rejects if position == "file"}
+            kept = {place for place in rejects if place[0] in unreadable and place[1] != "file"}
+            assert {place: rejects[place] for place in rejects.keys() - kept} == oracle.rejects
         again = museum.push("--now", NOW, "--accept-shrink")
         assert (again.exit_code, again.load["rows_stored"], again.load["rows_removed"]) == (0, 0, 0)
         assert stored(museum) == oracle.rows
         assert museum.rejects() == rejects
         lines += oracle.lines
     assert lines > MUTATED_BUCKETS * 4_000
-
-
-def result_moment():
-    """Return the latest moment that the runs of this module believe."""
-    from datetime import datetime, timedelta
-
-    from museum.settings import MuseumSettings
-
-    tolerance = MuseumSettings.model_fields["museum_future_tolerance_seconds"].default
-    return datetime.fromisoformat(NOW) + timedelta(seconds=tolerance)
 
 
 CODES = ["EXH_01", "exh_2", "EXH_0003", "EXH_999999999", "EXH_1000000000", "EXH_", "1"]

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from conftest import PROJECT_DIR
 
+from etlkit.postgres import connect
 from museum.kiosk import Rules, parse_at
 
 DAY = "2023-03-06"
@@ -155,3 +163,31 @@ def test_the_days_on_which_the_clocks_change_are_known_as_the_rules_know_them(mu
     }
     assert found == expected
     assert len(found) > 2_900
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_the_load_breaks_the_merge_off(combined, number):
+    """Whatever the driver or DuckDB make of the signal's exception, the combined files are not finished any more."""
+    expected = outputs(combined)
+    combined.kiosk(2, *(f"{DAY} 08:00:{n % 60:02},1,2," for n in range(600_000)))
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT_DIR / "pipeline.py"), "--skip-extract", "--push", "--data-dir",
+         str(combined.data_dir), "--log-file", str(combined.log_file), *combined.database_flags],
+        env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with closing(connect(combined.database, "watch")) as watch, watch.cursor() as cursor:
+        watch.autocommit = True
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            cursor.execute(
+                "select 1 from pg_stat_activity where state = 'active' and query like '-- Fills%copy review (%'"
+            )
+            if cursor.fetchone():
+                break
+            time.sleep(0.005)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + number, out + err
+    assert outputs(combined) == expected
+    assert not (combined.combined_dir / ".unfinished").exists()
+    assert combined.count("review") == 0

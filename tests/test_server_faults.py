@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import select
 import shutil
 import signal
@@ -130,11 +131,11 @@ def test_a_server_that_stops_under_a_load(stocked, expected, monkeypatch, server
     chance = random.Random(SEED)
     with own_server(stocked, monkeypatch, server_home) as server:
         failures = 0
-        for _attempt in range(RESTARTS):
+        for attempt in range(RESTARTS):
             stocked.query("truncate review, incident, event_source, exhibition, meta.rejected_records cascade")
             process = start(stocked)
             wait_for_the_load(stocked)
-            time.sleep(chance.uniform(0, 0.4))
+            time.sleep(chance.uniform(0, 0.4) if attempt else 0)
             if way == "restarted":
                 server.stop()
             else:
@@ -145,7 +146,7 @@ def test_a_server_that_stops_under_a_load(stocked, expected, monkeypatch, server
             failures += process.returncode == 1
             assert err == ""
             if process.returncode == 1:
-                assert "nothing was loaded" in out.splitlines()[-1].lower(), out
+                assert re.search("nothing was loaded|during the commit", out.splitlines()[-1], re.IGNORECASE), out
             assert_one_run_makes_it_good(stocked, expected)
         assert failures >= RESTARTS / 3, "the stops met the load"
 

@@ -1,5 +1,6 @@
 -- Fills: nothing.
--- Reads: the exhibition's id of each of the given sites.
+-- Reads: exhibition, for the id of each of the given sites that has one.
 -- Twice is safe: it only reads.
-select site, site_exhibition_id(site)
-from unnest(%(sites)s::integer[]) as site
+select s.site, e.exhibition_id
+from unnest(%(sites)s::integer[]) as s (site)
+join exhibition e on e.exhibition_id = site_exhibition_id(s.site)

@@ -1,5 +1,5 @@
 -- Fills: nothing.
--- Reads: one judged file, in its order: the rows for one destination.
+-- Reads: judged files, one after the other in their order: the rows for one destination.
 -- Twice is safe: it only reads.
 -- 'review' and 'incident' are rows that the database surely accepts, 'staging' is every other row. Times are Postgres's
 -- own measure, microseconds since 2000.
@@ -7,8 +7,9 @@ select epoch_us(at_utc) - 946684800000000 as "at",
        site,
        val,
        type,
-       row_number
-from read_parquet($path)
+       row_number,
+       file_index
+from read_parquet($paths)
 where case
           when at_utc > $latest_at::timestamp or not list_contains($sites::integer[], site) then 'staging'
           when val <> -1 and type is null and list_contains($ratings::smallint[], val) then 'review'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import re
 import signal
@@ -26,13 +27,16 @@ from etlkit.postgres import (
     advisory_lock,
     apply_schema,
     cancelled_by_signals,
+    commit,
     connect,
+    copy_blocks,
     copy_rows,
     copy_stream,
     load_errors,
     lock_key,
     process_name,
     require_schema,
+    rolled_back_on_error,
     run_file,
 )
 
@@ -388,6 +392,64 @@ def test_a_stream_is_copied_as_it_is(connection, sql_file):
         assert copy_stream(cursor, path, io.BytesIO(b'at,site\n"2023, March",4\n,\n')) == 2
         cursor.execute("table streamed")
         assert cursor.fetchall() == [("2023, March", "4"), (None, None)]
+
+
+def test_blocks_of_any_size_are_copied(connection, sql_file):
+    with connection.cursor() as cursor:
+        cursor.execute("create temporary table blocks (number integer)")
+        lines = b"".join(b"%d\n" % number for number in range(50_000))
+        cuts = [0, 1, 2, 70_000, 70_000, len(lines)]
+        blocks = [lines[start:end] for start, end in itertools.pairwise(cuts)]
+        assert copy_blocks(cursor, sql_file("copy blocks from stdin"), iter(blocks)) == 50_000
+        cursor.execute("select count(distinct number), sum(number) from blocks")
+        assert cursor.fetchone() == (50_000, sum(range(50_000)))
+
+
+def test_a_session_that_is_ended_during_a_copy_says_why_and_prints_nothing(opened, sql_file, capfd):
+    worker, killer = opened(), opened("killer")
+    hook = sys.excepthook
+
+    def blocks():
+        for number in itertools.count():
+            if number == 50:
+                killer.cursor().execute("select pg_terminate_backend(%s)", (worker.info.backend_pid,))
+            yield b"1\n" * 4_000
+
+    with worker.cursor() as cursor:
+        cursor.execute("create temporary table endless (number integer)")
+        with pytest.raises(LoadError, match="terminating connection due to administrator command"), load_errors("x"):
+            copy_blocks(cursor, sql_file("copy endless from stdin"), blocks())
+    assert capfd.readouterr().err == ""
+    assert sys.excepthook is hook
+
+
+# Transactions
+
+
+def test_an_error_gives_the_transaction_up_at_once(opened):
+    worker = opened()
+    worker.cursor().execute("select 1")
+    with pytest.raises(ValueError, match="x"), rolled_back_on_error(worker):
+        int("x")
+    assert worker.info.transaction_status == TRANSACTION_STATUS_IDLE
+
+
+def test_a_commit_on_a_session_that_has_gone_promises_nothing(opened):
+    worker, killer = opened(), opened("killer")
+    with worker.cursor() as cursor:
+        cursor.execute("select 1")
+        killer.cursor().execute("select pg_terminate_backend(%s)", (worker.info.backend_pid,))
+        with pytest.raises(LoadError, match="only the server knows"):
+            commit(worker)
+
+
+def test_a_commit_that_the_server_refuses_is_the_server_s_error(opened):
+    worker = opened()
+    with worker.cursor() as cursor:
+        cursor.execute("create temporary table once (n integer unique deferrable initially deferred)")
+        cursor.execute("insert into once values (1), (1)")
+        with pytest.raises(psycopg2.errors.UniqueViolation):
+            commit(worker)
 
 
 # Schemas

@@ -18,8 +18,8 @@ import pandas as pd
 from museum.duck import DuckDB
 from museum.kiosk import Reference
 
-MEMORY_LIMIT = "100MB"
-VECTORS_A_BLOCK = 20
+MEMORY_LIMIT = "32MB"
+VECTORS_A_BLOCK = 8
 """DuckDB hands rows over in vectors of 2,048."""
 
 BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from museum.combined import COMBINED_COLUMNS, KioskObject
 from museum.duck import DuckDB
 
-MEMORY_LIMIT = "128MB"
-MOST_THREADS = 4
+MEMORY_LIMIT = "96MB"
+THREADS = 1
+"""The database needs the other core meanwhile, and a second thread costs a hundred megabytes."""
 
 
 class KioskMerge:
@@ -18,7 +18,7 @@ class KioskMerge:
 
     def __init__(self, spill_dir: Path) -> None:
         """Open it; what is larger than memory goes to spill_dir."""
-        self._duck = DuckDB(spill_dir, memory_limit=MEMORY_LIMIT, threads=min(os.cpu_count() or 1, MOST_THREADS))
+        self._duck = DuckDB(spill_dir, memory_limit=MEMORY_LIMIT, threads=THREADS)
 
     def write(self, path: Path, judged_dir: Path, objects: Sequence[KioskObject]) -> None:
         """Write the rows of judged objects, given in natural key order, to the combined file.

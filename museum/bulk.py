@@ -22,6 +22,9 @@ SQL = Path(__file__).resolve().parent.parent / "sql" / "load"
 BULK_ROWS = 100_000
 """From how many rows on a rebuild of the constraints is cheaper than checking them row by row."""
 
+LOCK_TIMEOUT = "150ms"
+"""Who waits for a lock lets others wait behind him; and after a second Postgres would take it for a deadlock."""
+
 MAINTENANCE_MEMORY = "256MB"
 STATEMENTS = {
     "review": ("start_review_ids", "copy_review", "end_review_ids"),
@@ -55,7 +58,7 @@ def take_bulk_target(cursor: Cursor, rows: int) -> bool:
     if rows < BULK_ROWS or not _is_bulk_target(cursor):
         return False
     cursor.execute("savepoint bulk_target")
-    cursor.execute("set local lock_timeout = '2s'")
+    cursor.execute("select set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,))
     try:
         run_file(cursor, SQL / "lock_bulk_target.sql")
         is_ours = _is_bulk_target(cursor)

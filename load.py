@@ -145,7 +145,7 @@ def load_data_to_db(
     log = logger or logging.getLogger(__name__)
     with load_errors("loading"), rolled_back_on_error(target.connection):
         with target.connection.cursor() as cursor:
-            summary = _load(target, cursor, command, combined)
+            summary = _load(target, cursor, command, combined, log)
             combined.finish()
             summary.seconds = time.monotonic() - started
             complete_run(
@@ -210,7 +210,9 @@ def database_settings(command: Command, logger: logging.Logger | None = None) ->
     return settings
 
 
-def _load(target: LoadTarget, cursor: Cursor, command: Command, combined: CombinedFiles) -> LoadSummary:
+def _load(
+    target: LoadTarget, cursor: Cursor, command: Command, combined: CombinedFiles, log: logging.Logger
+) -> LoadSummary:
     """Run the load's statements in order inside the caller's transaction."""
     manifest = combined.manifest
     summary = LoadSummary(out_of_hours=manifest.out_of_hours, ambiguous_hour=manifest.ambiguous)
@@ -220,7 +222,7 @@ def _load(target: LoadTarget, cursor: Cursor, command: Command, combined: Combin
     reference = read_reference(cursor, command.latest_at)
     fresh = _plan_objects(cursor, manifest, command, summary)
     create_staging(cursor)
-    copied = _bring_rows(cursor, combined, fresh, reference)
+    copied = _bring_rows(cursor, combined, fresh, reference, log)
     stage_rejects(cursor, transform_rejects(combined.folder, manifest, fresh, rules, reference))
     run_file(cursor, SQL / "reject_staged_kiosk.sql", {"latest_at": command.latest_at})
     find_lost_texts(cursor, manifest, command.museum.bucket_dir)
@@ -303,7 +305,7 @@ def _object_row(bucket: str, item: KioskObject) -> tuple[object, ...]:
 
 
 def _bring_rows(
-    cursor: Cursor, combined: CombinedFiles, fresh: Mapping[str, int], reference: Reference
+    cursor: Cursor, combined: CombinedFiles, fresh: Mapping[str, int], reference: Reference, log: logging.Logger
 ) -> CopiedEvents:
     """COPY the rows of new and changed objects: into staging, or in bulk into tables that are still empty.
 
@@ -314,7 +316,7 @@ def _bring_rows(
     if not fresh:
         return CopiedEvents()
     objects = [item for item in combined.manifest.kiosk_objects if item.key in fresh]
-    is_bulk = take_bulk_target(cursor, sum(item.combined for item in objects))
+    is_bulk = take_bulk_target(cursor, sum(item.combined for item in objects), log)
     judged = [JudgedObject(combined.judged_dir / item.rows_file, fresh[item.key]) for item in objects]
     advice = f"Remove {combined.judged_dir} and run the whole pipeline again."
     exhibition_ids = read_exhibition_ids(cursor, reference) if is_bulk else {}

@@ -221,6 +221,7 @@ def finishing(combined: CombinedFiles, logger: logging.Logger) -> Iterator[Combi
     """Finish combined files at the end, also when the body failed; after a signal their writing is broken off."""
     try:
         yield combined
+        combined.finish()
     except BaseException as error:
         # a library that was waiting in C may have turned the signal's exception into one of its own
         if stopping_signal() or not isinstance(error, Exception):
@@ -230,8 +231,10 @@ def finishing(combined: CombinedFiles, logger: logging.Logger) -> Iterator[Combi
             combined.finish()
         except (EtlError, OSError) as second:
             logger.debug("the combined files could not be finished either: %s", second)
+        except BaseException:
+            combined.abandon()
+            raise
         raise
-    combined.finish()
 
 
 def select_keys(bucket_dir: Path, prefix: str, listed: Sequence[str] | None) -> tuple[list[str], list[str], list[str]]:

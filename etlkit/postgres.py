@@ -138,9 +138,12 @@ def _driver_errors() -> Iterator[None]:
         told = next((cause for cause in causes if isinstance(cause, psycopg2.Error)), None)
         if told is None:
             raise
+        printed.clear()
         raise told from error
     finally:
         sys.excepthook = hook
+        for found in printed:  # somebody else's
+            hook(type(found), found, found.__traceback__)
 
 
 def copy_rows(cursor: Cursor, path: Path, rows: Iterable[Sequence[object]]) -> int:

@@ -8,6 +8,7 @@ constraints back together with the rows, and empty tables are all that the next 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,16 @@ SQL = Path(__file__).resolve().parent.parent / "sql" / "load"
 BULK_ROWS = 100_000
 """From how many rows on a rebuild of the constraints is cheaper than checking them row by row."""
 
-LOCK_TIMEOUT = "150ms"
-"""Who waits for a lock lets others wait behind him; and after a second Postgres would take it for a deadlock."""
+LOCK_TIMEOUT = "2s"
+"""For each table. After one second Postgres takes its own autovacuum out of the way, or ends us in a deadlock."""
+
+REFUSALS = (
+    errors.LockNotAvailable,
+    errors.DeadlockDetected,
+    errors.InsufficientPrivilege,
+    errors.DependentObjectsStillExist,
+)
+"""Why a table cannot be treated so: in use, or in somebody's foreign key or view."""
 
 MAINTENANCE_MEMORY = "256MB"
 STATEMENTS = {
@@ -50,26 +59,29 @@ class CopiedEvents:
     is_bulk: bool = False
 
 
-def take_bulk_target(cursor: Cursor, rows: int) -> bool:
+def take_bulk_target(cursor: Cursor, rows: int, logger: logging.Logger) -> bool:
     """Lock the event tables for a load of so many rows and take their constraints off; False leaves all as it was.
 
     True commits the caller to `copy_in_bulk`, which puts the constraints back.
     """
     if rows < BULK_ROWS or not _is_bulk_target(cursor):
         return False
+    cursor.execute("select current_setting('lock_timeout')")
+    (lock_timeout,) = cursor.fetchone() or ("0",)
     cursor.execute("savepoint bulk_target")
     cursor.execute("select set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,))
     try:
         run_file(cursor, SQL / "lock_bulk_target.sql")
         is_ours = _is_bulk_target(cursor)
-    except errors.LockNotAvailable:
+        for name in DROPS if is_ours else ():
+            run_file(cursor, SQL / f"{name}.sql")
+    except REFUSALS as error:
+        logger.info("loading row by row, which is slower: %s", str(error).splitlines()[0])
         is_ours = False
     if not is_ours:
         cursor.execute("rollback to savepoint bulk_target")
         return False
-    for name in DROPS:
-        run_file(cursor, SQL / f"{name}.sql")
-    cursor.execute("set local lock_timeout = 0")
+    cursor.execute("select set_config('lock_timeout', %s, true)", (lock_timeout,))
     return True
 
 

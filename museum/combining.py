@@ -49,7 +49,10 @@ class CombiningFiles(CombinedFiles):
         return self.combined_dir if self._is_finished else self._unfinished_dir
 
     def finish(self) -> None:
-        """Wait for the combined kiosk file and put all files in the place of the old ones; DataError if it failed."""
+        """Wait for the combined kiosk file and put all files in the place of the old ones; DataError if it failed.
+
+        When a signal ends the waiting, the merge goes on until `abandon`.
+        """
         if self._is_finished:
             return
         try:
@@ -57,8 +60,10 @@ class CombiningFiles(CombinedFiles):
                 "merging the kiosk files", f"Is the disk of {self.combined_dir} full? Then free space and run again."
             ):
                 self._written.result()
-        finally:
+        except Exception:
             self._close()
+            raise
+        self._close()
         (self.combined_dir / MANIFEST_FILE).unlink(missing_ok=True)
         for name in (EXHIBITION_FILE, KIOSK_FILE, REJECTS_FILE):
             (self._unfinished_dir / name).replace(self.combined_dir / name)
@@ -83,8 +88,9 @@ class CombiningFiles(CombinedFiles):
 def remove_leftovers(combined_dir: Path, manifest: CombinedManifest) -> None:
     """Remove judged files that no object has any more and what an unfinished transform left; what cannot go, stays."""
     needed = {name for item in manifest.kiosk_objects for name in item.judged_files}
-    for path in (combined_dir / JUDGED_DIR).iterdir():
-        if path.name not in needed:
-            with suppress(OSError):
-                path.unlink()
+    with suppress(FileNotFoundError):
+        for path in (combined_dir / JUDGED_DIR).iterdir():
+            if path.name not in needed:
+                with suppress(OSError):
+                    path.unlink()
     shutil.rmtree(combined_dir / UNFINISHED_DIR, ignore_errors=True)

@@ -86,7 +86,8 @@ def judge_files(
     pool = ThreadPoolExecutor(max(len(judges), 1), thread_name_prefix="judge")
     judged: dict[str, Future[KioskObject]] = {}
     try:
-        judged |= {item.key: pool.submit(judge_one, item) for item in fresh}
+        for item in fresh:
+            judged[item.key] = pool.submit(judge_one, item)
         for item in files:
             yield judged[item.key].result() if item.key in judged else known[item.key]
     finally:

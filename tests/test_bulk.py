@@ -7,7 +7,9 @@ from contextlib import closing
 import pytest
 
 import museum.bulk
+from etlkit.errors import DataError
 from etlkit.postgres import connect
+from museum.accounting import LoadSummary
 from museum.combining import CombiningFiles
 
 DAY = "2023-03-06"
@@ -140,6 +142,43 @@ def test_a_reader_of_a_table_that_is_referred_to_is_not_waited_for_either(small_
         cursor.execute("select count(*) from review")
         assert cursor.fetchone() == (60,)
         reader.rollback()
+
+
+def test_a_table_in_somebody_s_view_keeps_its_constraints(small_bulk, monkeypatch):
+    small_bulk.query("create view by_id as select review_id, at, rating_id from review group by review_id")
+    assert used_bulk(small_bulk, monkeypatch), "it began to"
+    assert small_bulk.count("review") == 60
+    assert small_bulk.query(DEFINITIONS)
+    assert any("loading row by row" in line for line in small_bulk.log_file.read_text().splitlines())
+
+
+def test_an_owner_who_may_not_create_in_the_schema_loads_row_by_row(small_bulk, monkeypatch):
+    owner = small_bulk.database
+    tables = [name for (name,) in small_bulk.query("select tablename from pg_tables where schemaname = 'public'")]
+    small_bulk.query("drop role if exists museum_owner")
+    small_bulk.query("create role museum_owner login password 'own'")
+    small_bulk.query("grant usage on schema public, meta to museum_owner")
+    small_bulk.query("grant select, insert, update, delete on all tables in schema meta to museum_owner")
+    small_bulk.query("revoke create on schema public from public")
+    small_bulk.query("; ".join(f"alter table {name} owner to museum_owner" for name in tables))
+    monkeypatch.setenv("DB_PASSWORD", "own")
+    small_bulk.database = owner.model_copy(update={"db_user": "museum_owner"})
+    try:
+        assert not used_bulk(small_bulk, monkeypatch)
+    finally:
+        small_bulk.database = owner
+        monkeypatch.setenv("DB_PASSWORD", owner.db_password.get_secret_value())
+        small_bulk.query("reassign owned by museum_owner to current_user")
+        small_bulk.query("drop owned by museum_owner")
+        small_bulk.query("drop role museum_owner")
+    assert small_bulk.count("review") == 60
+
+
+def test_tables_that_do_not_hold_what_was_stored_stop_the_load():
+    summary = LoadSummary(reviews_stored=2, incidents_stored=1)
+    summary.check_stored(2, 1)
+    with pytest.raises(DataError, match="the tables hold 2"):
+        summary.check_stored(1, 1)
 
 
 def test_a_refused_load_holds_no_lock_while_the_combined_file_is_finished(small_bulk, monkeypatch):

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from conftest import PROJECT_DIR
 
 from etlkit.postgres import connect
 from museum.kiosk import Rules, parse_at
+from museum.kiosk_judge import KioskJudge
 
 DAY = "2023-03-06"
 CHANGING_DAYS = [
@@ -191,3 +193,74 @@ def test_a_signal_during_the_load_breaks_the_merge_off(combined, number):
     assert outputs(combined) == expected
     assert not (combined.combined_dir / ".unfinished").exists()
     assert combined.count("review") == 0
+
+
+ENDLESS = "select count(*) from range(1000000000) a, range(1000000) b"
+
+
+def interrupted(museum, *flags: str) -> float:
+    """Run the transform, send a signal after a second, and return the seconds until it had ended."""
+    started = time.monotonic()
+    timer = threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    assert museum.run("transform", *flags).exit_code == 130
+    return time.monotonic() - started
+
+
+def test_a_signal_does_not_wait_for_the_merge(combined, monkeypatch):
+    expected = outputs(combined)
+    combined.kiosk(2, f"{DAY} 08:00:00,1,2,")
+    monkeypatch.setattr("museum.kiosk_merge.KioskMerge.write", lambda self, *_: self._duck._connection.execute(ENDLESS))
+    assert interrupted(combined) < 5
+    assert outputs(combined) == expected
+
+
+def test_a_signal_does_not_wait_for_the_judges(combined, monkeypatch):
+    expected = outputs(combined)
+    for number in range(2, 8):
+        combined.kiosk(number, f"{DAY} 08:00:00,1,2,")
+    monkeypatch.setattr("museum.kiosk_judge.KioskJudge._read", lambda self, *_: self._duck._connection.execute(ENDLESS))
+    assert interrupted(combined) < 5
+    assert outputs(combined) == expected
+
+
+def test_a_failure_of_one_file_stops_the_other_judge(combined, monkeypatch):
+    real = KioskJudge._read
+
+    def read(self, file, name):
+        if file.path.name == "lmnh_hist_data_3.csv":
+            self._duck._connection.execute(ENDLESS)
+        if file.path.name == "lmnh_hist_data_2.csv":
+            raise OSError(28, "No space left on device")
+        real(self, file, name)
+
+    for number in (2, 3):
+        combined.kiosk(number, f"{DAY} 08:00:00,1,2,")
+    monkeypatch.setattr("museum.kiosk_judge.KioskJudge._read", read)
+    started = time.monotonic()
+    result = combined.run("transform")
+    assert result.exit_code == 1
+    assert "No space left on device" in result.figures["error"]
+    assert time.monotonic() - started < 5
+
+
+def test_a_file_that_changes_while_it_is_judged_is_not_taken(combined, monkeypatch):
+    path = combined.kiosk(2, f"{DAY} 08:00:00,1,2,")
+    real = KioskJudge._judge_rows
+
+    def judge_rows(self, file, result, rejects):
+        real(self, file, result, rejects)
+        path.write_bytes(path.read_bytes() + b"x")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("museum.kiosk_judge.KioskJudge._judge_rows", judge_rows)
+        result = combined.run("transform")
+    assert result.exit_code == 1
+    assert "lmnh_hist_data_2.csv changed while it was read" in result.figures["error"]
+    assert combined.run("transform").figures["transform"]["rejected_by_reason"]["field_count"] == 1
+
+
+def test_a_lost_folder_of_judged_files_is_no_failure(museum):
+    assert museum.run("transform").exit_code == 0
+    (museum.combined_dir / "judged").rmdir()
+    assert museum.run("transform").exit_code == 0

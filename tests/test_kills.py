@@ -131,7 +131,7 @@ def test_a_kill_at_a_boundary_leaves_nothing_behind(museum, bucket, tmp_path, pr
     names = boundaries.read_text().splitlines()
     assert any("copy_review" in name for name in names) == (bulk_rows == BULK_FROM_ROWS)
     kinds = {re.sub(r"[0-9a-f]{32}", "*", name): name for name in reversed(names)}
-    kill_at = list(kinds.values())
+    kill_at = sorted(kinds.values())
     if BOUNDARY_KILLS:
         kill_at = random.Random(SEED).sample(kill_at, BOUNDARY_KILLS)
     for name in kill_at:

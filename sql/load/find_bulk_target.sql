@@ -1,10 +1,10 @@
 -- Fills: nothing.
--- Reads: whether review and incident are empty, and they and the tables they refer to belong to the current user.
+-- Reads: whether the event tables are empty, and they and those they refer to are the current user's to build again.
 -- Twice is safe: it only reads.
 select not exists (select from review)
        and not exists (select from incident)
        and (
-           select bool_and(pg_has_role(c.relowner, 'usage'))
+           select bool_and(pg_has_role(c.relowner, 'usage') and has_schema_privilege(c.relnamespace, 'create'))
            from pg_class c
            where c.oid in ('review'::regclass, 'incident'::regclass, 'event_source'::regclass,
                          'exhibition'::regclass, 'rating_desc'::regclass, 'incident_type'::regclass)

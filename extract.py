@@ -301,7 +301,7 @@ def main(arguments: list[str] | None = None) -> int:
         "extract.py",
         "Mirror the museum's objects from S3 into bucket_data/.",
         "  python extract.py\n  python extract.py --bucket my-bucket --endpoint-url http://127.0.0.1:5000",
-        ("source",),
+        ("files", "source"),
     )
 
     def body(command: Command, logger: logging.Logger) -> Outcome:

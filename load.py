@@ -20,8 +20,7 @@ from typing import Any
 from uuid import UUID
 
 from etlkit.command import exit_process, stopping_signal
-from etlkit.embedded import EmbeddedServer, default_home
-from etlkit.errors import ConfigError, DataError, EtlError
+from etlkit.errors import DataError, EtlError
 from etlkit.logs import redact
 from etlkit.postgres import (
     Connection,
@@ -42,7 +41,6 @@ from etlkit.postgres import (
 )
 from etlkit.rejects import create_staging, fill_rejected_records, resolve_files, resolve_missing, stage_rejects
 from etlkit.runs import Run, complete_run, fail_run, start_run
-from etlkit.settings import DatabaseSettings
 from museum.accounting import LoadSummary, StagedRows
 from museum.bulk import CopiedEvents, copy_in_bulk, read_exhibition_ids, take_bulk_target
 from museum.combined import (
@@ -55,20 +53,20 @@ from museum.combined import (
     read_combined_manifest,
 )
 from museum.console import Outcome, run_stage
+from museum.database import database_settings
 from museum.duck import duckdb_errors
 from museum.judged_rows import JudgedObject, JudgedRows
 from museum.kiosk import Reference
 from museum.objects import data_folder_lock
+from museum.reference import SQL, read_reference
 from museum.rejudge import (
-    SQL,
     find_lost_texts,
     provisional_texts,
-    read_reference,
     rejudge_open_rejects,
     source_name,
     transform_rejects,
 )
-from museum.settings import PROJECT_DIR, SCHEMA_FILE, SCHEMA_SYSTEM, SCHEMA_VERSION, Command, argument_parser
+from museum.settings import SCHEMA_FILE, SCHEMA_SYSTEM, SCHEMA_VERSION, Command, argument_parser
 from transform import EXHIBITION_COLUMNS, combine_plain_file, finishing
 
 LOCK_NAME = "museum:batch"
@@ -191,23 +189,6 @@ def finished_files(combined_dir: Path) -> CombinedFiles:
             "Nothing was loaded."
         )
     return CombinedFiles(combined_dir, manifest)
-
-
-def database_settings(command: Command, logger: logging.Logger | None = None) -> DatabaseSettings:
-    """Return where the database is; the embedded server is started, and a new database of it gets the schema."""
-    if command.database is None:
-        raise ConfigError("no database was asked for. Nothing was touched.")
-    if not command.database.is_embedded:
-        return command.database
-    server = EmbeddedServer(default_home(PROJECT_DIR))
-    with server.locked():
-        settings = server.ensure_database(command.database.db_name)
-        with closing(connect(settings, "museum schema")) as connection, connection.cursor() as cursor:
-            cursor.execute("select to_regclass('meta.schema_version') is null")
-            if (cursor.fetchone() or (False,))[0]:
-                connection.rollback()
-                execute_schema(connection, SCHEMA_FILE, logger)
-    return settings
 
 
 def _load(
@@ -371,7 +352,7 @@ def main(arguments: list[str] | None = None) -> int:
         "Load the combined files into Postgres, in one transaction.",
         "  python load.py --apply-schema            # once\n  python load.py\n"
         "  python load.py --kiosk-csv visits.csv    # a plain file with the columns at, site, val, type",
-        ("database", "load"),
+        ("files", "database", "load"),
     )
     parser.add_argument("--apply-schema", action="store_true", help="create what is missing in the database and end")
     parser.add_argument("--kiosk-csv", metavar="FILE", type=Path, help="load a plain kiosk file instead")

@@ -87,7 +87,7 @@ def _load_while_combining(
 def pipeline_parser() -> argparse.ArgumentParser:
     """Return the parser of the pipeline's command line."""
     summary = "The museum's kiosk data: from the S3 bucket to Postgres."
-    parser = argument_parser("pipeline.py", summary, EXAMPLES, ("source", "database", "load"))
+    parser = argument_parser("pipeline.py", summary, EXAMPLES, ("files", "source", "database", "load"))
     parser.add_argument("--push", action="store_true", help="load into Postgres; without it no database is touched")
     parser.add_argument("--skip-extract", action="store_true", help="use the files of bucket_data/ as they are")
     return parser

@@ -108,27 +108,33 @@ on conflict (incident_type_id) do nothing;
 -- Presses, each with its provenance: which object or partition, and where in it
 -- ---------------------------------------------------------------------------------------------------------------------
 
--- The ledger. columns is a file's header order, needed to read the kept text of its rejected rows again.
+-- The ledger. columns is a file's header order, needed to read the kept text of its rejected rows again. A partition's
+-- fencing_token grows with every consumer that takes it over; last_message tells the message before next_offset, so that a
+-- re-created topic is noticed.
 create table if not exists event_source (
-    source_id    integer generated always as identity primary key,
-    kind         text not null check (kind in ('file', 'kafka')),
-    bucket       text,
-    key          text,
-    content_hash text,
-    columns      text[],
-    cluster      text,
-    topic        text,
-    partition    integer,
-    next_offset  bigint,
-    rows         bigint not null default 0,
-    loaded_at    timestamptz not null default now(),
-    run_id       uuid not null,
+    source_id     integer generated always as identity primary key,
+    kind          text not null check (kind in ('file', 'kafka')),
+    bucket        text,
+    key           text,
+    content_hash  text,
+    columns       text[],
+    cluster       text,
+    topic         text,
+    partition     integer,
+    next_offset   bigint,
+    rows          bigint not null default 0,
+    loaded_at     timestamptz not null default now(),
+    run_id        uuid not null,
+    fencing_token bigint not null default 0,
+    last_message  text,
     unique (bucket, key),
     unique (cluster, topic, partition),
     check (kind <> 'file' or (bucket is not null and key is not null and content_hash is not null and topic is null)),
     check (kind <> 'kafka' or (cluster is not null and topic is not null and partition is not null
                                and next_offset is not null and key is null))
 );
+alter table event_source add column if not exists fencing_token bigint not null default 0;
+alter table event_source add column if not exists last_message text;
 
 create table if not exists review (
     review_id     bigint generated always as identity primary key,
@@ -321,7 +327,7 @@ join incident_type t using (incident_type_id)
 group by e.exhibition_id, e.exhibition_name, t.description, local_hour;
 
 insert into meta.schema_version (system, version)
-values ('museum', 1)
+values ('museum', 2)
 on conflict (system) do update
     set version = excluded.version,
         applied_at = now()

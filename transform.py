@@ -347,7 +347,7 @@ def main(arguments: list[str] | None = None) -> int:
         "transform.py",
         "Combine the files of bucket_data/ into combined_data/, bad rows apart.",
         "  python transform.py\n  python transform.py --data-dir /srv/museum --json",
-        (),
+        ("files",),
     )
 
     def body(command: Command, logger: logging.Logger) -> Outcome:

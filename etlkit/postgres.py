@@ -31,9 +31,10 @@ READ_BYTES = 65_536
 _REFUSALS = ("authentication failed", "does not exist", "no password supplied", "no pg_hba.conf entry")
 
 
-def connect(settings: DatabaseSettings, application_name: str) -> Connection:
+def connect(settings: DatabaseSettings, application_name: str, *, mute_seconds: int | None = None) -> Connection:
     """Return a connection to the server of the settings; the embedded one must be running already.
 
+    A network that swallows what is sent is given up after `mute_seconds`, else after the system's quarter of an hour.
     Raises ConfigError for a wrong password or database, LoadError when the server does not answer.
     """
     try:
@@ -49,6 +50,7 @@ def connect(settings: DatabaseSettings, application_name: str) -> Connection:
             keepalives_idle=30,
             keepalives_interval=10,
             keepalives_count=3,
+            tcp_user_timeout=1000 * (mute_seconds or 0),
             options="-c timezone=UTC -c datestyle=ISO -c client_encoding=UTF8",
         )
     except (ValueError, UnicodeError) as error:
@@ -188,12 +190,7 @@ def advisory_lock(connection: Connection, name: str) -> Iterator[None]:
 
     Raises LockedError that names the holder (application, process, since when) when it is taken.
     """
-    key = lock_key(name)
-    with load_errors(f"taking the lock {name}"), connection, connection.cursor() as cursor:
-        cursor.execute("select pg_try_advisory_lock(%s)", (key,))
-        taken = _only(cursor)
-        holder = "" if taken else _lock_holder(cursor, key)
-    if not taken:
+    if holder := try_advisory_lock(connection, name):
         raise LockedError(f"{name} is locked by {holder}. Nothing was touched; try again when it has finished.")
     try:
         yield
@@ -201,8 +198,21 @@ def advisory_lock(connection: Connection, name: str) -> Iterator[None]:
         # a connection that broke has lost its lock anyway, and must not hide why it broke
         with suppress(psycopg2.Error):
             connection.rollback()
-            with connection, connection.cursor() as cursor:
-                cursor.execute("select pg_advisory_unlock(%s)", (key,))
+            release_advisory_lock(connection, name)
+
+
+def try_advisory_lock(connection: Connection, name: str) -> str | None:
+    """Take the session-wide advisory lock of a target if it is free; else return who holds it."""
+    key = lock_key(name)
+    with load_errors(f"taking the lock {name}"), connection, connection.cursor() as cursor:
+        cursor.execute("select pg_try_advisory_lock(%s)", (key,))
+        return None if _only(cursor) else _lock_holder(cursor, key)
+
+
+def release_advisory_lock(connection: Connection, name: str) -> None:
+    """Give back a lock that this session holds."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_unlock(%s)", (lock_key(name),))
 
 
 def lock_key(name: str) -> int:

@@ -31,13 +31,16 @@ class Run:
     dry_run: bool = False
 
 
-def start_run(connection: Connection, run: Run, metadata: Mapping[str, Any]) -> int:
-    """Write the running row and commit; return how many orphaned runs were repaired. Hold the target's lock."""
+def start_run(connection: Connection, run: Run, metadata: Mapping[str, Any], *, is_alone: bool = True) -> int:
+    """Write the running row and commit; return how many orphaned runs were repaired. Hold the target's lock.
+
+    Where runs of the same target work side by side (`is_alone=False`), their rows are left alone.
+    """
     if run.dry_run:
         return 0
     with load_errors("starting the run's history"), connection, connection.cursor() as cursor:
         target = {"source_system": run.source_system, "entity_type": run.entity_type}
-        orphans = run_file(cursor, SQL / "fail_orphaned_runs.sql", target)
+        orphans = run_file(cursor, SQL / "fail_orphaned_runs.sql", target) if is_alone else 0
         run_file(
             cursor,
             SQL / "start_run.sql",

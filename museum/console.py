@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from etlkit.command import run_command
+from etlkit.command import SIGNAL_EXIT_BASE, run_command
 from etlkit.errors import EXIT_CLEAN, EXIT_REJECTS, ConfigError
 from etlkit.logs import BARE, close_handlers, configure_logging, redact
+from etlkit.settings import Settings
 from museum.settings import Command, print_settings_error, read_command, secrets_on_command_line
 
 LOGGER_NAME = "museum"
@@ -25,10 +27,13 @@ class Outcome:
     sentence: str
     figures: dict[str, Any] = field(default_factory=dict)
     has_new_rejects: bool = False
+    stopped_by: int | None = None
 
     @property
     def exit_code(self) -> int:
-        """Return 3 when this run rejected records, else 0."""
+        """Return 3 when this run rejected records, else 0; a service's SIGTERM is 0, any other signal 128 more than its number."""
+        if self.stopped_by is not None:
+            return EXIT_CLEAN if self.stopped_by == signal.SIGTERM else SIGNAL_EXIT_BASE + self.stopped_by
         return EXIT_REJECTS if self.has_new_rejects else EXIT_CLEAN
 
 
@@ -48,11 +53,12 @@ def run_stage(
     body: Callable[[Command, logging.Logger], Outcome],
     *,
     with_database: bool,
+    others: tuple[type[Settings], ...] = (),
     setup_logging: Callable[[Command], logging.Logger] = stage_logger,
 ) -> int:
     """Run a script's body between settings and exit code; the last line says the outcome, the run and the log file."""
     try:
-        command = read_command(flags, with_database=with_database)
+        command = read_command(flags, with_database=with_database, others=others)
     except ConfigError as error:
         return print_settings_error(error, as_json=flags.json)
     logger = setup_logging(command)

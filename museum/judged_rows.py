@@ -1,7 +1,6 @@
 """Judged rows on their way into Postgres: Parquet in, COPY's binary format out, a block at a time.
 
-The binary format costs the server half of what text does, and its records have a fixed length here, so numpy writes
-them. Nothing is kept between blocks.
+Nothing is kept between blocks.
 """
 
 from __future__ import annotations
@@ -10,22 +9,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from museum.binary_copy import (
+    BIGINT,
+    BINARY_HEADER,
+    BINARY_TRAILER,
+    INTEGER,
+    NULL,
+    SMALLINT,
+    TIMESTAMPTZ,
+    records,
+)
 from museum.duck import DuckDB
 from museum.kiosk import Reference
 
 MEMORY_LIMIT = "32MB"
 VECTORS_A_BLOCK = 8
 """DuckDB hands rows over in vectors of 2,048."""
-
-BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-BINARY_TRAILER = b"\xff\xff"
-SMALLINT, INTEGER, BIGINT, TIMESTAMPTZ = ">i2", ">i4", ">i8", ">i8"
-NULL = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class JudgedRows:
         for rows in self._rows("staging"):
             for is_rating, part in rows.groupby(rows["type"].isna()):
                 type_ = (NULL, None) if is_rating else (SMALLINT, part["type"])
-                yield _records(
+                yield records(
                     (TIMESTAMPTZ, part["at"]), (INTEGER, part["site"]), (SMALLINT, part["val"]), type_,
                     (INTEGER, part["source_id"]), (BIGINT, part["row_number"]),
                 )  # fmt: skip
@@ -74,7 +77,7 @@ class JudgedRows:
         yield BINARY_HEADER
         for rows in self._rows(kind):
             exhibition = ids_by_site[np.searchsorted(sites, rows["site"])]
-            yield _records(
+            yield records(
                 (BIGINT, np.arange(first_id, first_id + len(rows))), (INTEGER, exhibition), (TIMESTAMPTZ, rows["at"]),
                 (SMALLINT, rows[code]), (INTEGER, rows["source_id"]), (BIGINT, rows["row_number"]),
             )  # fmt: skip
@@ -88,17 +91,3 @@ class JudgedRows:
         found = self._duck.run("list_judged_rows", paths=paths, destination=destination, **self._accepted)
         while len(rows := found.fetch_df_chunk(VECTORS_A_BLOCK)):
             yield rows.assign(source_id=source_ids[rows["file_index"]])
-
-
-def _records(*columns: tuple[str, Any]) -> bytes:
-    """Return rows in COPY's binary format, of (type, values); NULL has neither."""
-    fields = [("count", SMALLINT)]
-    for number, (kind, _) in enumerate(columns):
-        fields += [(f"length {number}", INTEGER)] + ([(f"value {number}", kind)] if kind else [])
-    records = np.empty(len(columns[0][1]), dtype=fields)
-    records["count"] = len(columns)
-    for number, (kind, values) in enumerate(columns):
-        records[f"length {number}"] = np.dtype(kind).itemsize if kind else -1
-        if kind:
-            records[f"value {number}"] = values
-    return records.tobytes()

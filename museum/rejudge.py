@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 
 from etlkit.errors import DataError
@@ -17,8 +16,8 @@ from etlkit.rejects import Reject, create_rejudged_staging, stage_rejudged, upda
 from museum.combined import LOCAL_FILES, CombinedManifest, RejectedRow, read_rejected_rows
 from museum.kiosk import KIOSK_COLUMNS, REJUDGED_REASONS, Event, Reference, Rules, judge_line
 from museum.kiosk_files import inspect_file, iterate_rows
+from museum.reference import SQL
 
-SQL = Path(__file__).resolve().parent.parent / "sql" / "load"
 FILE_POSITION = "file"
 BATCH_ROWS = 10_000
 
@@ -26,13 +25,6 @@ BATCH_ROWS = 10_000
 def source_name(bucket: str, key: str) -> str:
     """Return an object's name in the rejects."""
     return f"{LOCAL_FILES}{key}" if bucket == LOCAL_FILES else f"s3://{bucket}/{key}"
-
-
-def read_reference(cursor: Cursor, latest_at: datetime) -> Reference:
-    """Return what the database knows."""
-    run_file(cursor, SQL / "read_reference.sql")
-    sites, ratings, incident_types = cursor.fetchone() or ([], [], [])
-    return Reference(frozenset(sites), frozenset(ratings), frozenset(incident_types), latest_at)
 
 
 def transform_rejects(

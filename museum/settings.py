@@ -1,4 +1,4 @@
-"""The museum's settings and the command-line flags that the four root scripts share.
+"""The museum's settings and the command-line flags that the root scripts share.
 
 Flags win over the environment, the environment over `.env` in the project's folder.
 """
@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -26,7 +27,7 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT_DIR / ".env"
 SCHEMA_FILE = PROJECT_DIR / "schema.sql"
 SCHEMA_SYSTEM = "museum"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 EXIT_CODES = (
     "exit codes: 0 clean or nothing new; 1 failed or refused, nothing loaded; 2 usage or settings; "
@@ -47,6 +48,8 @@ class MuseumSettings(Settings):
     museum_opening_time: time = Field(default=time(8, 45), description="a local time, e.g. 08:45")
     museum_closing_time: time = Field(default=time(18, 15), description="a local time, e.g. 18:15")
     museum_reject_out_of_hours: bool = False
+    museum_live_reject_out_of_hours: bool = True
+    museum_live_create_time: bool = False
     museum_future_tolerance_seconds: float = Field(
         default=5, ge=0, le=86_400, allow_inf_nan=False, description="a number from 0 to 86400"
     )
@@ -97,13 +100,18 @@ class MuseumSettings(Settings):
 
     @property
     def rules(self) -> Rules:
-        """Return the settings that decide about a row."""
-        return Rules(
-            ZoneInfo(self.museum_timezone),
-            self.museum_opening_time,
-            self.museum_closing_time,
-            self.museum_reject_out_of_hours,
-        )
+        """Return the settings that decide about a file's row."""
+        return self._rules(reject_out_of_hours=self.museum_reject_out_of_hours)
+
+    @property
+    def live_rules(self) -> Rules:
+        """Return the settings that decide about a live message."""
+        return self._rules(reject_out_of_hours=self.museum_live_reject_out_of_hours)
+
+    def _rules(self, *, reject_out_of_hours: bool) -> Rules:
+        """Return the rules with this museum's zone and hours."""
+        zone = ZoneInfo(self.museum_timezone)
+        return Rules(zone, self.museum_opening_time, self.museum_closing_time, reject_out_of_hours)
 
 
 @dataclass(frozen=True)
@@ -143,12 +151,17 @@ class Command:
     accept_shrink: bool = False
     as_json: bool = False
     flags: argparse.Namespace = field(default_factory=argparse.Namespace)
+    others: tuple[Any, ...] = ()
 
     @property
     def latest_at(self) -> datetime:
         """Return the latest moment that is not yet the future."""
+        return self.latest_at_of(self.now)
+
+    def latest_at_of(self, now: datetime) -> datetime:
+        """Return the latest moment that is not yet the future at another present, for a command that runs for long."""
         tolerance = timedelta(seconds=self.museum.museum_future_tolerance_seconds)
-        return min(self.now.astimezone(UTC), datetime.max.replace(tzinfo=UTC) - tolerance) + tolerance
+        return min(now.astimezone(UTC), datetime.max.replace(tzinfo=UTC) - tolerance) + tolerance
 
     @property
     def reject_limit(self) -> RejectLimit:
@@ -158,20 +171,22 @@ class Command:
     @property
     def secrets(self) -> list[str]:
         """Return every secret value of the settings, for the logs to blank out."""
-        held = [self.museum.aws_access_key, self.museum.aws_secret_key]
-        held.append(self.database.db_password if self.database else None)
-        return [secret.get_secret_value() for secret in held if secret]
+        groups = (self.museum, self.database, *self.others)
+        values = [value for group in groups if group for value in dict(group).values()]
+        return [value.get_secret_value() for value in values if isinstance(value, SecretStr) and value]
 
 
 def argument_parser(program: str, summary: str, examples: str, groups: tuple[str, ...]) -> argparse.ArgumentParser:
-    """Return a parser with the named groups of flags: source, database, load."""
+    """Return a parser with the named groups of flags: files, source, database, load."""
     parser = argparse.ArgumentParser(
         prog=program,
         description=summary,
         epilog=f"examples:\n{examples}\n{EXIT_CODES}",
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=118),
     )
-    parser.add_argument("--data-dir", metavar="DIR", help=f"parent of {BUCKET_DIR}/ and {COMBINED_DIR}/ (the project)")
+    if "files" in groups:
+        folders = f"{BUCKET_DIR}/ and {COMBINED_DIR}/"
+        parser.add_argument("--data-dir", metavar="DIR", help=f"parent of {folders} (the project)")
     if "source" in groups:
         _add_source_flags(parser)
     if "database" in groups:
@@ -206,8 +221,11 @@ def _add_database_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--db-password", metavar="WORD", help="better DB_PASSWORD: the process list shows flags")
 
 
-def read_command(flags: argparse.Namespace, *, with_database: bool) -> Command:
-    """Return the command of parsed flags; ConfigError names every missing and wrong setting in one message."""
+def read_command(flags: argparse.Namespace, *, with_database: bool, others: tuple[type[Settings], ...] = ()) -> Command:
+    """Return the command of parsed flags, with more settings where a script has its own.
+
+    Raises ConfigError that names every missing and wrong setting in one message.
+    """
     given = vars(flags)
     values = {
         "museum_bucket": given.get("bucket"),
@@ -223,9 +241,14 @@ def read_command(flags: argparse.Namespace, *, with_database: bool) -> Command:
         "db_name": given.get("db_name"),
         "db_user": given.get("db_user"),
         "db_password": given.get("db_password"),
+        "kafka_topic": given.get("topic"),
+        "kafka_group": given.get("group"),
+        "kafka_instance_id": given.get("instance_id"),
+        "museum_batch_size": given.get("batch_size"),
+        "museum_linger_ms": given.get("linger_ms"),
     }
-    classes: tuple[type[Settings], ...] = (MuseumSettings, DatabaseSettings) if with_database else (MuseumSettings,)
-    loaded = load_settings(classes, values, ENV_FILE)
+    known: tuple[type[Settings], ...] = (MuseumSettings, DatabaseSettings) if with_database else (MuseumSettings,)
+    loaded = load_settings((*known, *others), values, ENV_FILE)
     museum: MuseumSettings = loaded[0]
     if bool(museum.aws_access_key) != bool(museum.aws_secret_key):
         raise ConfigError(
@@ -241,6 +264,7 @@ def read_command(flags: argparse.Namespace, *, with_database: bool) -> Command:
         accept_shrink=bool(given.get("accept_shrink")),
         as_json=flags.json,
         flags=flags,
+        others=loaded[len(known) :],
     )
 
 

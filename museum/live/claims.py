@@ -1,0 +1,213 @@
+"""Partitions and their owners: who may store a partition's messages, and from which offset on.
+
+The ledger (`event_source`) has one row a partition of a cluster's topic. Whoever reads it holds the partition's advisory
+lock and the row's fencing token; the offset moves only in the transaction of the rows, and only under that token. So a
+consumer that lost its partition without knowing rolls back, and a re-read adds nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+import psycopg2
+
+from etlkit.errors import DataError, EtlError
+from etlkit.postgres import (
+    Connection,
+    Cursor,
+    load_errors,
+    lock_key,
+    release_advisory_lock,
+    run_file,
+    try_advisory_lock,
+)
+from museum.live.topic import KafkaTopic, LiveMessage, Watermarks
+
+SQL = Path(__file__).resolve().parent.parent.parent / "sql" / "live"
+SILENCE = "30 seconds"
+"""How long a lock's holder may be silent; a living consumer says something every HEARTBEAT_SECONDS."""
+HEARTBEAT_SECONDS = 5.0
+
+
+class Place(NamedTuple):
+    """A partition's natural key."""
+
+    cluster: str
+    topic: str
+    partition: int
+
+    @property
+    def source(self) -> str:
+        """Return the partition's name in the rejects."""
+        return f"kafka://{self.cluster}/{self.topic}/{self.partition}"
+
+    @property
+    def lock_name(self) -> str:
+        """Return the name of the partition's lock."""
+        return f"museum:live:{self.cluster}/{self.topic}/{self.partition}"
+
+
+@dataclass
+class Claim:
+    """A partition that we own: its row of the ledger, our token, and how far it has come.
+
+    `stored` is the offset after the last stored message; `position` is where reading goes on, which lies before it
+    while stored messages are read again. `first` is the first offset that the partition still has. A dry run knows
+    no token, and no source id where the ledger has no row.
+    """
+
+    place: Place
+    first: int
+    source_id: int | None
+    token: int
+    stored: int
+    last_message: str | None
+    position: int
+
+    @property
+    def deleted(self) -> int:
+        """Return how many messages retention took before anybody read them."""
+        return max(0, self.first - self.stored)
+
+
+class Fenced(Exception):  # noqa: N818 - the field's word; not an error but a state
+    """Another consumer has taken over a partition of this batch; the batch was rolled back."""
+
+
+class PartitionLedger:
+    """One topic's partitions in the ledger, seen over one connection."""
+
+    def __init__(self, connection: Connection, topic: KafkaTopic, run_id: UUID, log: logging.Logger) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._run_id = run_id
+        self._log = log
+
+    def claim(self, partition: int, *, accept_new_topic: bool) -> Claim | str:
+        """Take a partition over, or return who still holds its lock.
+
+        Raises DataError when the topic was re-created and that is not accepted, RetryableError when no broker answers.
+        """
+        place = self._place(partition)
+        if holder := try_advisory_lock(self._connection, place.lock_name):
+            self._end_silent_holder(place)
+            return holder
+        try:
+            marks = self._topic.watermarks(partition)
+            claim = self._take_token(place, marks)
+            if reason := self._strangeness(claim, marks):
+                if not accept_new_topic:
+                    raise DataError(
+                        _recreated(place, reason) + " If that is right, start once with --accept-new-topic."
+                    )
+                self._retire(place)
+                claim = self._take_token(place, marks)
+        except (EtlError, psycopg2.Error):
+            with suppress(psycopg2.Error):
+                self._connection.rollback()
+                release_advisory_lock(self._connection, place.lock_name)
+            raise
+        return claim
+
+    def look_at(self, partition: int) -> Claim:
+        """Return what a dry run needs of a partition: no lock, no token, nothing written.
+
+        Raises DataError when the topic was re-created, RetryableError when no broker answers.
+        """
+        place = self._place(partition)
+        marks = self._topic.watermarks(partition)
+        with load_errors("reading the ledger"), self._connection, self._connection.cursor() as cursor:
+            run_file(cursor, SQL / "find_partition.sql", place._asdict())
+            source_id, stored, last_message = cursor.fetchone() or (None, marks.low, None)
+        claim = Claim(place, marks.low, source_id, 0, stored, last_message, max(stored, marks.low))
+        if reason := self._strangeness(claim, marks):
+            raise DataError(_recreated(place, reason) + " A dry run cannot accept that.")
+        return claim
+
+    def release(self, partitions: Iterable[int]) -> None:
+        """Give back locks, so that the group's new owner may go on at once."""
+        for partition in partitions:
+            release_advisory_lock(self._connection, self._place(partition).lock_name)
+
+    def _take_token(self, place: Place, marks: Watermarks) -> Claim:
+        """Make or take over the partition's row and return it with our token."""
+        with load_errors("taking over a partition"), self._connection, self._connection.cursor() as cursor:
+            source_id, token, stored, last_message = claim_row(cursor, place, marks.low, self._run_id)
+        return Claim(place, marks.low, source_id, token, stored, last_message, max(stored, marks.low))
+
+    def _strangeness(self, claim: Claim, marks: Watermarks) -> str | None:
+        """Return why a partition cannot be the one whose messages are stored, None when nothing speaks against it."""
+        if claim.stored > marks.high:
+            return f"offset {claim.stored:,} comes next, but the partition ends at {marks.high:,}."
+        last = claim.stored - 1
+        if claim.last_message is None or last < marks.low:
+            return None
+        found = self._topic.message_at(claim.place.partition, last)
+        if found is None or found.fingerprint == claim.last_message:
+            return None
+        return f"offset {last:,} holds another message than the one that was stored."
+
+    def _retire(self, place: Place) -> None:
+        """Keep the old topic's rows and rejects under another name."""
+        with load_errors("retiring a partition"), self._connection, self._connection.cursor() as cursor:
+            run_file(cursor, SQL / "retire_partition.sql", place._asdict())
+            retired = place._replace(topic=(cursor.fetchone() or ("",))[0])
+            names = {"source": place.source, "retired": retired.source}
+            run_file(cursor, SQL / "retire_partition_rejects.sql", names)
+        self._log.warning("%s was re-created; what is stored of the old one is now %s", place.source, retired.source)
+
+    def _end_silent_holder(self, place: Place) -> None:
+        """Let the server end a holder that hangs; its transaction, if any, is rolled back."""
+        values = {"key": lock_key(place.lock_name), "silence": SILENCE}
+        with load_errors("looking at a lock"), self._connection, self._connection.cursor() as cursor:
+            if run_file(cursor, SQL / "end_silent_holder.sql", values):
+                self._log.warning("%s: its holder was silent for %s; its session was ended", place.lock_name, SILENCE)
+
+    def _place(self, partition: int) -> Place:
+        """Return a partition's natural key."""
+        return Place(self._topic.cluster, self._topic.name, partition)
+
+
+def claim_row(cursor: Cursor, place: Place, first_offset: int, run_id: UUID) -> tuple[int, int, int, str | None]:
+    """Make the partition's row or take its next token; return source id, token, next offset and last message."""
+    run_file(
+        cursor,
+        SQL / "claim_partition.sql",
+        {**place._asdict(), "first_offset": first_offset, "run_id": str(run_id)},
+    )
+    source_id, token, stored, last_message = cursor.fetchone() or ()
+    return source_id, token, stored, last_message
+
+
+def store_offsets(
+    cursor: Cursor, run_id: UUID, claims: Mapping[int, Claim], last: Mapping[int, LiveMessage], fresh: Mapping[int, int]
+) -> None:
+    """Move partitions' offsets behind their last messages, in the transaction of their rows.
+
+    `fresh` counts the messages that were not read before. Raises Fenced when a partition is not ours any more.
+    """
+    run_file(
+        cursor,
+        SQL / "store_offsets.sql",
+        {
+            "run_id": str(run_id),
+            "source_ids": [claims[partition].source_id for partition in last],
+            "tokens": [claims[partition].token for partition in last],
+            "next_offsets": [message.offset + 1 for message in last.values()],
+            "last_messages": [message.fingerprint for message in last.values()],
+            "rows": [fresh[partition] for partition in last],
+        },
+    )
+    if cursor.rowcount != len(last):
+        raise Fenced
+
+
+def _recreated(place: Place, reason: str) -> str:
+    """Return the sentence for a topic that is not the one of the ledger."""
+    return f"{place.topic}[{place.partition}]: the topic was re-created: {reason} Nothing more was stored."

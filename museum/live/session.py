@@ -1,0 +1,129 @@
+"""The database's side of one consumer: a connection, the run's history, the ledger and the batches.
+
+A session lives as long as its connection; the consumer opens another one when it breaks. Its advisory locks go with it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from contextlib import suppress
+
+import psycopg2
+
+from etlkit.postgres import (
+    connect,
+    load_errors,
+    process_name,
+    release_advisory_lock,
+    require_schema,
+    run_file,
+    try_advisory_lock,
+)
+from etlkit.runs import Run, complete_run, fail_run, start_run
+from museum.database import database_settings
+from museum.live.batch import BatchLoad, LiveRules
+from museum.live.claims import HEARTBEAT_SECONDS, SQL, PartitionLedger
+from museum.live.figures import LiveFigures
+from museum.live.topic import KafkaTopic
+from museum.settings import SCHEMA_SYSTEM, SCHEMA_VERSION, Command
+
+STATEMENT_TIMEOUT = "60s"
+"""Well below the five minutes after which the group gives a member's partitions away."""
+MUTE_SECONDS = 20
+DEAD_RUN = "the process ended without a word; what it had stored stays"
+_PERMANENT = ("28", "3D", "42", "0A")
+"""Classes of SQLSTATE that no waiting mends: login, database, missing or forbidden objects, unsupported features."""
+
+
+def is_permanent(error: Exception) -> bool:
+    """Tell whether waiting for the database is in vain."""
+    cause = error if isinstance(error, psycopg2.Error) else error.__cause__
+    code = getattr(cause, "pgcode", None)
+    return bool(code) and str(code).startswith(_PERMANENT)
+
+
+class LiveSession:
+    """An open connection that knows its run; `ledger` and `batches` work over it."""
+
+    def __init__(self, command: Command, topic: KafkaTopic, rules: LiveRules, log: logging.Logger) -> None:
+        """Connect; raises ConfigError for a wrong login or an older schema, LoadError when the server does not answer."""
+        self.run = Run(command.run_id, "museum", "live", command.dry_run)
+        self._log = log
+        self._last_word = time.monotonic()
+        name = process_name("museum consumer", command.run_id)
+        self.connection = connect(database_settings(command, log), name, mute_seconds=MUTE_SECONDS)
+        try:
+            require_schema(self.connection, SCHEMA_SYSTEM, SCHEMA_VERSION, "python load.py --apply-schema")
+            with load_errors("preparing the session"):
+                with self.connection, self.connection.cursor() as cursor:
+                    cursor.execute("select set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
+                try_advisory_lock(self.connection, _run_lock(command.run_id))
+                self.ledger = PartitionLedger(self.connection, topic, command.run_id, log)
+                self.batches = BatchLoad(self.connection, command.run_id, rules, log, dry_run=command.dry_run)
+        except BaseException:
+            self.close()
+            raise
+
+    def start_history(self, topic: KafkaTopic) -> None:
+        """Write the run's row; runs of consumers that died are marked failed."""
+        with load_errors("reading the run's history"), self.connection, self.connection.cursor() as cursor:
+            run_file(cursor, SQL / "list_running_runs.sql", {"run_id": str(self.run.run_id)})
+            running = [run_id for (run_id,) in cursor.fetchall()]
+        for run_id in running if not self.run.dry_run else ():
+            if try_advisory_lock(self.connection, _run_lock(run_id)) is None:
+                fail_run(self.connection, Run(run_id, "museum", "live"), DEAD_RUN)
+                release_advisory_lock(self.connection, _run_lock(run_id))
+                self._log.warning("run %s ended without a word; marked failed", run_id)
+        start_run(self.connection, self.run, {"cluster": topic.cluster, "topic": topic.name}, is_alone=False)
+
+    def update_history(self, figures: LiveFigures) -> None:
+        """Write the figures so far into the run's row."""
+        if self.run.dry_run:
+            return
+        values = {
+            "run_id": str(self.run.run_id),
+            "records_processed": figures.consumed,
+            "records_created": figures.stored,
+            "metadata": json.dumps({"live": figures.document()}),
+        }
+        with load_errors("writing the run's history"), self.connection, self.connection.cursor() as cursor:
+            run_file(cursor, SQL / "update_run.sql", values)
+
+    def complete_history(self, figures: LiveFigures) -> int:
+        """Complete the run; return how many live rejects are open."""
+        self.update_history(figures)
+        with load_errors("completing the run's history"), self.connection, self.connection.cursor() as cursor:
+            complete_run(
+                cursor, self.run, processed=figures.consumed, created=figures.stored, updated=0,
+                metadata={"live": figures.document()},
+            )  # fmt: skip
+            run_file(cursor, SQL / "count_open_rejects.sql")
+            return int((cursor.fetchone() or (0,))[0])
+
+    def fail_history(self, message: str) -> None:
+        """Mark the run failed, if the connection still lives; else the next consumer does it."""
+        fail_run(self.connection, self.run, message)
+
+    def keep_alive(self) -> None:
+        """Say a word now and then: it tells others that we live, and us that the database does."""
+        if time.monotonic() - self._last_word < HEARTBEAT_SECONDS:
+            return
+        with load_errors("asking the database"), self.connection, self.connection.cursor() as cursor:
+            cursor.execute("select")
+        self._last_word = time.monotonic()
+
+    def cancel(self) -> None:
+        """Break off the statement under way; may be called from another thread."""
+        self.connection.cancel()
+
+    def close(self) -> None:
+        """Give up the connection and its locks."""
+        with suppress(psycopg2.Error):
+            self.connection.close()
+
+
+def _run_lock(run_id: object) -> str:
+    """Return the name of the lock that says a run lives."""
+    return f"museum:live run {run_id}"

@@ -1,0 +1,84 @@
+"""The consumer's end: SIGTERM and Ctrl-C let the batch under way be finished, within a time.
+
+The database driver and the Kafka client wait in C, where no Python handler runs; so a thread that the signal wakes
+watches the clock. What was not committed by then is rolled back by the server and read again by the next consumer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+
+from etlkit.command import SIGNAL_EXIT_BASE, STOPPING_SIGNALS
+from etlkit.errors import EXIT_CLEAN
+
+FINISH_SECONDS = 4.0
+LEAVE_SECONDS = 4.0
+
+
+@dataclass
+class Stop:
+    """The wish to end, and the signal that brought it."""
+
+    signal: int | None = None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Tell whether a signal has arrived."""
+        return self.signal is not None
+
+
+@contextmanager
+def orderly_stop(cancel: Callable[[], None], log: logging.Logger) -> Iterator[Stop]:
+    """Note the first stopping signal inside instead of raising it.
+
+    A statement that then takes over 4 seconds is cancelled; after 4 more the process ends as it is.
+    """
+    stop = Stop()
+    is_over = threading.Event()
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        stop.signal = stop.signal or number
+
+    def watch_the_clock() -> None:
+        number = next((byte for byte in iter(lambda: ours.recv(1), b"") if byte[0] in STOPPING_SIGNALS), None)
+        if number is None or is_over.wait(FINISH_SECONDS):
+            return
+        with suppress(Exception):
+            cancel()
+        if not is_over.wait(LEAVE_SECONDS):
+            log.error("the database or a broker does not answer; ending. What was not committed will be read again")
+            _end_at_once(number[0])
+
+    watcher = threading.Thread(target=watch_the_clock, name="orderly-stop", daemon=True)
+    handlers = {number: signal.signal(number, note) for number in STOPPING_SIGNALS}
+    wakeup = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    watcher.start()
+    try:
+        yield stop
+    finally:
+        is_over.set()
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        theirs.close()
+        watcher.join(timeout=5)
+        ours.close()
+
+
+def _end_at_once(number: int) -> None:
+    """End the process without waiting for anything that hangs."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(EXIT_CLEAN if number == signal.SIGTERM else SIGNAL_EXIT_BASE + number)

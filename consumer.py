@@ -116,7 +116,7 @@ class LiveStream:
         return sum(behind) if behind else None
 
     def _is_done(self) -> bool:
-        """Tell whether --max-messages or --idle-exit is reached; nobody idles while something is broken or under way."""
+        """Tell whether --max-messages or --idle-exit is reached; while something is broken nobody idles."""
         flags = self._flags
         if flags.max_messages is not None and self.figures.consumed >= flags.max_messages:
             return True
@@ -247,7 +247,7 @@ class LiveStream:
         message = " ".join(str(error).split())
         if is_permanent(error):
             raise LoadError(
-                f"the database refuses: {message}. What was committed stays; the rest is read again."
+                f"the database refuses: {message} What was committed stays; the rest is read again."
             ) from error
         if self.session is not None:
             self.session.close()
@@ -320,8 +320,8 @@ def client_configuration(
         user, password, origin = sasl_credentials(kafka, credentials, ENV_FILE)
         if not user or not isinstance(password, SecretStr):
             raise ConfigError(
-                f"{kafka.security_protocol} needs a user and a password. Set KAFKA_USERNAME and KAFKA_PASSWORD, or USERNAME "
-                f"and PASSWORD in {ENV_FILE}. Nothing was touched."
+                f"{kafka.security_protocol} needs a user and a password. Set KAFKA_USERNAME and KAFKA_PASSWORD, or "
+                f"USERNAME and PASSWORD in {ENV_FILE}. Nothing was touched."
             )
         log.info("%s", origin)
         if kafka.shows_password:

@@ -31,7 +31,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """Return 3 when this run rejected records, else 0; a service's SIGTERM is 0, any other signal 128 more than its number."""
+        """Return 3 when this run rejected records, else 0; where SIGTERM is the orderly end it is 0, Ctrl-C 130."""
         if self.stopped_by is not None:
             return EXIT_CLEAN if self.stopped_by == signal.SIGTERM else SIGNAL_EXIT_BASE + self.stopped_by
         return EXIT_REJECTS if self.has_new_rejects else EXIT_CLEAN

@@ -28,7 +28,6 @@ from museum.live.message import judge_message
 from museum.live.topic import LiveMessage
 from museum.reference import SQL, read_reference
 
-
 StagedPress = tuple[int, int, int, int | None, int, int]
 """A row of staging_kiosk: `at` in microseconds since 2000, site, val, type, source id, offset."""
 
@@ -47,7 +46,7 @@ class JudgedBatch:
 
 @dataclass(frozen=True)
 class LiveRules:
-    """What a message is judged by, beside the database: the rules, the present, and who may speak for a missing `at`."""
+    """What judges a message beside the database: rules, the present, and whether CreateTime stands in for `at`."""
 
     rules: Rules
     latest_at: Callable[[], datetime]
@@ -116,7 +115,7 @@ class BatchLoad:
         return figures
 
     def _source_ids(self, cursor: Cursor, claims: Mapping[int, Claim]) -> dict[int, int]:
-        """Return the partitions' numbers in the ledger; what a dry run does not find there gets one until the rollback."""
+        """Return the partitions' numbers in the ledger; what a dry run misses there gets one until the rollback."""
         return {
             partition: claim.source_id or claim_row(cursor, claim.place, claim.stored, self._run_id)[0]
             for partition, claim in claims.items()
@@ -200,15 +199,10 @@ def _staging_blocks(batch: JudgedBatch) -> list[bytes]:
     for presses in (batch.ratings, batch.incidents):
         if presses:
             at, site, val, type_, source_id, offset = zip(*presses, strict=True)
-            has_type = type_[0] is not None
+            typed = (NULL, None) if type_[0] is None else (SMALLINT, type_)
             blocks.append(
                 records(
-                    (TIMESTAMPTZ, at),
-                    (INTEGER, site),
-                    (SMALLINT, val),
-                    (SMALLINT, type_) if has_type else (NULL, None),
-                    (INTEGER, source_id),
-                    (BIGINT, offset),
-                )  # fmt: skip
+                    (TIMESTAMPTZ, at), (INTEGER, site), (SMALLINT, val), typed, (INTEGER, source_id), (BIGINT, offset)
+                )
             )
     return [*blocks, BINARY_TRAILER]

@@ -1,8 +1,8 @@
 """Partitions and their owners: who may store a partition's messages, and from which offset on.
 
-The ledger (`event_source`) has one row a partition of a cluster's topic. Whoever reads it holds the partition's advisory
-lock and the row's fencing token; the offset moves only in the transaction of the rows, and only under that token. So a
-consumer that lost its partition without knowing rolls back, and a re-read adds nothing.
+The ledger (`event_source`) has one row a partition of a cluster's topic. Whoever reads it holds the partition's
+advisory lock and the row's fencing token; the offset moves only in the transaction of the rows, and only under that
+token. So a consumer that lost its partition without knowing it rolls back, and a re-read adds nothing.
 """
 
 from __future__ import annotations

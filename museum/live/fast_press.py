@@ -1,8 +1,9 @@
 """The commonest form of a message, recognised by lookups that were filled by asking the rules.
 
-Nine of ten messages are an object with `at`, `site`, `val` and perhaps `type`, in this order, as the kiosks write them. Their
-press (all but `at`) and the minute of their `at` repeat, so each is judged once by `museum.live.message` and remembered. A
-message that is not found here is judged there: this may know too little, but never anything else than the rules.
+Nine of ten messages are an object with `at`, `site`, `val` and perhaps `type`, in this order, as the kiosks write
+them. Their press (all but `at`) and the minute of their `at` repeat, so each is judged once by `museum.live.message`
+and remembered. A message that is not found here is judged there: this may know too little, but never anything else
+than the rules.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the live stream counted, and the proof that no message was lost.
 
-Consumed = stored + already there + rejected + rejected earlier, for every batch and for the whole run. Latencies go into
-buckets of 2 % width, so that percentiles of any number of presses take the same few kilobytes.
+Consumed = stored + already there + rejected + rejected earlier, for every batch and for the whole run. Latencies go
+into buckets of 2 % width, so that percentiles of any number of presses take the same few kilobytes.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ LONGEST_NUMBER = 18
 _SITE = re.compile(r"0|[1-9]\d{0,8}", re.ASCII)
 
 
-class _RepeatedField(ValueError):
+class _RepeatedFieldError(ValueError):
     """An object names a field twice, so it says two things."""
 
 
@@ -52,7 +52,7 @@ def judge_message(
         fields = _DECODER.decode(raw.decode("utf-8"))
     except UnicodeDecodeError:
         return Verdict(None, ("bad_encoding",))
-    except _RepeatedField:
+    except _RepeatedFieldError:
         return Verdict(None, ("repeated_field",))
     except (ValueError, RecursionError):
         return Verdict(None, ("not_json",))
@@ -100,10 +100,10 @@ def _number(fields: Mapping[str, Any], name: str) -> int | Unusable:
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object's fields; raise _RepeatedField where one is named twice."""
+    """Return an object's fields; raise an error where one is named twice."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise _RepeatedField
+        raise _RepeatedFieldError
     return fields
 
 

@@ -1,8 +1,8 @@
 """Rejected messages, judged again: what has become good since (an exhibition, a button, longer hours) is stored.
 
 In come the open rejects of live messages with their raw bytes, out go their presses, or their new reasons, in one
-transaction. A re-run is safe: a press is unique by (partition, offset), and what was resolved is not read again. No broker is
-needed, and consumers may be at work meanwhile.
+transaction. A re-run is safe: a press is unique by (partition, offset), and what was resolved is not read again. No
+broker is needed, and consumers may be at work meanwhile.
 """
 
 from __future__ import annotations

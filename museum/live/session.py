@@ -48,7 +48,7 @@ class LiveSession:
     """An open connection that knows its run; `ledger` and `batches` work over it."""
 
     def __init__(self, command: Command, topic: KafkaTopic, rules: LiveRules, log: logging.Logger) -> None:
-        """Connect; raises ConfigError for a wrong login or an older schema, LoadError when the server does not answer."""
+        """Connect; raises ConfigError for a wrong login or an older schema, LoadError when no server answers."""
         self.run = Run(command.run_id, "museum", "live", command.dry_run)
         self._log = log
         self._last_word = time.monotonic()

@@ -1,7 +1,7 @@
 """Where the stream comes from, and how the consumer takes part in it.
 
-`USERNAME` and `PASSWORD` are the founding names, but many systems set `USERNAME` themselves; so for these two the `.env` file
-wins over the environment, and `KAFKA_USERNAME` and `KAFKA_PASSWORD` win over both.
+`USERNAME` and `PASSWORD` are the founding names, but many systems set `USERNAME` themselves; so for these two the
+`.env` file wins over the environment, and `KAFKA_USERNAME` and `KAFKA_PASSWORD` win over both.
 """
 
 from __future__ import annotations

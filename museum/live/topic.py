@@ -1,8 +1,8 @@
 """The topic as one member of a consumer group sees it.
 
-The group says which partitions are ours; what is read, and from where, is the ledger's word alone (`read_from`), so that
-a partition without a claim in the database is never fetched. Rebalances and errors are noted here and acted upon by
-the consumer between two polls. Offsets in Kafka are committed only for other people's lag tools.
+The group says which partitions are ours; what is read, and from where, is the ledger's word alone (`read_from`), so
+that a partition without a claim in the database is never fetched. Rebalances and errors are noted here and acted upon
+by the consumer between two polls. Offsets in Kafka are committed only for other people's lag tools.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from etlkit.errors import ConfigError, LockedError, RetryableError, SourceError
 
@@ -22,7 +22,6 @@ REQUEST_SECONDS = 10.0
 PIECE = 500
 """Messages are taken in pieces, so that a batch of huge ones is noticed before memory is full."""
 LARGEST_BATCH_BYTES = 8_000_000
-NO_TIME = 0
 _REFUSALS = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -31,7 +30,9 @@ _REFUSALS = frozenset(
         KafkaError.TOPIC_EXCEPTION,
     }
 )
-_LOGIN_FAILURES = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})  # noqa: SLF001 - librdkafka's own codes begin so
+_LOGIN_FAILURES = frozenset(
+    {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}  # noqa: SLF001 - their names
+)
 
 
 class LiveMessage(NamedTuple):
@@ -209,7 +210,10 @@ class KafkaTopic:
         if not places:
             return
         try:
-            self._consumer.commit(offsets=places, asynchronous=not wait)  # type: ignore[call-overload]  # a bool, not a literal
+            if wait:
+                self._consumer.commit(offsets=places, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=places, asynchronous=True)
         except KafkaException as error:
             self._log.debug("the group's offsets were not committed: %s", error)
 
@@ -268,14 +272,14 @@ class KafkaTopic:
         if self._trouble is not None and self._trouble.code() in _LOGIN_FAILURES:
             raise ConfigError(
                 f"the brokers of {self._configuration['bootstrap.servers']} refuse us: {self._trouble.str()}. "
-                "Check SECURITY_PROTOCOL, SASL_MECHANISM, the user and password, and KAFKA_CA_FILE. Nothing was touched."
+                "Check SECURITY_PROTOCOL, SASL_MECHANISM, user, password and KAFKA_CA_FILE. Nothing was touched."
             )
 
     def _refuse(self, error: KafkaError) -> None:
         """Raise ConfigError when a right is missing."""
         if error.code() in _REFUSALS:
             raise ConfigError(
-                f"topic {self.name}: {error.str()}. The user needs READ on the topic and the group. What was stored stays."
+                f"topic {self.name}: {error.str()}. The user needs READ on topic and group. What was stored stays."
             )
 
     def _look_for_brokers(self) -> None:
@@ -294,8 +298,10 @@ class KafkaTopic:
 def _live_message(message: Message) -> LiveMessage:
     """Return what we keep of a client's message."""
     kind, created = message.timestamp()
+    partition: Any = message.partition()
+    offset: Any = message.offset()
     value: Any = message.value()
-    return LiveMessage(message.partition(), message.offset(), value, created if kind == 1 else None)  # type: ignore[arg-type]  # a fetched message has its place
+    return LiveMessage(partition, offset, value, created if kind == TIMESTAMP_CREATE_TIME else None)
 
 
 def _retryable(what: str, error: KafkaException) -> RetryableError:
@@ -305,7 +311,9 @@ def _retryable(what: str, error: KafkaException) -> RetryableError:
 
 def _librdkafka_logger(log: logging.Logger) -> logging.Logger:
     """Return a logger that puts the client's chatter into the log file at DEBUG."""
-    chatter = logging.Logger("librdkafka")
+    chatter = logging.getLogger("librdkafka")
+    chatter.propagate = False
+    chatter.handlers.clear()
     chatter.addHandler(_ToDebug(log))
     return chatter
 

@@ -1,4 +1,4 @@
-"""Real servers for the tests: a private Postgres for the session, moto's S3 over HTTP, a database of its own a test.
+"""Real servers for the tests: a private Postgres for the session, Apache Kafka, moto's S3 over HTTP, a database a test.
 
 --postgres=DIR takes another server's programs, for example /usr/lib/postgresql/15/bin; ETL_FULL=1 runs full counts and
 ETL_NO_SKIPS=1 (CI) turns a test that skips for want of a server into a failure.
@@ -17,6 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from apache_kafka import ApacheKafka, copied_libraries
+from live_case import Live
 from museum_case import Bucket, Museum, hide_env_file
 
 from etlkit.embedded import EmbeddedServer
@@ -30,6 +32,7 @@ CANNOT_MOUNT = "this user or machine mounts no small disk"
 ALLOWED_SKIPS = (NO_SAMPLE_DATA, CANNOT_MOUNT)
 FULL = os.environ.get("ETL_FULL") == "1"
 TEMPLATE = "museum_template"
+FOUNDING = {"BOOTSTRAP_SERVERS", "SECURITY_PROTOCOL", "SASL_MECHANISM", "USERNAME", "PASSWORD"}
 
 _numbers = itertools.count(1)
 _skipped: list[str] = []
@@ -64,7 +67,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own settings out of every test."""
     for name in list(os.environ):
-        if name.startswith(("DB_", "MUSEUM_", "AWS_", "PG")) and name != "AWS_CA_BUNDLE":
+        if (
+            name.startswith(("DB_", "MUSEUM_", "AWS_", "PG", "KAFKA_")) and name != "AWS_CA_BUNDLE"
+        ) or name in FOUNDING:
             monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -137,6 +142,15 @@ def logger(caplog: pytest.LogCaptureFixture) -> logging.Logger:
 
 
 @pytest.fixture
+def server_home() -> Iterator[Path]:
+    """A folder that the server's unprivileged user can reach."""
+    home = Path(tempfile.mkdtemp(prefix="etl-test-faults-"))
+    home.chmod(0o755)
+    yield home
+    shutil.rmtree(home)
+
+
+@pytest.fixture
 def museum(
     tmp_path: Path,
     database: DatabaseSettings,
@@ -159,6 +173,30 @@ def real_museum(museum: Museum) -> Museum:
     for path in (SAMPLE_DATA / "bucket").iterdir():
         museum.write(path.name, path.read_bytes())
     return museum
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[ApacheKafka]:
+    """A real broker for the session; a test that mistreats it leaves it running."""
+    libraries = copied_libraries()
+    home = Path(tempfile.mkdtemp(prefix="etl-test-kafka-"))
+    broker = ApacheKafka(home, libraries)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.kill()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def live(museum: Museum, kafka: ApacheKafka, monkeypatch: pytest.MonkeyPatch) -> Live:
+    """A museum that knows six exhibitions, and a topic of three partitions."""
+    case = Live(museum, kafka, kafka.create_topic(3), monkeypatch)
+    case.know_exhibitions(6)
+    case.setenv("BOOTSTRAP_SERVERS", kafka.bootstrap())
+    case.setenv("KAFKA_SESSION_TIMEOUT_SECONDS", "6")
+    return case
 
 
 @pytest.fixture(scope="session")

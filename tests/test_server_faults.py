@@ -6,12 +6,9 @@ import os
 import random
 import re
 import select
-import shutil
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -20,9 +17,7 @@ from pathlib import Path
 
 import pytest
 from conftest import CANNOT_MOUNT, FULL, PROJECT_DIR
-
-from etlkit.embedded import EmbeddedServer
-from etlkit.postgres import apply_schema, connect
+from mistreated_server import crash, own_server
 
 DAY = "2023-03-06"
 ROWS = 300_000
@@ -44,30 +39,6 @@ def stocked(museum):
     return museum
 
 
-@pytest.fixture
-def server_home() -> Iterator[Path]:
-    """A folder that the server's unprivileged user can reach."""
-    home = Path(tempfile.mkdtemp(prefix="etl-test-faults-"))
-    home.chmod(0o755)
-    yield home
-    shutil.rmtree(home)
-
-
-@contextmanager
-def own_server(museum, monkeypatch, home: Path) -> Iterator[EmbeddedServer]:
-    """A server that a test may mistreat, with the museum's schema; the museum's runs go there."""
-    server = EmbeddedServer(home)
-    try:
-        museum.database = server.ensure_database("museum")
-        connection = connect(museum.database, "schema")
-        apply_schema(connection, PROJECT_DIR / "schema.sql")
-        connection.close()
-        monkeypatch.setenv("DB_PASSWORD", museum.database.db_password.get_secret_value())
-        yield server
-    finally:
-        server.stop()
-
-
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[None]:
     """Mount a small disk at a folder; skip where that is not possible."""
@@ -87,18 +58,6 @@ def start(museum) -> subprocess.Popen[str]:
          str(museum.data_dir), "--log-file", str(museum.log_file), *museum.database_flags],
         env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-
-
-def crash(server: EmbeddedServer) -> None:
-    """Kill the server as a power cut would: at once, without a word to its clients."""
-    pid = int((server.data / "postmaster.pid").read_text().splitlines()[0])
-    os.kill(pid, signal.SIGQUIT)
-    for _attempt in range(200):
-        with suppress(ProcessLookupError):
-            os.kill(pid, 0)
-            time.sleep(0.05)
-            continue
-        return
 
 
 def wait_for_the_load(museum) -> None:

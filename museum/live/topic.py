@@ -259,7 +259,7 @@ class KafkaTopic:
         """Raise what the client cannot recover from."""
         if self._fatal is None:
             return
-        if self._fatal.code() == KafkaError.FENCED_INSTANCE_ID:
+        if KafkaError(KafkaError.FENCED_INSTANCE_ID).str() in self._fatal.str():  # the client tells in words only
             name = self._configuration.get("group.instance.id")
             raise LockedError(
                 f"another consumer has joined the group as {name}; this one gave way. What it had stored stays. "

@@ -1,0 +1,330 @@
+-- The museum's normalised schema: psql -f schema.sql, once; a second time is harmless.
+-- It creates what is missing and never drops; changes are additive, and meta.schema_version says what was applied.
+-- The same without psql: python load.py --apply-schema
+begin;
+
+-- Schema meta: what the suite's systems that live in Postgres write about themselves.
+-- Twice is harmless: everything is created only where it is missing.
+create schema if not exists meta;
+
+create table if not exists meta.schema_version (
+    system     text primary key,
+    version    integer not null,
+    applied_at timestamptz not null default now()
+);
+
+create table if not exists meta.ingestion_runs (
+    run_id            uuid primary key,
+    source_system     text not null,
+    entity_type       text not null,
+    started_at        timestamptz not null default clock_timestamp(),
+    completed_at      timestamptz,
+    status            text not null default 'running' check (status in ('running', 'completed', 'failed')),
+    records_processed bigint not null default 0,
+    records_created   bigint not null default 0,
+    records_updated   bigint not null default 0,
+    error_message     text,
+    metadata          jsonb not null default '{}'
+);
+create index if not exists ingestion_runs_started on meta.ingestion_runs (source_system, entity_type, started_at);
+
+create table if not exists meta.rejected_records (
+    source      text not null,
+    position    text not null,
+    raw         bytea not null,
+    reasons     text[] not null,
+    run_id      uuid not null,
+    first_seen  timestamptz not null default now(),
+    last_seen   timestamptz not null default now(),
+    resolved_at timestamptz,
+    primary key (source, position)
+);
+create index if not exists rejected_records_open on meta.rejected_records (source) where resolved_at is null;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Exhibitions
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create table if not exists department (
+    department_id   integer generated always as identity primary key,
+    department_name text not null unique
+);
+
+create table if not exists floor (
+    floor_id   integer generated always as identity primary key,
+    floor_name text not null unique
+);
+
+-- The kiosk with number n stands in the exhibition whose code is EXH_0n; its id is n + 1. This function is the one
+-- place that says so.
+create or replace function site_exhibition_id(site integer) returns integer
+    language sql immutable strict parallel safe
+    return site + 1;
+
+create table if not exists exhibition (
+    exhibition_id   integer primary key check (exhibition_id > 0),
+    exhibition_code text not null unique,
+    exhibition_name text not null,
+    start_date      date,
+    department_id   integer references department,
+    description     text
+);
+
+create table if not exists floor_assignment (
+    exhibition_id integer not null references exhibition,
+    floor_id      integer not null references floor,
+    primary key (exhibition_id, floor_id)
+);
+create index if not exists floor_assignment_floor on floor_assignment (floor_id);
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Buttons: new ones are rows here, not code
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create table if not exists rating_desc (
+    rating_id   smallint primary key check (rating_id <> -1),
+    description text not null
+);
+
+create table if not exists incident_type (
+    incident_type_id smallint primary key,
+    description      text not null
+);
+
+-- Seeded once, so that a button which was taken away does not come back with the next schema.sql.
+insert into rating_desc (rating_id, description)
+select label.rating_id, label.description
+from (values (0, 'Terrible'), (1, 'Bad'), (2, 'Neutral'), (3, 'Good'), (4, 'Amazing')) as label (rating_id, description)
+where not exists (select from rating_desc)
+on conflict (rating_id) do nothing;
+
+insert into incident_type (incident_type_id, description)
+select label.incident_type_id, label.description
+from (values (0, 'assistance'), (1, 'emergency')) as label (incident_type_id, description)
+where not exists (select from incident_type)
+on conflict (incident_type_id) do nothing;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Presses, each with its provenance: which object or partition, and where in it
+-- ---------------------------------------------------------------------------------------------------------------------
+
+-- The ledger. columns is a file's header order, needed to read the kept text of its rejected rows again.
+create table if not exists event_source (
+    source_id    integer generated always as identity primary key,
+    kind         text not null check (kind in ('file', 'kafka')),
+    bucket       text,
+    key          text,
+    content_hash text,
+    columns      text[],
+    cluster      text,
+    topic        text,
+    partition    integer,
+    next_offset  bigint,
+    rows         bigint not null default 0,
+    loaded_at    timestamptz not null default now(),
+    run_id       uuid not null,
+    unique (bucket, key),
+    unique (cluster, topic, partition),
+    check (kind <> 'file' or (bucket is not null and key is not null and content_hash is not null and topic is null)),
+    check (kind <> 'kafka' or (cluster is not null and topic is not null and partition is not null
+                               and next_offset is not null and key is null))
+);
+
+create table if not exists review (
+    review_id     bigint generated always as identity primary key,
+    exhibition_id integer not null references exhibition,
+    at            timestamptz not null,
+    rating_id     smallint not null references rating_desc,
+    source_id     integer not null references event_source,
+    position      bigint not null,
+    unique (source_id, position)
+);
+create index if not exists review_exhibition_at on review (exhibition_id, at);
+create index if not exists review_at on review using brin (at);
+
+create table if not exists incident (
+    incident_id      bigint generated always as identity primary key,
+    exhibition_id    integer not null references exhibition,
+    at               timestamptz not null,
+    incident_type_id smallint not null references incident_type,
+    source_id        integer not null references event_source,
+    position         bigint not null,
+    unique (source_id, position)
+);
+create index if not exists incident_at on incident (at);
+create index if not exists incident_exhibition_at on incident (exhibition_id, at);
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Views: the questions of the Exhibitions Manager and of the Head of Security & Visitor Safety, in local time
+-- ---------------------------------------------------------------------------------------------------------------------
+
+-- Each exhibition with its department and floors.
+create or replace view exhibition_info as
+select e.exhibition_id,
+       e.exhibition_code,
+       e.exhibition_name,
+       d.department_name,
+       (select string_agg(f.floor_name, ', ' order by f.floor_name)
+        from floor_assignment a
+        join floor f using (floor_id)
+        where a.exhibition_id = e.exhibition_id) as floors,
+       e.start_date,
+       e.description
+from exhibition e
+left join department d using (department_id);
+
+-- Each rating with its label, exhibition and local time.
+create or replace view rating_info as
+select r.review_id,
+       r.at,
+       r.at at time zone 'Europe/London' as local_at,
+       e.exhibition_id,
+       e.exhibition_name,
+       d.department_name,
+       r.rating_id,
+       l.description as rating
+from review r
+join exhibition e using (exhibition_id)
+join rating_desc l using (rating_id)
+left join department d using (department_id);
+
+-- Each request for help with its type, exhibition and local time; the newest first make the live feed.
+create or replace view request_info as
+select i.incident_id,
+       i.at,
+       i.at at time zone 'Europe/London' as local_at,
+       e.exhibition_id,
+       e.exhibition_name,
+       x.floors,
+       x.department_name,
+       t.incident_type_id,
+       t.description as incident_type
+from incident i
+join exhibition e using (exhibition_id)
+join exhibition_info x using (exhibition_id)
+join incident_type t using (incident_type_id);
+
+-- How well each exhibition does; one without reviews has no average.
+create or replace view exhibition_rating as
+select e.exhibition_id,
+       e.exhibition_name,
+       d.department_name,
+       coalesce(r.reviews, 0) as reviews,
+       round(r.average_rating, 4) as average_rating,
+       (select l.description from rating_desc l where l.rating_id = round(r.average_rating)) as nearest_label,
+       coalesce(i.incidents, 0) as incidents,
+       round(1000.0 * i.incidents / nullif(r.reviews, 0), 1) as incidents_per_1000_reviews
+from exhibition e
+left join department d using (department_id)
+left join (
+    select exhibition_id, count(*) as reviews, avg(rating_id) as average_rating
+    from review
+    group by exhibition_id
+) r using (exhibition_id)
+left join (
+    select exhibition_id, count(*) as incidents
+    from incident
+    group by exhibition_id
+) i using (exhibition_id);
+
+-- How often each rating was given in each exhibition.
+create or replace view rating_distribution as
+select e.exhibition_id,
+       e.exhibition_name,
+       l.rating_id,
+       l.description as rating,
+       coalesce(c.reviews, 0) as reviews
+from exhibition e
+cross join rating_desc l
+left join (
+    select exhibition_id, rating_id, count(*) as reviews
+    from review
+    group by exhibition_id, rating_id
+) c using (exhibition_id, rating_id);
+
+-- How each department does: its popularity and its average.
+create or replace view department_rating as
+select d.department_name,
+       count(r.review_id) as reviews,
+       round(avg(r.rating_id), 4) as average_rating
+from department d
+left join exhibition e using (department_id)
+left join review r using (exhibition_id)
+group by d.department_name;
+
+-- Reviews and requests for help by hour of the local day: which hours are busiest.
+create or replace view hourly_activity as
+select coalesce(r.hour, i.hour) as hour,
+       coalesce(r.reviews, 0) as reviews,
+       round(r.average_rating, 4) as average_rating,
+       coalesce(i.incidents, 0) as incidents,
+       coalesce(i.emergencies, 0) as emergencies
+from (
+    select extract(hour from at at time zone 'Europe/London')::integer as hour,
+           count(*) as reviews,
+           avg(rating_id) as average_rating
+    from review
+    group by 1
+) r
+full join (
+    select extract(hour from at at time zone 'Europe/London')::integer as hour,
+           count(*) as incidents,
+           count(*) filter (where incident_type_id = 1) as emergencies
+    from incident
+    group by 1
+) i on i.hour = r.hour;
+
+-- The average rating over time, by local day and hour.
+create or replace view rating_over_time as
+select e.exhibition_id,
+       e.exhibition_name,
+       date_trunc('hour', r.at at time zone 'Europe/London') as local_hour,
+       count(*) as reviews,
+       round(avg(r.rating_id), 4) as average_rating
+from review r
+join exhibition e using (exhibition_id)
+group by e.exhibition_id, e.exhibition_name, local_hour;
+
+-- Positive ratings (3 and above) before and after 13:00.
+create or replace view positive_ratings_by_half_day as
+select case when (at at time zone 'Europe/London')::time < '13:00' then 'before 13:00' else 'from 13:00' end as half_day,
+       count(*) as positive_reviews
+from review
+where rating_id >= 3
+group by half_day;
+
+-- Requests for help by floor, exhibition, type and local hour. An exhibition on two floors counts on both.
+create or replace view floor_requests as
+select f.floor_name,
+       e.exhibition_name,
+       t.description as incident_type,
+       extract(isodow from i.at at time zone 'Europe/London')::integer as weekday,
+       extract(hour from i.at at time zone 'Europe/London')::integer as hour,
+       count(*) as requests
+from incident i
+join exhibition e using (exhibition_id)
+join floor_assignment a using (exhibition_id)
+join floor f using (floor_id)
+join incident_type t using (incident_type_id)
+group by f.floor_name, e.exhibition_name, t.description, weekday, hour;
+
+-- Requests for help over time, by local hour, exhibition and type.
+create or replace view request_over_time as
+select e.exhibition_id,
+       e.exhibition_name,
+       t.description as incident_type,
+       date_trunc('hour', i.at at time zone 'Europe/London') as local_hour,
+       count(*) as requests
+from incident i
+join exhibition e using (exhibition_id)
+join incident_type t using (incident_type_id)
+group by e.exhibition_id, e.exhibition_name, t.description, local_hour;
+
+insert into meta.schema_version (system, version)
+values ('museum', 1)
+on conflict (system) do update
+    set version = excluded.version,
+        applied_at = now()
+    where meta.schema_version.version < excluded.version;
+
+commit;

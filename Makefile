@@ -5,9 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin
-DATABASE_TESTS := tests/test_load.py tests/test_real_data.py tests/test_bulk.py tests/etlkit/test_postgres.py tests/etlkit/test_rejects.py
+DATABASE_TESTS := tests/test_load.py tests/test_real_data.py tests/test_bulk.py tests/etlkit/test_postgres.py tests/etlkit/test_rejects.py tests/live/test_consumer.py
 STAMP := $(VENV)/.set-up
-.PHONY: help setup demo test schema bench-museum bench-peers stop lint types check format clean
+.PHONY: help setup demo demo-live test schema bench-museum bench-live bench-peers stop lint types check format clean
 
 help: ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ $(STAMP): requirements.txt requirements-dev.txt constraints.txt
 demo: $(STAMP) ## the pipeline for real: a generated bucket, a local S3, a private Postgres
 	@$(BIN)/python -m museum.demo
 
+demo-live: $(STAMP) ## half a minute of the live consumer: a mock Kafka broker, generated events, a private Postgres
+	@$(BIN)/python -m museum.live.demo
+
 test: $(STAMP) ## museum and kit tests on real servers, short counts
 	@$(BIN)/python -m pytest -q
 
@@ -34,6 +37,9 @@ schema: $(STAMP) ## create what is missing in the database of .env
 
 bench-museum: $(STAMP) ## the pipeline against psql \copy of the same rows, with peak memory (minutes)
 	@$(BIN)/python benchmarks/museum.py $(BENCH_FLAGS)
+
+bench-live: $(STAMP) ## the consumer on a real Kafka: draining, latencies, memory (minutes)
+	@$(BIN)/python benchmarks/live.py $(BENCH_FLAGS)
 
 bench-peers: $(STAMP) .local/peers/sling .local/peers/dlt ## Sling and dlt beside the pipeline, in one run (minutes)
 	@$(BIN)/python benchmarks/peers.py $(BENCH_FLAGS)

@@ -84,11 +84,10 @@ class LiveStream:
                 self._report()
 
     def end(self) -> None:
-        """Write the run's last word and leave the group."""
+        """Write the run's last word."""
         if self.session is not None:
             with suppress(EtlError, psycopg2.Error):  # what was stored is stored; the next consumer repairs the row
                 self.open_rejects = self.session.complete_history(self.figures)
-        self._tell_group(wait=True)
 
     def fail(self, message: str) -> None:
         """Mark the run failed."""
@@ -227,11 +226,11 @@ class LiveStream:
         self._reached.update({partition: claim.position for partition, claim in self.claims.items()})
         self._tell_group()
 
-    def _tell_group(self, *, wait: bool = False) -> None:
+    def _tell_group(self) -> None:
         """Let the group's offsets follow the stored ones."""
         if not self._command.dry_run:
             stored = {partition: claim.stored for partition, claim in self.claims.items()}
-            self._topic.commit(stored, wait=wait)
+            self._topic.commit(stored)
 
     def _give_up_claims(self) -> None:
         """Stop reading, give back the locks, and claim anew from what the ledger says."""

@@ -74,7 +74,7 @@ def run_pipeline(endpoint: str) -> int:
         "pipeline.py", "--push", "--bucket", BUCKET, "--endpoint-url", endpoint, "--data-dir", str(DATA_DIR),
         "--embedded", "--db-name", DATABASE, "--log-file", str(DATA_DIR / "pipeline.log"),
     ]  # fmt: skip
-    print(f"$ python {' '.join(_shown(argument) for argument in arguments)}")
+    print(f"$ python {' '.join(shown(argument) for argument in arguments)}")
     environment = {
         **os.environ,
         "AWS_ACCESS_KEY": ACCESS_KEY,
@@ -95,20 +95,20 @@ def show_ratings() -> None:
         headers = ["exhibition", "department", "reviews", "average", "label", "incidents"]
         print(tabulate(cursor.fetchall(), headers, tablefmt="simple", floatfmt=".4f", missingval="-"))
     flags = f"--embedded --db-name {DATABASE}"
-    print(f"\nRejected rows:  {_python()} -m etlkit rejects list {flags}")
-    print(f"Run history:    {_python()} -m etlkit runs list {flags}")
+    print(f"\nRejected rows:  {python_command()} -m etlkit rejects list {flags}")
+    print(f"Run history:    {python_command()} -m etlkit runs list {flags}")
     print(f"psql:           {server.psql_command(DATABASE)}")
     print("The private Postgres keeps running; make stop ends it.")
 
 
-def _shown(argument: str) -> str:
+def shown(argument: str) -> str:
     """Return an argument as a person in the project's folder would type it."""
     return argument.removeprefix(f"{PROJECT_DIR}{os.sep}")
 
 
-def _python() -> str:
+def python_command() -> str:
     """Return the interpreter as a person in the project's folder would type it."""
-    return _shown(str(Path(sys.executable)))
+    return shown(str(Path(sys.executable)))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import trustme
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -39,7 +38,8 @@ LOGGING = {
 
 def copied_libraries() -> Path:
     """Return the folder with the broker's jars, fetched once; skips the test where Java or Maven is missing."""
-    for program, package in (("java", "default-jre-headless"), ("mvn", "maven")):
+    pytest.importorskip("trustme", reason="the test broker needs trustme: pip install -r requirements-dev.txt")
+    for program, package in (("java", "default-jre-headless"), ("mvn", "maven"), ("openssl", "openssl")):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is missing, so there is no Apache Kafka; on Debian: apt-get install {package}")
     stamp = LIBRARIES / "pom.xml"
@@ -166,6 +166,8 @@ class ApacheKafka:
         return done.stdout
 
     def _write_certificates(self) -> None:
+        import trustme
+
         authority = trustme.CA()
         authority.cert_pem.write_to_path(str(self.ca_file))
         certificate = authority.issue_cert("127.0.0.1", "localhost")

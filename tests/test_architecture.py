@@ -41,7 +41,7 @@ def relative(path: Path) -> str:
 
 
 def test_there_is_code_to_look_at():
-    assert {"extract", "transform", "load", "pipeline"} <= ROOT_STAGES
+    assert {"extract", "transform", "load", "pipeline", "consumer"} <= ROOT_STAGES
     assert len(OUR_CODE) > 20
     assert len(SQL_FILES) > 30
 
@@ -103,13 +103,18 @@ def test_no_python_builds_sql_from_text():
 
 def test_every_variable_is_in_the_example_with_a_sentence():
     from etlkit.settings import DatabaseSettings
+    from museum.live.settings import KafkaCredentials, KafkaSettings
     from museum.settings import MuseumSettings
 
     lines = (PROJECT_DIR / ".env.example").read_text(encoding="utf-8").splitlines()
     documented = {
         line.split("=")[0] for before, line in itertools.pairwise(lines) if before.startswith("# ") and "=" in line
     }
-    wanted = {name.upper() for settings in (DatabaseSettings, MuseumSettings) for name in settings.model_fields}
+    wanted = {
+        name.upper()
+        for settings in (DatabaseSettings, MuseumSettings, KafkaSettings, KafkaCredentials)
+        for name in settings.model_fields
+    }
     assert wanted == documented
 
 

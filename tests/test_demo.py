@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,10 +29,10 @@ def copy(tmp_path):
     shutil.rmtree(default_home(target), ignore_errors=True)
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     home = folder.parent / "home"
     home.mkdir(exist_ok=True)
-    environment = {"HOME": str(home), "PATH": os.environ["PATH"]}
+    environment = {"HOME": str(home), "PATH": os.environ["PATH"], **variables}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
@@ -65,6 +66,20 @@ def test_the_demo_loads_the_sample_and_a_second_one_finds_nothing_new(copy):
     assert "repeated_header" in listed.stdout
     runs = run(copy, "-m", "etlkit", "runs", "list", "--embedded", "--db-name", "museum_demo")
     assert runs.stdout.count("completed") == 2
+
+
+def test_the_live_demo_accounts_for_everything_it_sent_each_time(copy):
+    for _ in range(2):
+        shown = run(copy, "-m", "museum.live.demo", DEMO_SECONDS="4")
+        assert shown.returncode == 0, shown.stdout + shown.stderr
+        sent, stored, rejected = map(
+            int, re.search(r"(\d+) messages sent = (\d+) stored \+ (\d+) rej", shown.stdout).groups()
+        )
+        assert sent == stored + rejected
+        assert stored > 50
+        assert "exit code 0" in shown.stdout
+    listed = run(copy, "-m", "etlkit", "runs", "list", "--embedded", "--db-name", "museum_live")
+    assert listed.stdout.count("completed") == 4
 
 
 def test_looking_makes_neither_a_server_nor_a_database(copy):

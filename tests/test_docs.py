@@ -9,6 +9,7 @@ import shlex
 import pytest
 from conftest import PROJECT_DIR
 
+import consumer
 import extract
 import load
 import pipeline
@@ -18,10 +19,11 @@ from museum.combined import MANIFEST_FILE
 from museum.exhibitions import EXHIBITION_REASONS
 from museum.kiosk import ROW_REASONS
 from museum.kiosk_files import FILE_REASONS
+from museum.live.message import MESSAGE_REASONS
 
 DOCUMENTS = [PROJECT_DIR / "README.md", *sorted((PROJECT_DIR / "docs").glob("*.md"))]
 MAKEFILE = (PROJECT_DIR / "Makefile").read_text()
-SCRIPTS = {"extract": extract, "transform": transform, "load": load, "pipeline": pipeline}
+SCRIPTS = {"consumer": consumer, "extract": extract, "transform": transform, "load": load, "pipeline": pipeline}
 
 
 def shown_commands() -> list[str]:
@@ -64,7 +66,7 @@ def test_a_shown_command_is_understood(command, monkeypatch, capsys):
 
 def test_every_reason_is_explained_to_the_operator():
     text = (PROJECT_DIR / "docs" / "operations.md").read_text(encoding="utf-8")
-    for reason in (*ROW_REASONS, *FILE_REASONS):
+    for reason in (*ROW_REASONS, *FILE_REASONS, *MESSAGE_REASONS):
         assert f"`{reason}`" in text
     assert "`bad_...`" in text
     assert all(reason.startswith(("bad_", "not_", "missing_exhibition_")) for reason in EXHIBITION_REASONS)

@@ -204,21 +204,18 @@ class KafkaTopic:
             return None
         return _live_message(found)
 
-    def commit(self, positions: Mapping[int, int], *, wait: bool = False) -> None:
-        """Tell the group how far we are, for lag tools; a failure matters to nobody else."""
+    def commit(self, positions: Mapping[int, int]) -> None:
+        """Tell the group how far we are, for lag tools, without waiting; a failure matters to nobody else."""
         places = [TopicPartition(self.name, *place) for place in positions.items()]
         if not places:
             return
         try:
-            if wait:
-                self._consumer.commit(offsets=places, asynchronous=False)
-            else:
-                self._consumer.commit(offsets=places, asynchronous=True)
+            self._consumer.commit(offsets=places, asynchronous=True)
         except KafkaException as error:
             self._log.debug("the group's offsets were not committed: %s", error)
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group, once the last commit is through."""
         self._consumer.close()
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -15,7 +15,11 @@ BAD_SHARE, CALL_SHARE, EMERGENCY_SHARE = 0.06, 0.05, 0.15
 def sample_event(chance: random.Random, at: datetime) -> bytes | None:
     """Return one message of a moment: nine of ten are presses, one of twenty a call for help, the rest is bad."""
     site = chance.randrange(SITES)
-    event = {"at": at.isoformat(), "site": str(site), "val": chance.choices(range(5), WEIGHTS[site])[0]}
+    event: dict[str, str | int] = {
+        "at": at.isoformat(),
+        "site": str(site),
+        "val": chance.choices(range(5), WEIGHTS[site])[0],
+    }
     share = chance.random()
     if share < BAD_SHARE:
         return chance.choice(list(_bad(event)))

@@ -23,8 +23,8 @@ FORMS = ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-
          "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M")  # fmt: skip
 LONDON = ZoneInfo("Europe/London")
 PIECES = [
-    b"null", b"true", b"NaN", b"1.0", b'"', b"{", b"}", b"[", b"\\u0000", b"\xff", b"\xc3", b"9" * 25, b"-1", b",", b":",
-    b" ", b'"type": 1', b'"at"', b"+01:00", b"e5", b"\n",
+    b"null", b"true", b"NaN", b"1.0", b'"', b"{", b"}", b"[", b"\\u0000", b"\xff", b"\xc3", b"9" * 25, b"-1",
+    b",", b":", b" ", b'"type": 1', b'"at"', b"+01:00", b"e5", b"\n",
 ]  # fmt: skip
 
 
@@ -40,9 +40,11 @@ def no_repeats(pairs):
 
 def moment(text: str) -> datetime | None:
     """Read a time by strptime, one form after the other."""
-    found = re.fullmatch(r"(.*:\d\d)\.(\d{1,9})(.*)", text, re.ASCII)
+    found = re.fullmatch(r"(.*:\d\d:\d\d)\.(\d{1,9})(Z|[+-].*|)", text, re.ASCII)
     micro = int(found[2].ljust(6, "0")[:6]) if found else 0
     plain = found[1] + found[3] if found else text
+    if "t" in plain or re.match(r"\d/|\d\d/\d/", plain):  # strptime takes these, the brief does not
+        return None
     plain = re.sub(r"([+-]\d\d)$", r"\g<1>00", plain, flags=re.ASCII)
     if not plain.isascii() or re.search(
         r"\.|[+-]\d\d:?\d\d:?\d|[^\dZ]\d[^\d]|[^\dZ]\d$|\d{5,}(?!$)|\s{2}|^\s|\s$", plain
@@ -135,7 +137,8 @@ def bases() -> list[bytes]:
     ]
     made += [json.dumps(press(number, at=at)).encode() for number, at in enumerate([
         "2026-07-05T12:00:00+01:00", "2026-07-05 12:00:00", "05/07/2026 12:00", "05/07/2026 12:00:30",
-        "2026-01-05T18:15:00Z", "2026-03-29T01:30:00", "2025-10-26T01:30:00.5", "2026-07-05T12:00:00.123456789+0100", "2026-01-05T12:00:00-03",
+        "2026-01-05T18:15:00Z", "2026-03-29T01:30:00", "2025-10-26T01:30:00.5", "2026-01-05T12:00:00-03",
+        "2026-07-05T12:00:00.123456789+0100",
     ])]  # fmt: skip
     return made
 

@@ -144,7 +144,7 @@ class LiveStream:
             assigned = self._topic.assigned or frozenset()
             lost = (self.claims.keys() - assigned) | (self._topic.out_of_range & self.claims.keys())
             self._topic.out_of_range.clear()
-            has_changed = bool(lost)
+            has_changed = bool(lost) or self._topic.was_rebalanced
             for partition in lost:
                 del self.claims[partition]
             if not self._command.dry_run:

@@ -76,7 +76,9 @@ class Live:
         self.kafka.produce(self.topic, messages, partition)
 
     def flags(self, *more: str) -> list[str]:
-        return ["--topic", self.topic, *self.museum.database_flags, "--log-file", str(self.museum.log_file), *more]
+        """Return a consumer's flags; each topic has a group of its own, so that no test waits for another's dead."""
+        own = ["--topic", self.topic, "--group", self.topic, "--log-file", str(self.museum.log_file)]
+        return [*own, *self.museum.database_flags, *more]
 
     def consume(self, *flags: str) -> Result:
         """Run the consumer in this process until nothing comes any more, unless a flag ends it."""

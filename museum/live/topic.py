@@ -66,6 +66,7 @@ class KafkaTopic:
         self.cluster = ""
         self.partitions: list[int] = []
         self.assigned: frozenset[int] | None = None
+        self.was_rebalanced = False
         self.out_of_range: set[int] = set()
         self.is_down = False
         self._log = log
@@ -126,7 +127,8 @@ class KafkaTopic:
         self.assigned = frozenset(self.partitions)
 
     def read_from(self, positions: Mapping[int, int]) -> None:
-        """Fetch these partitions from these offsets on, and no others."""
+        """Fetch these partitions from these offsets on, and no others; a rebalance ends that."""
+        self.was_rebalanced = False
         try:
             self._consumer.assign([TopicPartition(self.name, *place) for place in sorted(positions.items())])
         except KafkaException as error:
@@ -221,11 +223,13 @@ class KafkaTopic:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Note what the group gives us; it is fetched once the ledger agrees."""
         self.assigned = frozenset(place.partition for place in partitions)
+        self.was_rebalanced = True
         consumer.assign([])
 
     def _on_revoke(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         """Note that the group takes everything back."""
         self.assigned = frozenset()
+        self.was_rebalanced = True
         consumer.unassign()
 
     def _note_trouble(self, error: KafkaError) -> None:

@@ -201,7 +201,7 @@ def test_the_groups_offsets_are_not_what_counts(live):
     live.produce([press(number) for number in range(30)])
     live.consume()
     before = live.state()
-    with closing(Consumer({"bootstrap.servers": live.kafka.bootstrap(), "group.id": "museum"})) as group:
+    with closing(Consumer({"bootstrap.servers": live.kafka.bootstrap(), "group.id": live.topic})) as group:
         group.commit(offsets=[TopicPartition(live.topic, partition, 0) for partition in range(3)], asynchronous=False)
     assert live.consume().figures["live"]["consumed"] == 0
     assert live.state() == before
@@ -382,6 +382,16 @@ def test_the_json_object_and_the_last_line_say_the_same(live):
     assert (status, processed, created) == ("completed", 2, 1)
     assert metadata["live"]["rejected_by_reason"] == {"not_json": 1}
     assert metadata["topic"] == live.topic
+
+
+def test_a_line_a_minute(live, monkeypatch):
+    monkeypatch.setattr("consumer.REPORT_SECONDS", 0.2)
+    live.produce([press(0), press(1)])
+    result = live.consume("--idle-exit", "1.5")
+    lines = [line for line in result.lines if line.startswith("live ")]
+    assert len(lines) >= 3
+    assert sum("2 consumed" in line for line in lines) == 1
+    assert "lag 0" in lines[-1]
 
 
 def test_a_run_that_died_is_repaired_and_one_that_lives_is_left_alone(live):

@@ -267,6 +267,27 @@ def test_three_consumers_share_come_and_go(live):
     assert_nothing_lost_or_doubled(live)
 
 
+def test_a_rebalance_that_changes_nothing_stops_nothing(live):
+    """A member that comes and gets no partition, as all others did before; the first one's are given back at once."""
+    first = live.start()
+    live.produce(messages(30))
+    live.wait_for(lambda: sum(offset for *_, offset, _ in live.ledger()) == 30, "the first messages")
+    sent = 30
+    for _ in range(2):
+        others = [live.start() for _ in range(3)]
+        for _ in range(12):
+            live.produce(messages(30, sent))
+            sent += 30
+            time.sleep(0.25)
+        for process in others:
+            process.terminate()
+        assert [ended(process)[0] for process in others] == [0, 0, 0]
+    live.wait_for(lambda: sum(offset for *_, offset, _ in live.ledger()) == sent, "all messages")
+    first.terminate()
+    assert ended(first)[0] == 0
+    assert_nothing_lost_or_doubled(live)
+
+
 def test_a_new_owner_waits_for_the_partitions_lock(live):
     live.produce(messages(300))
     live.consume()

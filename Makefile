@@ -71,4 +71,4 @@ check: lint types ## what CI runs: lint, types, every test at full counts, the d
 
 clean: ## remove the environment and what runs wrote; asks first
 	@read -p "Remove .venv, .local, bucket_data, combined_data and logs? [y/N] " answer && [ "$$answer" = y ] && \
-		{ test -x $(BIN)/python && $(BIN)/python -m etlkit server stop; rm -rf $(VENV) .local bucket_data combined_data pipeline.log*; }
+		{ test -x $(BIN)/python && $(BIN)/python -m etlkit server stop; rm -rf $(VENV) .local bucket_data combined_data pipeline.log* consumer.log*; }

@@ -38,6 +38,10 @@ EXAMPLES = """\
   python consumer.py --idle-exit 10               # what is there, then end
   python consumer.py --dry-run --idle-exit 5      # the same, rolled back; joins no group
   python consumer.py --replay-rejects --reason unknown_site"""
+EXIT_CODES = (
+    "exit codes: 0 stopped by SIGTERM, or no new rejects; 1 failed, what was stored stays; 2 usage or settings;\n"
+    "3 an end with new rejects; 4 another consumer took the instance id, or another replay is at work; 130 Ctrl-C"
+)
 REPORT_SECONDS = 60.0
 CLAIM_SECONDS = 0.5
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
@@ -360,8 +364,9 @@ def _would(command: Command) -> str:
 def consumer_parser() -> argparse.ArgumentParser:
     """Return the parser of the consumer's command line."""
     parser = argument_parser(
-        "consumer.py", "Live kiosk events: from Kafka to Postgres, exactly once.", EXAMPLES, ("database",)
+        "consumer.py", "Live kiosk events: from Kafka to Postgres, exactly once.", EXAMPLES, ("database",), EXIT_CODES
     )
+    parser.set_defaults(log_setting="museum_live_log_file")
     parser.add_argument("--topic", metavar="NAME", help="KAFKA_TOPIC (lmnh)")
     parser.add_argument("--group", metavar="NAME", help="KAFKA_GROUP, the consumer group (museum)")
     parser.add_argument("--instance-id", metavar="NAME", help="KAFKA_INSTANCE_ID: static membership in the group")

@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def logger_of(command: Command) -> logging.Logger:
         museum = command.museum
         return setup_logging(
-            museum.museum_log_file, museum.museum_log_level, as_json=command.as_json, secrets=command.secrets
+            command.log_file, museum.museum_log_level, as_json=command.as_json, secrets=command.secrets
         )
 
     return run_stage(flags, run_pipeline, with_database=flags.push, setup_logging=logger_of)

@@ -41,7 +41,7 @@ def stage_logger(command: Command) -> logging.Logger:
     """Return the logger of one command: console as asked for, and the rotating log file."""
     return configure_logging(
         LOGGER_NAME,
-        command.museum.museum_log_file,
+        command.log_file,
         level=command.museum.museum_log_level,
         console=sys.stderr if command.as_json else sys.stdout,
         secrets=command.secrets,
@@ -62,7 +62,7 @@ def run_stage(
     except ConfigError as error:
         return print_settings_error(error, as_json=flags.json)
     logger = setup_logging(command)
-    trailer = f"{'Dry run' if command.dry_run else 'Run'} {command.run_id}, log {command.museum.museum_log_file}"
+    trailer = f"{'Dry run' if command.dry_run else 'Run'} {command.run_id}, log {command.log_file}"
 
     def report(exit_code: int, message: str) -> None:
         message = redact(message, command.secrets)
@@ -92,6 +92,6 @@ def _print_json(command: Command, figures: dict[str, Any]) -> None:
         **figures,
         "run_id": command.run_id,
         "dry_run": command.dry_run,
-        "log_file": command.museum.museum_log_file,
+        "log_file": command.log_file,
     }
     sys.stdout.write(json.dumps(document, default=str, ensure_ascii=True) + "\n")

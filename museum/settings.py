@@ -30,7 +30,7 @@ SCHEMA_SYSTEM = "museum"
 SCHEMA_VERSION = 2
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 EXIT_CODES = (
-    "exit codes: 0 clean or nothing new; 1 failed or refused, nothing loaded; 2 usage or settings; "
+    "exit codes: 0 clean or nothing new; 1 failed or refused, nothing loaded; 2 usage or settings;\n"
     "3 loaded, some records rejected; 4 another run holds the lock; 130/143 stopped by a signal"
 )
 
@@ -57,6 +57,7 @@ class MuseumSettings(Settings):
         default=None, pattern=r"^(\d+|\d+(\.\d+)?%)$", description="a number or a percentage, e.g. 100 or 5%"
     )
     museum_log_file: Path = PROJECT_DIR / "pipeline.log"
+    museum_live_log_file: Path = PROJECT_DIR / "consumer.log"
     museum_log_level: str = Field(
         default="INFO", pattern="^(" + "|".join(LOG_LEVELS) + ")$", description="one of " + ", ".join(LOG_LEVELS)
     )
@@ -154,6 +155,12 @@ class Command:
     others: tuple[Any, ...] = ()
 
     @property
+    def log_file(self) -> Path:
+        """Return this program's log file: two that rotate one file would lose each other's lines."""
+        path: Path = getattr(self.museum, getattr(self.flags, "log_setting", "museum_log_file"))
+        return path
+
+    @property
     def latest_at(self) -> datetime:
         """Return the latest moment that is not yet the future."""
         return self.latest_at_of(self.now)
@@ -176,12 +183,14 @@ class Command:
         return [value.get_secret_value() for value in values if isinstance(value, SecretStr) and value]
 
 
-def argument_parser(program: str, summary: str, examples: str, groups: tuple[str, ...]) -> argparse.ArgumentParser:
+def argument_parser(
+    program: str, summary: str, examples: str, groups: tuple[str, ...], exit_codes: str = EXIT_CODES
+) -> argparse.ArgumentParser:
     """Return a parser with the named groups of flags: files, source, database, load."""
     parser = argparse.ArgumentParser(
         prog=program,
         description=summary,
-        epilog=f"examples:\n{examples}\n{EXIT_CODES}",
+        epilog=f"examples:\n{examples}\n{exit_codes}",
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=118),
     )
     if "files" in groups:
@@ -197,7 +206,7 @@ def argument_parser(program: str, summary: str, examples: str, groups: tuple[str
         parser.add_argument("--accept-shrink", action="store_true", help="let an object lose over 20%% of its rows")
     parser.add_argument("--now", metavar="TIME", type=_moment, help="the present for the future check, ISO with offset")
     parser.add_argument("--run-id", metavar="UUID", type=UUID, help=argparse.SUPPRESS)
-    parser.add_argument("--log-file", metavar="FILE", help="rotating log, with tracebacks (pipeline.log)")
+    parser.add_argument("--log-file", metavar="FILE", help="rotating log, with tracebacks (in the project's folder)")
     parser.add_argument("--log-level", choices=LOG_LEVELS, type=str.upper, help="of the console (INFO)")
     parser.add_argument("--json", action="store_true", help="summary as one JSON object on stdout, logs on stderr")
     return parser
@@ -232,7 +241,7 @@ def read_command(flags: argparse.Namespace, *, with_database: bool, others: tupl
         "museum_endpoint_url": given.get("endpoint_url"),
         "museum_data_dir": given.get("data_dir"),
         "museum_max_rejects": given.get("max_rejects"),
-        "museum_log_file": given.get("log_file"),
+        given.get("log_setting", "museum_log_file"): given.get("log_file"),
         "museum_log_level": given.get("log_level"),
         "aws_access_key": given.get("access_key"),
         "aws_secret_key": given.get("secret_key"),

@@ -165,7 +165,7 @@ def test_secrets_on_the_command_line_work_but_are_warned_of(museum, stocked, mon
     password = museum.database.db_password.get_secret_value()
     monkeypatch.delenv("DB_PASSWORD")
     result = museum.run_all(
-        "--access-key", "AKIAONTHELINE", "--secret-key", "secret-on-the-line", "--db-password", password
+        "--access-key", "AKIAONTHELINE", "--secret-key", "secret-on-the-line", f"--db-password={password}"
     )
     assert result.exit_code == 0
     warned = [line for line in result.lines if line.startswith("warning")]

@@ -14,30 +14,38 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 import psycopg2
-from pydantic import SecretStr
 
 from etlkit.command import exit_process
-from etlkit.errors import ConfigError, EtlError, LoadError, RetryableError
+from etlkit.errors import ConfigError, DataError, EtlError, LoadError, RetryableError, SourceError
 from etlkit.logs import redact
 from museum.console import Outcome, run_stage
-from museum.live.batch import LiveRules
+from museum.database import database_settings
+from museum.kiosk import FILE_ONLY_REASONS, ROW_REASONS
+from museum.live.batch import BatchInDoubt, LiveRules
 from museum.live.claims import Claim, Fenced
 from museum.live.figures import LiveFigures
+from museum.live.login import client_configuration
+from museum.live.message import MESSAGE_REASONS
 from museum.live.replay import replay_rejects
 from museum.live.session import LiveSession, is_permanent
-from museum.live.settings import KafkaCredentials, KafkaSettings, sasl_credentials
+from museum.live.settings import KafkaCredentials, KafkaSettings
 from museum.live.stopping import Stop, orderly_stop
-from museum.live.topic import KafkaTopic, LiveMessage
-from museum.settings import ENV_FILE, Command, argument_parser
+from museum.live.topic import BUSY_REQUEST_SECONDS, REQUEST_SECONDS, KafkaTopic, LiveMessage, TopicChanged
+from museum.settings import Command, argument_parser
 
 EXAMPLES = """\
   python consumer.py                              # until SIGTERM or Ctrl-C
   python consumer.py --idle-exit 10               # what is there, then end
   python consumer.py --dry-run --idle-exit 5      # the same, rolled back; joins no group
-  python consumer.py --replay-rejects --reason unknown_site"""
+  python consumer.py --replay-rejects --reason unknown_site
+the brokers' login and everything else: see .env.example"""
+STREAM_FLAGS = (
+    "bootstrap_servers", "topic", "group", "instance_id", "from_beginning", "accept_new_topic", "max_messages",
+    "idle_exit", "batch_size", "linger_ms",
+)  # fmt: skip
+LIVE_REASONS = sorted({*ROW_REASONS, *MESSAGE_REASONS} - FILE_ONLY_REASONS)
 EXIT_CODES = (
     "exit codes: 0 stopped by SIGTERM, or no new rejects; 1 failed, what was stored stays; 2 usage or settings;\n"
     "3 an end with new rejects; 4 another consumer took the instance id, or another replay is at work; 130 Ctrl-C"
@@ -45,6 +53,8 @@ EXIT_CODES = (
 REPORT_SECONDS = 60.0
 CLAIM_SECONDS = 0.5
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+PATIENCE_SECONDS = 60.0
+"""How long --idle-exit waits for a database, a broker or a lock before it gives up."""
 
 
 class LiveStream:
@@ -62,16 +72,21 @@ class LiveStream:
         self._kafka = kafka
         self._log = log
         self._rules = _live_rules(command)
+        self._database = database_settings(command, log)
         self._minute = LiveFigures()
         self._reached: dict[int, int] = {}
         self._holders: dict[int, str] = {}
-        self._deleted_told: set[tuple[int, int]] = set()
+        self._claim_pauses: dict[int, float] = {}
+        self._next_claims: dict[int, float] = {}
+        self._in_doubt: BatchInDoubt | None = None
         self._pause = FIRST_PAUSE
+        self._last_trouble = ""
         now = time.monotonic()
-        self._next_claim = self._next_session = now
+        self._next_session = now
         self._last_activity = now
+        self._last_settled = now
         self._next_report = now + REPORT_SECONDS
-        self.session = LiveSession(command, topic, self._rules, log)
+        self.session = self._open_session()
         self.session.start_history(topic)
 
     def run(self, stop: Stop) -> None:
@@ -88,10 +103,13 @@ class LiveStream:
                 self._report()
 
     def end(self) -> None:
-        """Write the run's last word."""
-        if self.session is not None:
-            with suppress(EtlError, psycopg2.Error):  # what was stored is stored; the next consumer repairs the row
-                self.open_rejects = self.session.complete_history(self.figures)
+        """Write the run's last word, over a new connection where the old one was lost."""
+        try:
+            session = self.session or self._open_session()
+            self.session = session
+            self.open_rejects = session.complete_history(self.figures)
+        except (EtlError, psycopg2.Error) as error:
+            self._log.warning("what was stored stays, but the run's end could not be recorded: %s", _told(error))
 
     def fail(self, message: str) -> None:
         """Mark the run failed."""
@@ -110,23 +128,57 @@ class LiveStream:
             self.session.cancel()
 
     def lag(self) -> int | None:
-        """Return how many messages of our partitions are still to come, as far as the fetches told."""
-        behind = [
-            max(0, high - claim.position)
-            for partition, claim in self.claims.items()
-            if (high := self._topic.known_high(partition)) is not None
-        ]
-        return sum(behind) if behind else None
+        """Return how many offsets of our partitions are still to come, None while one of them is unknown."""
+        behind = [self._topic.behind(partition, claim.position) for partition, claim in self.claims.items()]
+        known = [count for count in behind if count is not None]
+        return sum(known) if known and len(known) == len(behind) else None
 
     def _is_done(self) -> bool:
-        """Tell whether --max-messages or --idle-exit is reached; while something is broken nobody idles."""
-        flags = self._flags
+        """Tell whether --max-messages or --idle-exit is reached; while something is broken nobody idles.
+
+        Raises SourceError when --idle-exit was given and what is broken stays so for long.
+        """
+        flags, now = self._flags, time.monotonic()
         if flags.max_messages is not None and self.figures.consumed >= flags.max_messages:
             return True
-        is_settled = self._topic.assigned is not None and self._topic.assigned == self.claims.keys()
-        if not is_settled or self.session is None or self._topic.is_down:
-            self._last_activity = time.monotonic()
-        return flags.idle_exit is not None and time.monotonic() - self._last_activity >= flags.idle_exit
+        if self.session is not None and self._topic.assigned == self.claims.keys() and not self._topic.is_down:
+            self._last_settled = now
+        else:
+            self._last_activity = now
+        if flags.idle_exit is None:
+            return False
+        patience = max(flags.idle_exit, PATIENCE_SECONDS)
+        if now - self._last_settled >= patience:
+            raise SourceError(
+                f"gave up after {patience:.0f} s: {self._unsettled()}. What was stored stays; start again for the rest."
+            )
+        return now - self._last_activity >= flags.idle_exit and self._has_reached_the_end()
+
+    def _has_reached_the_end(self) -> bool:
+        """Ask the brokers whether silence means that nothing is left, and not that they hang."""
+        self._last_activity = time.monotonic()
+        try:
+            for partition, claim in self.claims.items():
+                marks = self._topic.watermarks(partition)
+                if self._topic.behind(partition, claim.position) is None and marks.high > claim.position:
+                    return False
+        except RetryableError as error:
+            self._topic.is_down = True
+            self._trouble(str(error))
+            return False
+        return not self.lag()
+
+    def _unsettled(self) -> str:
+        """Return what keeps us from reading."""
+        if self.session is None:
+            return f"the database is away ({self._last_trouble})"
+        if self._topic.is_down:
+            return "no broker answers"
+        if self._topic.assigned is None:
+            return "the group gives no partitions"
+        waiting = sorted(self._topic.assigned - self.claims.keys())
+        held = [f"{self._topic.name}[{one}] is held by {self._holders[one]}" for one in waiting if one in self._holders]
+        return "; ".join(held) or self._last_trouble or f"no claim on partitions {waiting}"
 
     def _limit(self) -> int:
         """Return how many messages the next batch may have."""
@@ -138,6 +190,10 @@ class LiveStream:
         """Tell whether a message is of a partition that we own, and not behind it."""
         claim = self.claims.get(message.partition)
         return claim is not None and message.offset >= claim.position
+
+    def _open_session(self) -> LiveSession:
+        """Connect to the database of the start; a private server that was stopped since is not started again."""
+        return LiveSession(self._command, self._database, self._topic, self._rules, self._log)
 
     def _follow_group(self) -> None:
         """Give back what the group took, claim what it gave, and hold on to the database."""
@@ -153,73 +209,100 @@ class LiveStream:
                 del self.claims[partition]
             if not self._command.dry_run:
                 self.session.ledger.release(lost)
-            if time.monotonic() >= self._next_claim:
-                has_changed |= self._claim(self.session, sorted(assigned - self.claims.keys()))
-            if has_changed:
+            claimed = self._claim(self.session, assigned - self.claims.keys())
+            if has_changed or claimed:
                 self._topic.read_from({partition: claim.position for partition, claim in self.claims.items()})
+            if claimed:
+                starts = ", ".join(f"[{one}] from {self.claims[one].position:,}" for one in claimed)
+                self._log.info("reading %s%s", self._topic.name, starts)
             self.session.keep_alive()
         except RetryableError as error:
-            self._log.warning("%s; trying again", error)
-            self._next_claim = time.monotonic() + CLAIM_SECONDS
+            self._trouble(str(error))
         except (psycopg2.Error, LoadError) as error:
             self._lose_session(error)
 
     def _hold_session(self) -> None:
         """Open the database again when it was lost and it is time to try."""
         if self.session is None and time.monotonic() >= self._next_session:
-            self.session = LiveSession(self._command, self._topic, self._rules, self._log)
+            try:
+                self.session = self._open_session()
+            except ConfigError as error:  # a password that was changed, say; a new start reads it
+                raise DataError(f"the database does not let us in any more: {error} What was stored stays.") from error
             self.session.update_history(self.figures)
             self._log.info("the database is back")
+            self._last_trouble = ""
 
-    def _claim(self, session: LiveSession, partitions: Iterable[int]) -> bool:
-        """Try to claim partitions; return whether any is ours now."""
-        has_claimed = False
-        for partition in partitions:
-            self._next_claim = time.monotonic() + CLAIM_SECONDS
+    def _claim(self, session: LiveSession, partitions: Iterable[int]) -> list[int]:
+        """Try to claim partitions, each by itself; return those that are ours now."""
+        claimed = []
+        for partition in sorted(partitions):
+            if time.monotonic() < self._next_claims.get(partition, 0.0):
+                continue
+            self._next_claims[partition] = time.monotonic() + CLAIM_SECONDS
             found: Claim | str
-            if self._command.dry_run:
-                found = session.ledger.look_at(partition)
-            else:
-                found = session.ledger.claim(partition, accept_new_topic=self._flags.accept_new_topic)
+            try:
+                if self._command.dry_run:
+                    found = session.ledger.look_at(partition)
+                else:
+                    seconds = BUSY_REQUEST_SECONDS if self.claims else REQUEST_SECONDS
+                    accepts = self._flags.accept_new_topic
+                    found = session.ledger.claim(partition, seconds, accept_new_topic=accepts)
+            except RetryableError as error:
+                self._trouble(str(error))
+                pause = min(2 * self._claim_pauses.get(partition, CLAIM_SECONDS), LONGEST_PAUSE)
+                self._claim_pauses[partition] = pause
+                self._next_claims[partition] = time.monotonic() + pause
+                continue
             if isinstance(found, Claim):
                 self._begin(partition, found)
-                has_claimed = True
+                claimed.append(partition)
             elif self._holders.get(partition) != found:
                 self._holders[partition] = found
                 self._log.info("%s[%s] is still held by %s; waiting", self._topic.name, partition, found)
-        return has_claimed
+        return claimed
 
     def _begin(self, partition: int, claim: Claim) -> None:
-        """Decide where reading a claimed partition begins."""
+        """Take up a claimed partition."""
         self._holders.pop(partition, None)
-        name = f"{self._topic.name}[{partition}]"
-        if claim.deleted and (partition, claim.first) not in self._deleted_told:
-            self._deleted_told.add((partition, claim.first))
+        self._claim_pauses.pop(partition, None)
+        if claim.deleted:
             self._minute.deleted_by_retention += claim.deleted
             self.figures.deleted_by_retention += claim.deleted
             self._log.warning(
-                "%s: a gap: retention deleted %s messages, offsets %s to %s, before they were read",
-                name, f"{claim.deleted:,}", f"{claim.stored:,}", f"{claim.first - 1:,}",
+                "%s[%s]: a gap: retention deleted up to %s messages, offsets %s to %s, before they were read",
+                self._topic.name, partition, f"{claim.deleted:,}", f"{claim.found:,}", f"{claim.first - 1:,}",
             )  # fmt: skip
-        if self._flags.from_beginning or self._command.dry_run:
-            start = claim.first if self._flags.from_beginning else claim.position
-            claim.position = max(claim.first, min(claim.position, self._reached.get(partition, start)))
-            if self._command.dry_run:
-                claim.position = max(claim.position, self._reached.get(partition, 0))
+        if self._in_doubt is not None and partition in self._in_doubt.ends:
+            if self._in_doubt.was_stored(claim):
+                self._minute.add(self._in_doubt.figures)
+                self.figures.add(self._in_doubt.figures)
+            self._in_doubt = None
+        claim.position = start_offset(
+            claim,
+            self._reached.get(partition),
+            from_beginning=self._flags.from_beginning,
+            dry_run=self._command.dry_run,
+        )
         self.claims[partition] = claim
         self._last_activity = time.monotonic()
-        self._log.debug("%s is ours from offset %s on", name, claim.position)
 
     def _store(self, messages: list[LiveMessage]) -> None:
         """Store a batch; whatever the database did not commit is read again later."""
         if not messages or self.session is None:
             return
         batch = LiveFigures()
+        asked = self._topic.ask_identity()
         try:
-            self.session.batches.store(messages, self.claims, batch)
+            self.session.batches.store(messages, self.claims, batch, lambda: self._topic.confirm_identity(asked))
             self._pause = FIRST_PAUSE
         except Fenced:
             self._log.warning("another consumer took over; the batch was rolled back")
+            self._give_up_claims()
+        except TopicChanged:
+            self._log.warning("%s is another topic now; the batch was rolled back", self._topic.name)
+            self._give_up_claims()
+        except RetryableError as error:
+            self._trouble(f"{error}; the batch was rolled back")
             self._give_up_claims()
         except (psycopg2.Error, LoadError) as error:
             self._lose_session(error)
@@ -233,8 +316,7 @@ class LiveStream:
     def _tell_group(self) -> None:
         """Let the group's offsets follow the stored ones."""
         if not self._command.dry_run:
-            stored = {partition: claim.stored for partition, claim in self.claims.items()}
-            self._topic.commit(stored)
+            self._topic.commit({partition: claim.stored for partition, claim in self.claims.items()})
 
     def _give_up_claims(self) -> None:
         """Stop reading, give back the locks, and claim anew from what the ledger says."""
@@ -247,23 +329,27 @@ class LiveStream:
 
     def _lose_session(self, error: Exception) -> None:
         """Stop reading and come back later; raises LoadError when no waiting helps."""
-        message = " ".join(str(error).split())
         if is_permanent(error):
-            raise LoadError(
-                f"the database refuses: {message} What was committed stays; the rest is read again."
-            ) from error
+            raise LoadError(f"the database refuses: {_told(error)}. What was committed stays.") from error
         if self.session is not None:
+            self._in_doubt = self.session.batches.in_doubt or self._in_doubt
             self.session.close()
             self.session = None
         self.claims.clear()
         self._topic.read_from({})
-        self._log.warning("database: %s Trying again in %.1f s; nothing is lost", message, self._pause)
+        self._trouble(f"database: {_told(error)}; waiting for it, nothing is lost")
         self._next_session = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
+    def _trouble(self, message: str) -> None:
+        """Tell of a trouble that passes, once for as long as it lasts."""
+        level = logging.DEBUG if message == self._last_trouble else logging.WARNING
+        self._log.log(level, "%s", message)
+        self._last_trouble = message
+
     def _report(self) -> None:
         """Print the minute's line and keep the run's figures."""
-        self._log.info("live  %s", self._minute.line(self.lag(), _would(self._command)))
+        self._log.info("live %s", self._minute.line(self.lag(), _would(self._command)))
         self._minute = LiveFigures()
         self._next_report = time.monotonic() + REPORT_SECONDS
         try:
@@ -273,10 +359,18 @@ class LiveStream:
             self._lose_session(error)
 
 
+def start_offset(claim: Claim, reached: int | None, *, from_beginning: bool, dry_run: bool) -> int:
+    """Return where reading a claimed partition begins, given how far this process has read it before."""
+    if from_beginning:
+        again = claim.first if reached is None else reached
+        return max(claim.first, again if dry_run else min(again, claim.stored))
+    return max(claim.position, reached or 0) if dry_run else claim.position
+
+
 def consume(command: Command, log: logging.Logger) -> Outcome:
     """Consume the topic until something ends it, and return the outcome."""
     kafka, credentials = command.others
-    topic = KafkaTopic(kafka.kafka_topic, client_configuration(command, kafka, credentials, log), log)
+    topic = KafkaTopic(kafka.kafka_topic, client_configuration(kafka, credentials, str(command.run_id)[:8], log), log)
     stream: LiveStream | None = None
 
     def cancel() -> None:
@@ -285,14 +379,18 @@ def consume(command: Command, log: logging.Logger) -> Outcome:
 
     with orderly_stop(cancel, log) as stop:
         try:
-            topic.connect()
+            topic.connect(lambda: stop.is_wanted)
             stream = LiveStream(command, topic, kafka, log)
+            place = f"{kafka.bootstrap_servers}, {len(topic.partitions)} partitions"
+            log.info("consuming %s of %s as group %s", topic.name, place, kafka.kafka_group)
             stream.run(stop)
             lag = stream.lag()
             stream.end()
         except BaseException as error:
             if stream is not None:
                 stream.fail(redact(str(error) or type(error).__name__, command.secrets))
+            elif stop.is_wanted and isinstance(error, EtlError):
+                return Outcome("Stopped before anything was read.", stopped_by=stop.signal)
             raise
         finally:
             if stream is not None:
@@ -301,40 +399,6 @@ def consume(command: Command, log: logging.Logger) -> Outcome:
                 topic.close()
     log.info("total %s", stream.figures.line(lag, _would(command)))
     return _outcome(stream, lag, stop, command)
-
-
-def client_configuration(
-    command: Command, kafka: KafkaSettings, credentials: KafkaCredentials, log: logging.Logger
-) -> dict[str, Any]:
-    """Return the Kafka client's settings; raises ConfigError when the brokers ask for a login and there is none."""
-    configuration: dict[str, Any] = {
-        "bootstrap.servers": kafka.bootstrap_servers,
-        "security.protocol": kafka.security_protocol,
-        "group.id": kafka.kafka_group,
-        "client.id": f"museum-consumer-{str(command.run_id)[:8]}",
-        "session.timeout.ms": round(1000 * kafka.kafka_session_timeout_seconds),
-        "heartbeat.interval.ms": round(1000 * kafka.kafka_session_timeout_seconds / 4),
-    }
-    if kafka.kafka_instance_id:
-        configuration["group.instance.id"] = kafka.kafka_instance_id
-    if kafka.kafka_ca_file:
-        configuration["ssl.ca.location"] = str(kafka.kafka_ca_file)
-    if kafka.uses_sasl:
-        user, password, origin = sasl_credentials(kafka, credentials, ENV_FILE)
-        if not user or not isinstance(password, SecretStr):
-            raise ConfigError(
-                f"{kafka.security_protocol} needs a user and a password. Set KAFKA_USERNAME and KAFKA_PASSWORD, or "
-                f"USERNAME and PASSWORD in {ENV_FILE}. Nothing was touched."
-            )
-        log.info("%s", origin)
-        if kafka.shows_password:
-            log.warning("SASL_PLAINTEXT with PLAIN sends the password in clear text; use SASL_SSL")
-        configuration |= {
-            "sasl.mechanism": kafka.sasl_mechanism,
-            "sasl.username": user,
-            "sasl.password": password.get_secret_value(),
-        }
-    return configuration
 
 
 def _live_rules(command: Command) -> LiveRules:
@@ -348,12 +412,19 @@ def _live_rules(command: Command) -> LiveRules:
 def _outcome(stream: LiveStream, lag: int | None, stop: Stop, command: Command) -> Outcome:
     """Return how a consumer ended."""
     figures = stream.figures
-    earlier = stream.open_rejects - figures.rejected
+    earlier = stream.open_rejects - (0 if command.dry_run else figures.rejected)
     tail = f" {earlier:,} earlier rejects are still open." if earlier > 0 else ""
     verb = "Would store" if command.dry_run else "Stored"
     sentence = f"{verb} {figures.stored:,} of {figures.consumed:,} messages, {figures.rejected:,} rejected.{tail}"
     document = {"live": {**figures.document(), "lag": lag}}
     return Outcome(sentence, document, figures.rejected > 0, stop.signal)
+
+
+def _told(error: Exception) -> str:
+    """Return the first sentence of what the driver said, else the error's own words."""
+    cause = error if isinstance(error, psycopg2.Error) else error.__cause__
+    text = str(cause if isinstance(cause, psycopg2.Error) else error).strip()
+    return (text.splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _would(command: Command) -> str:
@@ -367,6 +438,7 @@ def consumer_parser() -> argparse.ArgumentParser:
         "consumer.py", "Live kiosk events: from Kafka to Postgres, exactly once.", EXAMPLES, ("database",), EXIT_CODES
     )
     parser.set_defaults(log_setting="museum_live_log_file")
+    parser.add_argument("--bootstrap-servers", metavar="HOST:PORT", help="BOOTSTRAP_SERVERS, several with commas")
     parser.add_argument("--topic", metavar="NAME", help="KAFKA_TOPIC (lmnh)")
     parser.add_argument("--group", metavar="NAME", help="KAFKA_GROUP, the consumer group (museum)")
     parser.add_argument("--instance-id", metavar="NAME", help="KAFKA_INSTANCE_ID: static membership in the group")
@@ -407,6 +479,10 @@ def main(arguments: list[str] | None = None) -> int:
     if flags.reason and not flags.replay_rejects:
         parser.error("--reason goes with --replay-rejects")
     if flags.replay_rejects:
+        if useless := [f"--{name.replace('_', '-')}" for name in STREAM_FLAGS if getattr(flags, name)]:
+            parser.error(f"{', '.join(useless)} cannot go with --replay-rejects")
+        if flags.reason and flags.reason not in LIVE_REASONS:
+            parser.error(f"--reason is {flags.reason!r}, expected one of {', '.join(LIVE_REASONS)}")
         return run_stage(flags, replay_rejects, with_database=True)
     return run_stage(flags, consume, with_database=True, others=(KafkaSettings, KafkaCredentials))
 

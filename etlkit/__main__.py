@@ -71,7 +71,8 @@ def prune_runs(connection: Connection, flags: argparse.Namespace) -> None:
 
 def list_rejects(connection: Connection, flags: argparse.Namespace) -> None:
     """Print rejected records, the latest first."""
-    rows = _query(connection, "list_rejects", _reject_filter(flags))
+    rows = _query(connection, "list_rejects", {**_reject_filter(flags), "limit": flags.limit + 1})
+    are_more, rows = len(rows) > flags.limit, rows[: flags.limit]
     shown = [
         {
             "source": _printable(row["source"]),
@@ -83,6 +84,8 @@ def list_rejects(connection: Connection, flags: argparse.Namespace) -> None:
         for row in rows
     ]
     print(tabulate(shown, headers="keys", tablefmt="simple", disable_numparse=True) if shown else "no rejected records")
+    if are_more:
+        print(f"... and more: --limit shows more than {flags.limit}, rejects export writes all")
 
 
 def export_rejects(connection: Connection, flags: argparse.Namespace) -> None:
@@ -189,7 +192,7 @@ def command_parser() -> argparse.ArgumentParser:
     runs = areas.add_parser("runs", help="run history").add_subparsers(required=True, metavar="ACTION")
     action = runs.add_parser("list", parents=[database], help="the latest runs")
     action.add_argument("--system", help="only this system's, e.g. museum")
-    action.add_argument("--limit", type=_positive, default=20)
+    action.add_argument("--limit", type=_positive, default=20, help="how many to show (20)")
     action.set_defaults(run_on_database=list_runs)
     action = runs.add_parser("show", parents=[database], help="all about one run")
     action.add_argument("run", metavar="RUN", help="its id, or the beginning of it")
@@ -209,7 +212,7 @@ def command_parser() -> argparse.ArgumentParser:
         action.add_argument("--all", action="store_true", help="resolved ones too")
         action.set_defaults(run_on_database=function)
         if name == "list":
-            action.add_argument("--limit", type=_positive, default=50)
+            action.add_argument("--limit", type=_positive, default=50, help="how many to show (50)")
         else:
             action.add_argument("--output", metavar="FILE", help="a file instead of standard output")
 

@@ -110,7 +110,7 @@ def _explain(settings_class: type[Settings], name: str, problem: Mapping[str, An
         return f"{name}{value}, expected {field.description}"
     if field is None:
         return str(problem["msg"]).removeprefix("Value error, ")
-    return f"{name}{value}: {problem['msg']}"
+    return f"{name}{value}: {str(problem['msg']).removeprefix('Value error, ')}"
 
 
 def _message(missing: list[str], wrong: list[str], env_file: Path | None) -> str:
@@ -122,4 +122,4 @@ def _message(missing: list[str], wrong: list[str], env_file: Path | None) -> str
     where = f"the environment or {env_file}" if env_file else "the environment"
     if env_file and not env_file.exists():
         where += " (there is none yet: copy .env.example)"
-    return f"{'; '.join(parts)}. Set them in {where}, or pass the flag (see --help). Nothing was touched."
+    return f"{'; '.join(parts)}. Set them in {where}, or by a flag where --help shows one. Nothing was touched."

@@ -30,6 +30,7 @@ ROW_REASONS = (
     "missing_at", "bad_at", "future_at", "out_of_hours", "missing_site", "unknown_site", "missing_val", "bad_val",
     "missing_type", "bad_type", "field_count", "bad_encoding", "repeated_header",
 )  # fmt: skip
+FILE_ONLY_REASONS = frozenset({"field_count", "repeated_header"})
 REJUDGED_REASONS = ("future_at", "unknown_site", "bad_val", "bad_type")
 """Reasons that may pass: time goes on, and exhibitions and buttons are data that can be added."""
 

@@ -47,9 +47,9 @@ class MuseumSettings(Settings):
     museum_timezone: str = Field(default="Europe/London", description="a time zone, e.g. Europe/London")
     museum_opening_time: time = Field(default=time(8, 45), description="a local time, e.g. 08:45")
     museum_closing_time: time = Field(default=time(18, 15), description="a local time, e.g. 18:15")
-    museum_reject_out_of_hours: bool = False
-    museum_live_reject_out_of_hours: bool = True
-    museum_live_create_time: bool = False
+    museum_reject_out_of_hours: bool = Field(default=False, description="true or false")
+    museum_live_reject_out_of_hours: bool = Field(default=True, description="true or false")
+    museum_live_create_time: bool = Field(default=False, description="true or false")
     museum_future_tolerance_seconds: float = Field(
         default=5, ge=0, le=86_400, allow_inf_nan=False, description="a number from 0 to 86400"
     )
@@ -250,6 +250,7 @@ def read_command(flags: argparse.Namespace, *, with_database: bool, others: tupl
         "db_name": given.get("db_name"),
         "db_user": given.get("db_user"),
         "db_password": given.get("db_password"),
+        "bootstrap_servers": given.get("bootstrap_servers"),
         "kafka_topic": given.get("topic"),
         "kafka_group": given.get("group"),
         "kafka_instance_id": given.get("instance_id"),

@@ -213,7 +213,7 @@ class ApacheKafka:
             "broker.session.timeout.ms": "2000",
             "broker.heartbeat.interval.ms": "500",
             "group.min.session.timeout.ms": "1000",
-            "log.retention.check.interval.ms": "1000",
+            "log.retention.ms": "-1",
             "message.max.bytes": "20000000",
         }
         for listener in ("sasl", "sasltls"):

@@ -83,7 +83,8 @@ class Live:
     def consume(self, *flags: str) -> Result:
         """Run the consumer in this process until nothing comes any more, unless a flag ends it."""
         ending = [] if {"--idle-exit", "--max-messages", "--replay-rejects"} & set(flags) else ["--idle-exit", "0.7"]
-        exit_code = consumer.main([*self.flags(*ending, *flags), "--json"])
+        own = self.flags()[4:] if "--replay-rejects" in flags else self.flags()  # a replay is of all topics
+        exit_code = consumer.main([*own, *ending, *flags, "--json"])
         captured = self.museum.capsys.readouterr()
         objects = captured.out.splitlines()
         assert len(objects) == 1, f"standard output is one JSON object, got: {captured.out}"

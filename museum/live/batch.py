@@ -45,6 +45,20 @@ class JudgedBatch:
 
 
 @dataclass(frozen=True)
+class BatchInDoubt:
+    """A batch whose commit had no answer: what it would add, where its partitions would stand, under which tokens."""
+
+    figures: LiveFigures
+    ends: Mapping[int, int]
+    tokens: Mapping[int, int]
+
+    def was_stored(self, claim: Claim) -> bool:
+        """Tell, from a partition's next claim, whether the commit went through; nobody else may have come between."""
+        partition = claim.place.partition
+        return claim.token == self.tokens[partition] + 1 and claim.found >= self.ends[partition]
+
+
+@dataclass(frozen=True)
 class LiveRules:
     """What judges a message beside the database: rules, the present, and whether CreateTime stands in for `at`."""
 
@@ -66,30 +80,45 @@ class BatchLoad:
         self._log = log
         self._dry_run = dry_run
         self._fast: FastPresses | None = None
+        self.in_doubt: BatchInDoubt | None = None
         with connection, connection.cursor() as cursor:
             run_file(cursor, SQL / "create_staging_kiosk.sql")
             create_staging(cursor)
 
-    def store(self, messages: Sequence[LiveMessage], claims: Mapping[int, Claim], figures: LiveFigures) -> None:
+    def store(
+        self,
+        messages: Sequence[LiveMessage],
+        claims: Mapping[int, Claim],
+        figures: LiveFigures,
+        confirm: Callable[[], None],
+    ) -> None:
         """Store messages and add what became of them to the figures; in a dry run all of it is rolled back.
+
+        `confirm` is called right before the commit and may raise. When the connection breaks during the commit, the
+        batch is left `in_doubt`.
 
         A message that the database itself refuses is found by halving and kept as a reject, so that it stops nobody.
         Raises Fenced when a partition is not ours any more, DataError when the sum is wrong, and the driver's errors;
         what the figures do not hold then is not stored.
         """
         try:
-            figures.add(self._store(messages, claims))
+            figures.add(self._store(messages, claims, confirm))
         except (psycopg2.DataError, psycopg2.IntegrityError) as error:
             if len(messages) == 1:
                 self._log.warning("the database refuses a message: %s", str(error).splitlines()[0])
-                figures.add(self._store(messages, claims, refused=True))
+                figures.add(self._store(messages, claims, confirm, refused=True))
                 return
             middle = len(messages) // 2
-            self.store(messages[:middle], claims, figures)
-            self.store(messages[middle:], claims, figures)
+            self.store(messages[:middle], claims, figures, confirm)
+            self.store(messages[middle:], claims, figures, confirm)
 
     def _store(
-        self, messages: Sequence[LiveMessage], claims: Mapping[int, Claim], *, refused: bool = False
+        self,
+        messages: Sequence[LiveMessage],
+        claims: Mapping[int, Claim],
+        confirm: Callable[[], None],
+        *,
+        refused: bool = False,
     ) -> LiveFigures:
         """Run one transaction and return its figures."""
         figures = LiveFigures(consumed=len(messages), batches=1)
@@ -97,22 +126,39 @@ class BatchLoad:
             reference = read_reference(cursor, self._rules.latest_at())
             batch = self._judge(messages, claims, self._source_ids(cursor, claims), reference, refused=refused)
             self._stage(cursor, batch)
-            if batch.is_reread:
+            if batch.is_reread or self._dry_run:
                 run_file(cursor, LIVE_SQL / "resolve_stored_rejects.sql")
                 figures.already_there = run_file(cursor, LIVE_SQL / "remove_stored_kiosk.sql")
                 figures.already_there += run_file(cursor, LIVE_SQL / "remove_stored_rejects.sql")
             self._fill(cursor, batch, figures)
+            if self._dry_run:  # consumers at work may store the same at this moment
+                figures.already_there = len(messages) - figures.stored - figures.rejected - figures.rejected_earlier
             figures.check()
-            if self._dry_run:
-                self._connection.rollback()
-            else:
-                store_offsets(cursor, self._run_id, claims, batch.last, batch.fresh)
-                commit(self._connection)
+            confirm()
+            self._end_transaction(cursor, batch, claims, figures)
         self._advance(batch, claims)
-        if not batch.is_reread:
+        if not batch.is_reread and not self._dry_run:
             pressed = np.array([press[0] for press in (*batch.ratings, *batch.incidents)], dtype=np.int64)
             figures.latencies.add(((datetime.now(UTC) - EPOCH) // MICROSECOND - pressed) / 1e6)
         return figures
+
+    def _end_transaction(
+        self, cursor: Cursor, batch: JudgedBatch, claims: Mapping[int, Claim], figures: LiveFigures
+    ) -> None:
+        """Move the offsets and commit; roll back in a dry run."""
+        if self._dry_run:
+            self._connection.rollback()
+            return
+        store_offsets(cursor, self._run_id, claims, batch.last, batch.fresh)
+        counts = {"run_id": str(self._run_id), "processed": figures.consumed, "created": figures.stored}
+        run_file(cursor, LIVE_SQL / "add_to_run.sql", counts)
+        self.in_doubt = BatchInDoubt(
+            figures,
+            {partition: message.offset + 1 for partition, message in batch.last.items()},
+            {partition: claims[partition].token for partition in batch.last},
+        )
+        commit(self._connection)
+        self.in_doubt = None
 
     def _source_ids(self, cursor: Cursor, claims: Mapping[int, Claim]) -> dict[int, int]:
         """Return the partitions' numbers in the ledger; what a dry run misses there gets one until the rollback."""

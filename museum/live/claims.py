@@ -27,7 +27,7 @@ from etlkit.postgres import (
     run_file,
     try_advisory_lock,
 )
-from museum.live.topic import KafkaTopic, LiveMessage, Watermarks
+from museum.live.topic import REQUEST_SECONDS, KafkaTopic, LiveMessage, Watermarks
 
 SQL = Path(__file__).resolve().parent.parent.parent / "sql" / "live"
 SILENCE = "30 seconds"
@@ -57,23 +57,24 @@ class Place(NamedTuple):
 class Claim:
     """A partition that we own: its row of the ledger, our token, and how far it has come.
 
-    `stored` is the offset after the last stored message; `position` is where reading goes on, which lies before it
-    while stored messages are read again. `first` is the first offset that the partition still has. A dry run knows
-    no token, and no source id where the ledger has no row.
+    `found` is the ledger's offset as it was found, `first` the first one that the partition still has; `stored` is the
+    offset after the last stored message, and `position` where reading goes on, which lies before it while stored
+    messages are read again. A dry run knows no token, and no source id where the ledger has no row.
     """
 
     place: Place
     first: int
     source_id: int | None
     token: int
+    found: int
     stored: int
     last_message: str | None
     position: int
 
     @property
     def deleted(self) -> int:
-        """Return how many messages retention took before anybody read them."""
-        return max(0, self.first - self.stored)
+        """Return how many offsets retention took before anybody read them."""
+        return max(0, self.first - self.found)
 
 
 class Fenced(Exception):  # noqa: N818 - the field's word; not an error but a state
@@ -89,25 +90,27 @@ class PartitionLedger:
         self._run_id = run_id
         self._log = log
 
-    def claim(self, partition: int, *, accept_new_topic: bool) -> Claim | str:
-        """Take a partition over, or return who still holds its lock.
+    def claim(self, partition: int, seconds: float, *, accept_new_topic: bool) -> Claim | str:
+        """Take a partition over, or return who still holds its lock; what retention deleted is skipped.
 
-        Raises DataError when the topic was re-created and that is not accepted, RetryableError when no broker answers.
+        A broker may take so many seconds to answer. Raises DataError when the topic was re-created and that is not
+        accepted, RetryableError when no broker answers.
         """
         place = self._place(partition)
         if holder := try_advisory_lock(self._connection, place.lock_name):
             self._end_silent_holder(place)
             return holder
         try:
-            marks = self._topic.watermarks(partition)
+            marks = self._topic.watermarks(partition, seconds)
             claim = self._take_token(place, marks)
-            if reason := self._strangeness(claim, marks):
+            if reason := self._strangeness(claim, marks, seconds):
                 if not accept_new_topic:
                     raise DataError(
                         _recreated(place, reason) + " If that is right, start once with --accept-new-topic."
                     )
                 self._retire(place)
                 claim = self._take_token(place, marks)
+            self._skip_deleted(claim)
         except (EtlError, psycopg2.Error):
             with suppress(psycopg2.Error):
                 self._connection.rollback()
@@ -125,8 +128,8 @@ class PartitionLedger:
         with load_errors("reading the ledger"), self._connection, self._connection.cursor() as cursor:
             run_file(cursor, SQL / "find_partition.sql", place._asdict())
             source_id, stored, last_message = cursor.fetchone() or (None, marks.low, None)
-        claim = Claim(place, marks.low, source_id, 0, stored, last_message, max(stored, marks.low))
-        if reason := self._strangeness(claim, marks):
+        claim = Claim(place, marks.low, source_id, 0, stored, stored, last_message, max(stored, marks.low))
+        if reason := self._strangeness(claim, marks, REQUEST_SECONDS):
             raise DataError(_recreated(place, reason) + " A dry run cannot accept that.")
         return claim
 
@@ -139,16 +142,25 @@ class PartitionLedger:
         """Make or take over the partition's row and return it with our token."""
         with load_errors("taking over a partition"), self._connection, self._connection.cursor() as cursor:
             source_id, token, stored, last_message = claim_row(cursor, place, marks.low, self._run_id)
-        return Claim(place, marks.low, source_id, token, stored, last_message, max(stored, marks.low))
+        return Claim(place, marks.low, source_id, token, stored, stored, last_message, max(stored, marks.low))
 
-    def _strangeness(self, claim: Claim, marks: Watermarks) -> str | None:
+    def _skip_deleted(self, claim: Claim) -> None:
+        """Move the ledger behind what is gone, so that a gap is told once."""
+        if not claim.deleted:
+            return
+        values = {"source_id": claim.source_id, "token": claim.token, "first_offset": claim.first}
+        with load_errors("skipping a gap"), self._connection, self._connection.cursor() as cursor:
+            run_file(cursor, SQL / "skip_deleted.sql", values)
+        claim.stored, claim.last_message = claim.first, None
+
+    def _strangeness(self, claim: Claim, marks: Watermarks, seconds: float) -> str | None:
         """Return why a partition cannot be the one whose messages are stored, None when nothing speaks against it."""
         if claim.stored > marks.high:
             return f"offset {claim.stored:,} comes next, but the partition ends at {marks.high:,}."
         last = claim.stored - 1
         if claim.last_message is None or last < marks.low:
             return None
-        found = self._topic.message_at(claim.place.partition, last)
+        found = self._topic.message_at(claim.place.partition, last, seconds)
         if found is None or found.fingerprint == claim.last_message:
             return None
         return f"offset {last:,} holds another message than the one that was stored."

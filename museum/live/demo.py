@@ -23,10 +23,12 @@ from pathlib import Path
 from confluent_kafka import Producer
 from tabulate import tabulate
 
+from etlkit.command import SIGNAL_EXIT_BASE
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_REJECTS
 from etlkit.logs import configure_logging
 from etlkit.postgres import Connection, connect, run_file
+from etlkit.settings import DatabaseSettings
 from museum.demo import python_command, shown
 from museum.live.sample_events import sample_event
 from museum.sample_bucket import sample_objects
@@ -38,29 +40,45 @@ TOPIC = "lmnh"
 SECONDS = 20.0
 EVENTS_A_SECOND = 40.0
 JOIN_SECONDS = 30.0
+STOPPED = SIGNAL_EXIT_BASE + signal.SIGINT
 SQL = PROJECT_DIR / "sql" / "demo"
 
 
 def main() -> int:
-    """Run the demo and return 0 when everything that was sent is stored or rejected."""
+    """Run the demo; return 0 when everything that was sent is stored or rejected, 130 when it was stopped."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
-    seconds = float(os.environ.get("DEMO_SECONDS", SECONDS))
+    print("Preparing the private Postgres and the sample's exhibitions ...")
+    try:
+        return run_demo(float(os.environ.get("DEMO_SECONDS", SECONDS)))
+    except KeyboardInterrupt:
+        print("Stopped. The private Postgres keeps running; make stop ends it.")
+        return STOPPED
+
+
+def run_demo(seconds: float) -> int:
+    """Send events for some seconds through a broker and the consumer, and show what became of them."""
     if not load_sample():
         return EXIT_FAILED
     server = EmbeddedServer(default_home(PROJECT_DIR))
     settings = server.ensure_database(DATABASE)
     producer, bootstrap = start_broker()
-    print(f"The database {DATABASE} has the sample's exhibitions and history. A mock broker listens on {bootstrap}.\n")
+    print(f"The database is {DATABASE}; a mock broker listens on {bootstrap}.\n")
     with closing(connect(settings, "museum live demo")) as connection:
         connection.autocommit = True
         began = _moment(connection)
-        consumer = start_consumer(bootstrap)
-        listener = threading.Thread(target=announce_incidents, args=(connection, consumer), daemon=True)
+    consumer = start_consumer(bootstrap)
+    try:
+        listener = threading.Thread(target=announce_incidents, args=(settings, consumer), daemon=True)
         listener.start()
+        wait_for_claims(settings, consumer, began)
         sent = send_events(producer, seconds)
-        exit_code = stop_consumer(consumer, sent, began)
+        exit_code = stop_consumer(settings, consumer, sent, began)
         listener.join(timeout=5)
+    finally:  # the consumer ends before its broker does, and Ctrl-C has reached it already
+        if consumer.poll() is None:
+            consumer.terminate()
+            consumer.wait(timeout=15)
     with closing(connect(settings, "museum live demo")) as connection:
         arrived = show(connection, began, sent)
     print(f"\nRejected messages:  {python_command()} -m etlkit rejects list --embedded --db-name {DATABASE}")
@@ -116,11 +134,24 @@ def send_events(producer: Producer, seconds: float) -> int:
     return sent
 
 
-def stop_consumer(consumer: subprocess.Popen[bytes], sent: int, began: datetime) -> int:
-    """Give the consumer time for the last events, stop it as systemd would, and return its exit code."""
-    server = EmbeddedServer(default_home(PROJECT_DIR))
+def wait_for_claims(settings: DatabaseSettings, consumer: subprocess.Popen[bytes], began: datetime) -> None:
+    """Wait until the consumer has its partitions, so that the first events do not wait for the group."""
     deadline = time.monotonic() + JOIN_SECONDS
-    with closing(connect(server.ensure_database(DATABASE), "museum live demo")) as connection:
+    with closing(connect(settings, "museum live demo")) as connection:
+        connection.autocommit = True
+        while consumer.poll() is None and time.monotonic() < deadline:
+            with connection.cursor() as cursor:
+                run_file(cursor, SQL / "count_claimed.sql", {"began": began})
+                if (cursor.fetchone() or (0,))[0]:
+                    time.sleep(0.5)
+                    return
+            time.sleep(0.2)
+
+
+def stop_consumer(settings: DatabaseSettings, consumer: subprocess.Popen[bytes], sent: int, began: datetime) -> int:
+    """Give the consumer time for the last events, stop it as systemd would, and return its exit code."""
+    deadline = time.monotonic() + JOIN_SECONDS
+    with closing(connect(settings, "museum live demo")) as connection:
         connection.autocommit = True
         while consumer.poll() is None and time.monotonic() < deadline and _consumed(connection, began) < sent:
             time.sleep(0.2)
@@ -130,19 +161,21 @@ def stop_consumer(consumer: subprocess.Popen[bytes], sent: int, began: datetime)
     return exit_code
 
 
-def announce_incidents(connection: Connection, consumer: subprocess.Popen[bytes]) -> None:
-    """Print every call for help as the database announces it."""
-    with connection.cursor() as cursor:
-        cursor.execute("listen museum_incident")
-    while consumer.poll() is None:
-        if select.select([connection], [], [], 0.2)[0]:
-            connection.poll()
-        while connection.notifies:
-            incident = json.loads(connection.notifies.pop(0).payload)
-            if incident["incident_type"] == "emergency":
-                waited = datetime.now(UTC) - datetime.fromisoformat(incident["at"])
-                where = f"{incident['exhibition_name']}, floor {incident['floors']}"
-                print(f"  EMERGENCY at {where}: heard of {waited.total_seconds():.2f} s after the press")
+def announce_incidents(settings: DatabaseSettings, consumer: subprocess.Popen[bytes]) -> None:
+    """Print every emergency as the database announces it."""
+    with closing(connect(settings, "museum live demo")) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("listen museum_incident")
+        while consumer.poll() is None:
+            if select.select([connection], [], [], 0.2)[0]:
+                connection.poll()
+            while connection.notifies:
+                incident = json.loads(connection.notifies.pop(0).payload)
+                if incident["incident_type"] == "emergency":
+                    waited = (datetime.now(UTC) - datetime.fromisoformat(incident["at"])).total_seconds()
+                    where = f"{incident['exhibition_name']} (floor {incident['floors']})"
+                    print(f"  EMERGENCY at {where}: heard of {waited:.2f} s after the press")
 
 
 def show(connection: Connection, began: datetime, sent: int) -> int:

@@ -88,13 +88,12 @@ class LiveFigures:
     def line(self, lag: int | None, would: str = "") -> str:
         """Return the summary of a minute or a run."""
         parts = [self.sum_line(would)]
-        if lag is not None:
-            parts.append(f"lag {lag:,}")
+        parts.append("lag unknown" if lag is None else f"lag {lag:,}")
         median, slowest = self.latencies.percentile(0.5), self.latencies.percentile(0.99)
         if median is not None and slowest is not None:
             parts.append(f"from press to stored p50 {_duration(median)}, p99 {_duration(slowest)}")
         if self.deleted_by_retention:
-            parts.append(f"{self.deleted_by_retention:,} deleted by retention before they were read")
+            parts.append(f"{self.deleted_by_retention:,} offsets deleted by retention before they were read")
         if self.by_reason:
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(self.by_reason.items()))
             parts.append(f"{would}rejected: {reasons}")

@@ -22,7 +22,7 @@ from etlkit.postgres import (
     try_advisory_lock,
 )
 from etlkit.runs import Run, complete_run, fail_run, start_run
-from museum.database import database_settings
+from etlkit.settings import DatabaseSettings
 from museum.live.batch import BatchLoad, LiveRules
 from museum.live.claims import HEARTBEAT_SECONDS, SQL, PartitionLedger
 from museum.live.figures import LiveFigures
@@ -32,7 +32,7 @@ from museum.settings import SCHEMA_SYSTEM, SCHEMA_VERSION, Command
 STATEMENT_TIMEOUT = "60s"
 """Well below the five minutes after which the group gives a member's partitions away."""
 MUTE_SECONDS = 20
-DEAD_RUN = "the process ended without a word; what it had stored stays"
+DEAD_RUN = "its end was not recorded; what it had stored stays"
 _PERMANENT = ("28", "3D", "42", "0A")
 """Classes of SQLSTATE that no waiting mends: login, database, missing or forbidden objects, unsupported features."""
 
@@ -47,13 +47,15 @@ def is_permanent(error: Exception) -> bool:
 class LiveSession:
     """An open connection that knows its run; `ledger` and `batches` work over it."""
 
-    def __init__(self, command: Command, topic: KafkaTopic, rules: LiveRules, log: logging.Logger) -> None:
+    def __init__(
+        self, command: Command, database: DatabaseSettings, topic: KafkaTopic, rules: LiveRules, log: logging.Logger
+    ) -> None:
         """Connect; raises ConfigError for a wrong login or an older schema, LoadError when no server answers."""
         self.run = Run(command.run_id, "museum", "live", command.dry_run)
         self._log = log
         self._last_word = time.monotonic()
         name = process_name("museum consumer", command.run_id)
-        self.connection = connect(database_settings(command, log), name, mute_seconds=MUTE_SECONDS)
+        self.connection = connect(database, name, mute_seconds=MUTE_SECONDS)
         try:
             require_schema(self.connection, SCHEMA_SYSTEM, SCHEMA_VERSION, "python load.py --apply-schema")
             with load_errors("preparing the session"):
@@ -75,7 +77,7 @@ class LiveSession:
             if try_advisory_lock(self.connection, _run_lock(run_id)) is None:
                 fail_run(self.connection, Run(run_id, "museum", "live"), DEAD_RUN)
                 release_advisory_lock(self.connection, _run_lock(run_id))
-                self._log.warning("run %s ended without a word; marked failed", run_id)
+                self._log.warning("the end of run %s was not recorded; marked failed", run_id)
         start_run(self.connection, self.run, {"cluster": topic.cluster, "topic": topic.name}, is_alone=False)
 
     def update_history(self, figures: LiveFigures) -> None:
@@ -84,8 +86,6 @@ class LiveSession:
             return
         values = {
             "run_id": str(self.run.run_id),
-            "records_processed": figures.consumed,
-            "records_created": figures.stored,
             "metadata": json.dumps({"live": figures.document()}),
         }
         with load_errors("writing the run's history"), self.connection, self.connection.cursor() as cursor:
@@ -95,10 +95,11 @@ class LiveSession:
         """Complete the run; return how many live rejects are open."""
         self.update_history(figures)
         with load_errors("completing the run's history"), self.connection, self.connection.cursor() as cursor:
+            run_file(cursor, SQL / "read_run_counts.sql", {"run_id": str(self.run.run_id)})
+            processed, created = cursor.fetchone() or (0, 0)
             complete_run(
-                cursor, self.run, processed=figures.consumed, created=figures.stored, updated=0,
-                metadata={"live": figures.document()},
-            )  # fmt: skip
+                cursor, self.run, processed=processed, created=created, updated=0, metadata={"live": figures.document()}
+            )
             run_file(cursor, SQL / "count_open_rejects.sql")
             return int((cursor.fetchone() or (0,))[0])
 

@@ -10,7 +10,6 @@ import ipaddress
 from pathlib import Path
 from typing import Any, Self
 
-from dotenv import dotenv_values
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import PydanticBaseSettingsSource
 
@@ -20,12 +19,13 @@ SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 LONGEST_LINGER_MS = 250
 LARGEST_BATCH = 100_000
+LARGEST_PORT = 65_535
 
 
 class KafkaSettings(Settings):
     """The brokers, the topic and the group."""
 
-    bootstrap_servers: str
+    bootstrap_servers: str = Field(description="HOST:PORT, or several with commas")
     security_protocol: str = Field(default="PLAINTEXT", description="one of " + ", ".join(SECURITY_PROTOCOLS))
     sasl_mechanism: str | None = Field(default=None, description="one of " + ", ".join(SASL_MECHANISMS))
     kafka_username: str | None = None
@@ -54,6 +54,16 @@ class KafkaSettings(Settings):
         if word is not None and word.upper() not in known:
             raise ValueError("not one of " + ", ".join(known))
         return word.upper() if word else word
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _hosts_with_ports(cls, servers: str) -> str:
+        """Refuse what cannot be an address, which the client library makes something else of."""
+        for server in servers.split(","):
+            host, _, port = server.strip().rpartition(":")
+            if not host or "/" in host or not port.isdecimal() or not 0 < int(port) <= LARGEST_PORT:
+                raise ValueError("not HOST:PORT")
+        return servers
 
     @field_validator("kafka_ca_file")
     @classmethod
@@ -103,24 +113,6 @@ class KafkaCredentials(Settings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the file win."""
         return init_settings, dotenv_settings, env_settings
-
-
-def sasl_credentials(
-    kafka: KafkaSettings, fallback: KafkaCredentials, env_file: Path
-) -> tuple[str | None, SecretStr | None, str]:
-    """Return user, password, and a sentence on where they came from, for the log."""
-    in_file = {name.upper() for name, value in dotenv_values(env_file).items() if value} if env_file.exists() else set()
-
-    def origin(own: object, name: str) -> str:
-        if own:
-            return f"KAFKA_{name}"
-        return f"{name} in {env_file.name}" if name in in_file else f"{name} in the environment"
-
-    sentence = (
-        f"Kafka user from {origin(kafka.kafka_username, 'USERNAME')}, "
-        f"password from {origin(kafka.kafka_password, 'PASSWORD')}"
-    )
-    return kafka.kafka_username or fallback.username, kafka.kafka_password or fallback.password, sentence
 
 
 def _is_local(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""The consumer's end: SIGTERM and Ctrl-C let the batch under way be finished, within a time.
+"""The consumer's end: SIGTERM, Ctrl-C and a closed terminal let the batch under way be finished, within a time.
 
 The database driver and the Kafka client wait in C, where no Python handler runs; so a thread that the signal wakes
 watches the clock. What was not committed by then is rolled back by the server and read again by the next consumer.
@@ -17,9 +17,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
-from etlkit.command import SIGNAL_EXIT_BASE, STOPPING_SIGNALS
+from etlkit.command import SIGNAL_EXIT_BASE
+from etlkit.command import STOPPING_SIGNALS as ENDING_SIGNALS
 from etlkit.errors import EXIT_CLEAN
 
+STOPPING_SIGNALS = (*ENDING_SIGNALS, signal.SIGHUP)
 FINISH_SECONDS = 4.0
 LEAVE_SECONDS = 4.0
 
@@ -61,7 +63,8 @@ def orderly_stop(cancel: Callable[[], None], log: logging.Logger) -> Iterator[St
             _end_at_once(number[0])
 
     watcher = threading.Thread(target=watch_the_clock, name="orderly-stop", daemon=True)
-    handlers = {number: signal.signal(number, note) for number in STOPPING_SIGNALS}
+    wanted = [number for number in STOPPING_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
+    handlers = {number: signal.signal(number, note) for number in wanted}
     wakeup = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     watcher.start()
     try:

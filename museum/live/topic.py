@@ -9,19 +9,36 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import Any, NamedTuple
 
-from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    TIMESTAMP_CREATE_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
 
 from etlkit.errors import ConfigError, LockedError, RetryableError, SourceError
 
 CONNECT_SECONDS = 10.0
 REQUEST_SECONDS = 10.0
-PIECE = 500
-"""Messages are taken in pieces, so that a batch of huge ones is noticed before memory is full."""
+BUSY_REQUEST_SECONDS = 1.0
+"""How long a question about one partition may keep the others waiting."""
+TOPIC_ID_SECONDS = 2.0
+FIRST_PIECE, LARGEST_PIECE = 20, 500
+"""Messages are taken in pieces, sized by the ones before, so that huge ones are noticed before memory is full."""
+PIECE_BYTES = 1_000_000
 LARGEST_BATCH_BYTES = 8_000_000
+QUIET_SECONDS = 60.0
+NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 _REFUSALS = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -30,6 +47,14 @@ _REFUSALS = frozenset(
         KafkaError.TOPIC_EXCEPTION,
     }
 )
+_NOTHING_THERE = frozenset({KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET})  # noqa: SLF001
+_DIGITS = re.compile(r"\d+")
+ADMIN_SETTINGS = frozenset(
+    {
+        "bootstrap.servers", "security.protocol", "sasl.mechanism", "sasl.username", "sasl.password", "ssl.ca.location",
+        "client.id", "reconnect.backoff.ms",
+    }
+)  # fmt: skip
 _LOGIN_FAILURES = frozenset(
     {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}  # noqa: SLF001 - their names
 )
@@ -48,6 +73,10 @@ class LiveMessage(NamedTuple):
         """Return a short text by which the message is known again."""
         content = b"-" if self.raw is None else b"+" + self.raw
         return hashlib.sha256(f"{self.created_ms}".encode() + content).hexdigest()[:16]
+
+
+class TopicChanged(Exception):  # noqa: N818 - not an error but news
+    """The topic is not the one any more that was connected to; what was fetched last belongs to neither for sure."""
 
 
 class Watermarks(NamedTuple):
@@ -69,6 +98,7 @@ class KafkaTopic:
         self.was_rebalanced = False
         self.out_of_range: set[int] = set()
         self.is_down = False
+        self._is_connected = False
         self._log = log
         self._configuration = {
             **configuration,
@@ -77,18 +107,36 @@ class KafkaTopic:
             "auto.offset.reset": "error",
             "queued.min.messages": 20_000,
             "queued.max.messages.kbytes": 16_384,
+            "reconnect.backoff.ms": 500,
             "error_cb": self._note_trouble,
         }
         self._trouble: KafkaError | None = None
         self._fatal: KafkaError | None = None
         self._told: set[int] = set()
+        self._logged: dict[str, float] = {}
         self._next_look = 0.0
-        self._consumer = Consumer(self._configuration, logger=_librdkafka_logger(log))
+        self._piece = FIRST_PIECE
+        self._ends: dict[int, int] = {}
+        self._topic_id: str | None = None
+        self._probe: Consumer | None = None
+        try:
+            self._consumer = Consumer(
+                {**self._configuration, "enable.partition.eof": True}, logger=_librdkafka_logger(self._chatter)
+            )
+            self._admin = AdminClient(
+                {key: value for key, value in self._configuration.items() if key in ADMIN_SETTINGS},
+                logger=_librdkafka_logger(self._chatter),
+            )
+        except KafkaException as error:
+            raise ConfigError(
+                f"the Kafka client refuses its settings: {error.args[0].str()}. Check KAFKA_CA_FILE and the login. "
+                "Nothing was touched."
+            ) from error
 
-    def connect(self) -> None:
+    def connect(self, is_stopping: Callable[[], bool] = lambda: False) -> None:
         """Find cluster, topic and partitions.
 
-        Raises ConfigError when the login, the topic or a right is missing, SourceError when no broker answers.
+        Raises ConfigError when the login, the topic or a right is missing, SourceError when no broker answers in time.
         """
         deadline = time.monotonic() + CONNECT_SECONDS
         while True:
@@ -98,7 +146,7 @@ class KafkaTopic:
             except KafkaException as error:
                 self._consumer.poll(0)
                 self._refuse_login()
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or is_stopping():
                     where = self._configuration["bootstrap.servers"]
                     why = self._trouble or error.args[0]
                     raise SourceError(
@@ -113,8 +161,12 @@ class KafkaTopic:
                 f"topic {self.name}: {found.error.str()}. The cluster shows these topics: {names}. "
                 "Set KAFKA_TOPIC or --topic. Nothing was touched."
             )
-        self.cluster = metadata.cluster_id or ""
+        if not metadata.cluster_id:
+            raise ConfigError("the brokers name no cluster id, by which messages are known again. Nothing was touched.")
+        self.cluster = metadata.cluster_id
         self.partitions = sorted(found.partitions)
+        self._topic_id = self._read_topic_id()
+        self._is_connected = True
 
     def join(self) -> None:
         """Become a member of the group, which then shares out the partitions."""
@@ -129,6 +181,7 @@ class KafkaTopic:
     def read_from(self, positions: Mapping[int, int]) -> None:
         """Fetch these partitions from these offsets on, and no others; a rebalance ends that."""
         self.was_rebalanced = False
+        self._ends.clear()
         try:
             self._consumer.assign([TopicPartition(self.name, *place) for place in sorted(positions.items())])
         except KafkaException as error:
@@ -143,19 +196,23 @@ class KafkaTopic:
         taken: list[LiveMessage] = []
         size = 0
         while len(taken) < limit and size < LARGEST_BATCH_BYTES:
-            wanted = min(PIECE, limit - len(taken))
+            wanted = min(self._piece, limit - len(taken))
             left = max(0.0, deadline - time.monotonic())
             try:
                 found = self._consumer.consume(wanted, left)
             except KafkaException as error:
                 self._note(error.args[0])
                 break
+            piece_size = 0
             for message in found:
                 if (problem := message.error()) is not None:
-                    self._note(problem, message.partition())
+                    self._note(problem, message)
                 else:
                     taken.append(_live_message(message))
-                    size += len(message)
+                    piece_size += len(message)
+            size += piece_size
+            if found:
+                self._piece = max(1, min(LARGEST_PIECE, PIECE_BYTES * len(found) // max(1, piece_size)))
             if len(found) < wanted:
                 break
         self._raise_fatal()
@@ -166,45 +223,78 @@ class KafkaTopic:
             self._look_for_brokers()
         return taken
 
-    def watermarks(self, partition: int) -> Watermarks:
+    def watermarks(self, partition: int, seconds: float = REQUEST_SECONDS) -> Watermarks:
         """Ask the broker where a partition begins and ends; raises RetryableError when it does not answer."""
         place = TopicPartition(self.name, partition)
         try:
-            found = self._consumer.get_watermark_offsets(place, timeout=REQUEST_SECONDS)
+            found = self._consumer.get_watermark_offsets(place, timeout=seconds)
         except KafkaException as error:
             raise _retryable(f"asking for the offsets of {self.name}[{partition}]", error) from error
         if found is None:
             raise RetryableError(f"no answer on the offsets of {self.name}[{partition}]")
         return Watermarks(*found)
 
-    def known_high(self, partition: int) -> int | None:
-        """Return where a partition ends as far as its fetches told, without asking."""
+    def behind(self, partition: int, position: int) -> int | None:
+        """Return how many offsets lie before a partition's end as far as its fetches told, None when they have not."""
         place = TopicPartition(self.name, partition)
         try:
             found = self._consumer.get_watermark_offsets(place, cached=True)
         except KafkaException:
             return None
-        return found[1] if found and found[1] >= 0 else None
+        if not found or found[1] < 0:
+            return None
+        # the end that was reached may lie behind the last message: a transaction's marker takes an offset, too
+        return max(0, found[1] - max(position, self._ends.get(partition, 0)))
 
-    def message_at(self, partition: int, offset: int) -> LiveMessage | None:
-        """Read the one message at an offset, by a client of its own; None when that offset holds none.
+    def message_at(self, partition: int, offset: int, seconds: float = REQUEST_SECONDS) -> LiveMessage | None:
+        """Read the one message at an offset, by a second client; None when that offset holds none.
 
-        Raises RetryableError when the broker does not answer.
+        Raises RetryableError when the broker does not answer, ConfigError when a right is missing.
         """
-        probe = Consumer(
-            {**self._configuration, "enable.partition.eof": True, "error_cb": lambda _: None},
-            logger=_librdkafka_logger(self._log),
-        )
+        if self._probe is None:
+            small = {"queued.min.messages": 1, "queued.max.messages.kbytes": 1_024, "error_cb": lambda _: None}
+            self._probe = Consumer(
+                {**self._configuration, **small, "enable.partition.eof": True}, logger=_librdkafka_logger(self._chatter)
+            )
         try:
-            probe.assign([TopicPartition(self.name, partition, offset)])
-            found = probe.poll(REQUEST_SECONDS)
-        finally:
-            probe.close()
+            self._probe.assign([TopicPartition(self.name, partition, offset)])
+            found = self._probe.poll(seconds)
+            self._probe.unassign()
+        except KafkaException as error:
+            raise _retryable(f"reading {self.name}[{partition}]", error) from error
         if found is None:
             raise RetryableError(f"no answer on offset {offset:,} of {self.name}[{partition}]")
-        if found.error() is not None or found.offset() != offset:
+        if (problem := found.error()) is not None:
+            if problem.code() not in _NOTHING_THERE:
+                self._refuse(problem)
+                raise RetryableError(f"reading offset {offset:,} of {self.name}[{partition}]: {problem.str()}")
             return None
-        return _live_message(found)
+        return _live_message(found) if found.offset() == offset else None
+
+    def ask_identity(self) -> Future[Any] | None:
+        """Ask whether the topic is still the one of `connect`; None where the brokers know no topic ids."""
+        if self._topic_id is None:
+            return None
+        future: Future[Any] = self._admin.describe_topics(
+            TopicCollection([self.name]), request_timeout=REQUEST_SECONDS
+        )[self.name]
+        return future
+
+    def confirm_identity(self, asked: Future[Any] | None) -> None:
+        """Wait for the answer; raises TopicChanged for another topic, RetryableError when there is no answer."""
+        if asked is None:
+            return
+        try:
+            found = str(asked.result(timeout=REQUEST_SECONDS).topic_id)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise TopicChanged from error
+            raise _retryable("asking for the topic's id", error) from error
+        except TimeoutError as error:
+            raise RetryableError("no answer on the topic's id") from error
+        if found != self._topic_id:
+            self._topic_id = found
+            raise TopicChanged
 
     def commit(self, positions: Mapping[int, int]) -> None:
         """Tell the group how far we are, for lag tools, without waiting; a failure matters to nobody else."""
@@ -218,7 +308,21 @@ class KafkaTopic:
 
     def close(self) -> None:
         """Leave the group, once the last commit is through."""
+        if self._probe is not None:
+            self._probe.close()
         self._consumer.close()
+
+    def _read_topic_id(self) -> str | None:
+        """Return the topic's id; None where the brokers do not tell it."""
+        asked = self._admin.describe_topics(TopicCollection([self.name]), request_timeout=TOPIC_ID_SECONDS)
+        try:
+            found = str(asked[self.name].result(timeout=TOPIC_ID_SECONDS).topic_id)
+        except (KafkaException, TimeoutError):
+            found = NO_TOPIC_ID
+        if found == NO_TOPIC_ID:
+            self._log.debug("the brokers tell no topic id")
+            return None
+        return found
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Note what the group gives us; it is fetched once the ledger agrees."""
@@ -228,7 +332,7 @@ class KafkaTopic:
 
     def _on_revoke(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         """Note that the group takes everything back."""
-        self.assigned = frozenset()
+        self.assigned = None
         self.was_rebalanced = True
         consumer.unassign()
 
@@ -236,17 +340,19 @@ class KafkaTopic:
         """Take the client's word on what is wrong; it goes on trying by itself unless that is fatal."""
         if error.fatal():
             self._fatal = error
-        self._trouble = error
-        if error.code() == KafkaError._ALL_BROKERS_DOWN and not self.is_down:  # noqa: SLF001
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
+            self._trouble = error
+            self._chatter(f"{error.name()}: {error.str()}")
+        elif self._is_connected and not self.is_down:
             self.is_down = True
             self._log.warning("no broker answers; waiting for one")
-        else:
-            self._log.debug("Kafka: %s", error)
 
-    def _note(self, error: KafkaError, partition: int | None = None) -> None:
+    def _note(self, error: KafkaError, message: Message | None = None) -> None:
         """Sort an error that came in a message's place."""
-        code = error.code()
-        if error.fatal() or code == KafkaError._FATAL:  # noqa: SLF001
+        code, partition = error.code(), message.partition() if message else None
+        if code == KafkaError._PARTITION_EOF and message and partition is not None:  # noqa: SLF001
+            self._ends[partition] = message.offset() or 0
+        elif error.fatal() or code == KafkaError._FATAL:  # noqa: SLF001
             self._fatal = self._fatal or error
         elif code == KafkaError._AUTO_OFFSET_RESET and partition is not None:  # noqa: SLF001
             self.out_of_range.add(partition)
@@ -255,6 +361,13 @@ class KafkaTopic:
             if code not in self._told:
                 self._told.add(code)
                 self._log.warning("Kafka: %s; going on", error.str())
+
+    def _chatter(self, text: str) -> None:
+        """Write what the client says into the log file; the same thing once a minute."""
+        kind = _DIGITS.sub("", text)[:40]
+        if time.monotonic() - self._logged.get(kind, -QUIET_SECONDS) >= QUIET_SECONDS:
+            self._logged[kind] = time.monotonic()
+            self._log.debug("Kafka client: %s", text)
 
     def _raise_fatal(self) -> None:
         """Raise what the client cannot recover from."""
@@ -310,22 +423,21 @@ def _retryable(what: str, error: KafkaException) -> RetryableError:
     return RetryableError(f"{what}: {error.args[0].str()}")
 
 
-def _librdkafka_logger(log: logging.Logger) -> logging.Logger:
-    """Return a logger that puts the client's chatter into the log file at DEBUG."""
-    chatter = logging.getLogger("librdkafka")
-    chatter.propagate = False
-    chatter.handlers.clear()
-    chatter.addHandler(_ToDebug(log))
-    return chatter
+def _librdkafka_logger(tell: Callable[[str], None]) -> logging.Logger:
+    """Return a logger that hands on what the client says."""
+    logger = logging.getLogger("librdkafka")
+    logger.propagate = False
+    logger.handlers[:] = [_Handing(tell)]
+    return logger
 
 
-class _ToDebug(logging.Handler):
-    """Hands every record on at DEBUG."""
+class _Handing(logging.Handler):
+    """Hands every record's text on."""
 
-    def __init__(self, log: logging.Logger) -> None:
+    def __init__(self, tell: Callable[[str], None]) -> None:
         super().__init__()
-        self._log = log
+        self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record to the log file."""
-        self._log.debug("librdkafka: %s", record.getMessage())
+        """Hand on the text."""
+        self._tell(record.getMessage())

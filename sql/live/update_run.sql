@@ -5,7 +5,5 @@ update meta.ingestion_runs
 set status = 'running',
     completed_at = null,
     error_message = null,
-    records_processed = %(records_processed)s,
-    records_created = %(records_created)s,
     metadata = metadata || %(metadata)s
 where run_id = %(run_id)s

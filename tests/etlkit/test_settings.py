@@ -79,7 +79,7 @@ def test_a_setting_that_two_classes_miss_is_named_once():
 
 def test_the_message_says_which_file_was_looked_at(tmp_path):
     assert f"Set them in the environment or {tmp_path / '.env'}" in refusal(env_file=tmp_path / ".env")
-    assert "Set them in the environment, or pass the flag" in refusal()
+    assert "Set them in the environment, or by a flag" in refusal()
 
 
 def test_an_empty_variable_counts_as_absent(environment):

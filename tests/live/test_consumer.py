@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import select
+import threading
 import time
 from contextlib import closing
 from datetime import UTC, datetime
@@ -16,7 +17,11 @@ from conftest import NO_SAMPLE_DATA, PROJECT_DIR, SAMPLE_DATA
 from live_case import call, ended, press
 
 import museum.settings
+from consumer import start_offset
+from etlkit.errors import RetryableError
 from etlkit.postgres import connect
+from museum.live.claims import Claim, Place
+from museum.live.topic import KafkaTopic
 
 POISON = [
     None, b"", b"\xff\xfe", b"hello", b"[]", b"null", b"{}",
@@ -123,6 +128,8 @@ def test_create_time_may_stand_in_for_a_missing_at(live):
     live.consume()
     assert [at for *_, at, _, _ in live.presses()] == [noon]
     assert [reasons for *_, reasons in live.rejects()] == [["out_of_hours"]]
+    live.consume("--replay-rejects")
+    assert [reasons for *_, reasons in live.rejects()] == [["out_of_hours"]], "the reject does not keep its CreateTime"
 
 
 def test_hours_are_a_setting(live):
@@ -150,8 +157,31 @@ def test_what_only_the_database_refuses_is_isolated(live):
     assert live.stored() == 60 - len(refused)
     assert (result.exit_code, result.figures["live"]["consumed"]) == (3, 60)
     live.query("alter table review drop constraint odd")
-    assert live.consume("--replay-rejects").figures["replay"]["judged"] == 0
     assert live.consume("--replay-rejects", "--reason", "refused").figures["replay"]["stored"] == len(refused)
+    assert live.rejects() == []
+
+
+def test_a_replay_stores_the_rest_when_the_database_refuses_one(live):
+    live.produce([press(number, site="9") for number in range(20)], partition=0)
+    live.consume()
+    live.query("insert into exhibition (exhibition_id, exhibition_code, exhibition_name) values (10, 'EXH_09', 'New')")
+    live.query("alter table review add constraint odd check (position not in (3, 17))")
+    result = live.consume("--replay-rejects")
+    assert (result.exit_code, result.figures["replay"]["stored"], result.figures["replay"]["judged"]) == (0, 18, 20)
+    assert [(position, reasons) for _, position, _, reasons in live.rejects()] == [
+        ("3", ["refused"]),
+        ("17", ["refused"]),
+    ]
+
+
+def test_a_replay_of_many_goes_batch_by_batch(live, monkeypatch):
+    monkeypatch.setattr("museum.live.replay.BATCH_ROWS", 7)
+    live.produce([press(number, site="9") for number in range(50)])
+    live.consume()
+    live.query("insert into exhibition (exhibition_id, exhibition_code, exhibition_name) values (10, 'EXH_09', 'New')")
+    assert live.consume("--replay-rejects", "--dry-run").figures["replay"]["stored"] == 50
+    assert live.stored() == 0
+    assert live.consume("--replay-rejects").figures["replay"]["stored"] == 50
     assert live.rejects() == []
 
 
@@ -168,7 +198,7 @@ def test_aborted_transactions_are_not_seen_and_markers_are_no_gap(live):
             producer.abort_transaction()
     result = live.consume()
     assert live.stored() == 2
-    assert result.figures["live"]["deleted_by_retention"] == 0
+    assert (result.figures["live"]["deleted_by_retention"], result.figures["live"]["lag"]) == (0, 0)
     again = live.consume("--group", "another")
     assert (again.exit_code, again.figures["live"]["consumed"]) == (0, 0)
 
@@ -249,9 +279,20 @@ def test_what_retention_deleted_is_a_gap_and_is_skipped(live):
     result = live.consume()
     assert result.exit_code == 0
     assert result.figures["live"]["deleted_by_retention"] == 15
-    assert any("a gap: retention deleted 15 messages, offsets 10 to 24" in line for line in result.lines)
+    assert any("a gap: retention deleted up to 15 messages, offsets 10 to 24" in line for line in result.lines)
     assert [position for _, _, position, *_ in live.presses()] == [*range(10), *range(25, 30)]
     assert live.consume().figures["live"]["deleted_by_retention"] == 0
+
+
+def test_a_gap_without_a_message_behind_it_is_told_once(live):
+    live.produce([press(number) for number in range(10)], partition=0)
+    live.consume("--max-messages", "4")
+    admin = live.kafka.admin()
+    place = TopicPartition(live.topic, 0, 10)
+    admin.delete_records([place])[place].result(timeout=20)
+    assert live.consume().figures["live"]["deleted_by_retention"] == 6
+    assert live.consume().figures["live"]["deleted_by_retention"] == 0
+    assert live.ledger()[0][3:] == (10, 4)
 
 
 def test_a_topic_that_lost_its_beginning_before_the_first_run_has_no_gap(live):
@@ -292,6 +333,52 @@ def test_a_recreated_topic_is_noticed_and_accepted_with_a_flag_only(live, count)
     assert live.consume("--replay-rejects").figures["replay"]["stored"] == 1
 
 
+def test_a_topic_that_is_recreated_under_the_consumer_stops_it(live):
+    process = live.start()
+    live.produce([press(number) for number in range(10)], partition=0)
+    live.wait_for_stored(10)
+    before = live.state()
+    live.kafka.delete_topic(live.topic)
+    time.sleep(0.5)
+    live.kafka.create_topic(3, live.topic)
+    live.produce([press(number, val=4) for number in range(100, 140)], partition=0)
+    code, output = ended(process, 60)
+    assert code == 1, output
+    assert "the topic was re-created" in output
+    assert live.state() == before
+    assert live.consume("--accept-new-topic").figures["live"]["stored"] == 40
+
+
+def test_a_partition_whose_broker_does_not_answer_stops_no_other(live, monkeypatch):
+    ask = KafkaTopic.watermarks
+
+    def silent_on_one(self, partition, seconds=1.0):
+        if partition == 1:
+            raise RetryableError("no leader for partition 1")
+        return ask(self, partition, seconds)
+
+    monkeypatch.setattr(KafkaTopic, "watermarks", silent_on_one)
+    monkeypatch.setattr("consumer.PATIENCE_SECONDS", 2)
+    live.produce([press(number) for number in range(30)])
+    result = live.consume("--idle-exit", "1")
+    assert (result.exit_code, "no leader for partition 1" in result.last_line) == (1, True)
+    assert [offset for *_, partition, offset, _ in live.ledger()] == [10, 10]
+
+
+@pytest.mark.parametrize(
+    ("reached", "from_beginning", "dry_run", "start"),
+    [
+        (None, False, False, 10), (None, True, False, 4), (None, False, True, 10), (None, True, True, 4),
+        (7, True, False, 7), (13, True, False, 10), (7, False, False, 10), (13, False, True, 13), (13, True, True, 13),
+        (2, True, False, 4),
+    ],
+)  # fmt: skip
+def test_where_reading_begins(reached, from_beginning, dry_run, start):
+    """The ledger has stored up to 10, the partition begins at 4; reached is what this process has read before."""
+    claim = Claim(Place("c", "t", 0), 4, 1, 1, 10, 10, None, 10)
+    assert start_offset(claim, reached, from_beginning=from_beginning, dry_run=dry_run) == start
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Commands
 # ---------------------------------------------------------------------------------------------------------------------
@@ -321,19 +408,25 @@ def test_a_dry_run_takes_no_partition_from_a_consumer_at_work(live):
     live.produce([press(number) for number in range(10)])
     live.wait_for_stored(10)
     live.produce([press(number) for number in range(10, 20)])
-    live.consume("--dry-run", "--from-beginning")
-    live.produce([press(number) for number in range(20, 30)])
-    live.wait_for_stored(30)
+    traffic = threading.Thread(
+        target=lambda: [(time.sleep(0.1), live.produce([press(number)])) for number in range(20, 50)]
+    )
+    traffic.start()
+    beside = live.consume("--dry-run", "--idle-exit", "0.4", "--from-beginning")
+    assert beside.exit_code == 0, beside.lines
+    assert beside.figures["live"]["consumed"] >= 10
+    traffic.join()
+    live.wait_for_stored(50)
     process.terminate()
     assert ended(process)[0] == 0
-    assert live.stored() == 30
+    assert live.stored() == 50
 
 
 def test_replaying_rejects_stores_what_is_good_now(live):
     live.produce([press(0, site="6"), call(1, 5), press(2, val=9), b"hello", None], partition=0)
     live.consume()
     nothing = live.consume("--replay-rejects")
-    assert (nothing.exit_code, nothing.figures["replay"]["stored"], nothing.figures["replay"]["judged"]) == (0, 0, 4)
+    assert (nothing.exit_code, nothing.figures["replay"]["stored"], nothing.figures["replay"]["judged"]) == (0, 0, 5)
     live.know_exhibitions(7)
     live.query("insert into incident_type values (5, 'lost child')")
     only = live.consume("--replay-rejects", "--reason", "bad_type", "--dry-run")
@@ -502,7 +595,6 @@ def test_the_file_wins_over_the_environment_and_the_own_names_over_both(live, tm
     env_file = tmp_path / ".env"
     env_file.write_text(f"USERNAME={USER}\nPASSWORD='{PASSWORD}'\n")
     monkeypatch.setattr(museum.settings, "ENV_FILE", env_file)
-    monkeypatch.setattr("consumer.ENV_FILE", env_file)
     result = live.consume("--max-messages", "1")
     assert result.exit_code == 0
     assert any("Kafka user from USERNAME in .env, password from PASSWORD in .env" in line for line in result.lines)
@@ -559,6 +651,32 @@ def test_no_broker_is_said_with_where(live):
     result = live.consume()
     assert result.exit_code == 1
     assert "127.0.0.1:9" in result.last_line
+
+
+@pytest.mark.parametrize("servers", ["localhost", "localhost:abc", "localhost:99999", "http://localhost:9092", ":9092"])
+def test_an_address_that_is_none_is_refused_at_once(live, servers):
+    live.setenv("BOOTSTRAP_SERVERS", servers)
+    result = live.consume()
+    assert (result.exit_code, "BOOTSTRAP_SERVERS" in result.lines[-1]) == (2, True)
+
+
+def test_a_certificate_file_that_is_none_is_refused(live, tmp_path):
+    (tmp_path / "ca.pem").write_text("not a certificate")
+    live.setenv("SECURITY_PROTOCOL", "SSL")
+    live.setenv("KAFKA_CA_FILE", str(tmp_path / "ca.pem"))
+    result = live.consume()
+    assert (result.exit_code, "KAFKA_CA_FILE" in result.last_line) == (2, True)
+
+
+def test_credentials_that_nobody_asks_for_are_remarked_on(live):
+    live.setenv("SASL_MECHANISM", "PLAIN")
+    assert any("asks for no login" in line for line in live.consume().lines)
+
+
+@pytest.mark.parametrize("flags", [["--from-beginning"], ["--idle-exit", "1"], ["--reason", "nonsense"]])
+def test_a_replay_takes_no_flags_of_the_stream(live, flags):
+    code, output = ended(live.start("--replay-rejects", *flags))
+    assert (code, "error" in output) == (2, True)
 
 
 def test_a_wrong_database_is_said_before_anything_is_read(live):

@@ -15,7 +15,7 @@ from conftest import FULL
 from live_case import Live, call, ended, press
 from mistreated_server import crash, own_server
 
-from etlkit.postgres import connect
+from etlkit.postgres import connect, release_advisory_lock, try_advisory_lock
 
 SEED = 41
 KILLS = 30 if FULL else 3
@@ -208,6 +208,7 @@ def test_the_connection_is_cut_in_mid_transaction(live):
     assert code == 0, output
     assert line.cuts_left == 0
     assert output.count("the database is back") == CUTS
+    assert "total 8,000 consumed" in output, "a commit without an answer is counted all the same"
     assert_nothing_lost_or_doubled(live)
 
 
@@ -294,8 +295,6 @@ def test_a_new_owner_waits_for_the_partitions_lock(live):
     cluster = live.ledger()[0][0]
     live.produce(messages(300, 300))
     with closing(connect(live.museum.database, "somebody else")) as holder:
-        from etlkit.postgres import release_advisory_lock, try_advisory_lock
-
         name = f"museum:live:{cluster}/{live.topic}/1"
         assert try_advisory_lock(holder, name) is None
         process = live.start()
@@ -361,7 +360,7 @@ def test_a_static_member_that_is_fenced_ends_with_4(live):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_signals_finish_the_batch(live, number, expected):
     process = live.start(*SMALL_BATCHES)
     live.produce([*messages(), b"bad"])
@@ -388,6 +387,45 @@ def test_a_signal_ends_a_consumer_whose_statement_hangs(live):
         code, output = ended(process)
         assert (code, time.monotonic() - began < 10) == (0, True), output
     assert live.stored() == 1
+    assert_nothing_lost_or_doubled(live)
+
+
+def test_a_signal_ends_a_consumer_that_still_looks_for_its_brokers(live):
+    live.setenv("BOOTSTRAP_SERVERS", "127.0.0.1:9")
+    process = live.start()
+    time.sleep(2)
+    process.terminate()
+    code, output = ended(process)
+    assert (code, "Stopped before anything was read" in output) == (0, True), output
+
+
+def test_a_signal_ends_a_consumer_whose_database_is_gone(live, monkeypatch, server_home):
+    with own_server(live.museum, monkeypatch, server_home) as server:
+        live.environment["DB_PASSWORD"] = live.museum.database.db_password.get_secret_value()
+        live.know_exhibitions(6)
+        process = live.start()
+        live.produce([press(0)])
+        live.wait_for_stored(1)
+        server.stop()
+        time.sleep(1)
+        process.terminate()
+        code, output = ended(process)
+        assert code == 0, output
+        assert "the run's end could not be recorded" in output
+        server.ensure_running()
+        assert_nothing_lost_or_doubled(live)
+
+
+def test_an_idle_exit_gives_up_on_a_lock_and_says_whose_it_is(live, monkeypatch):
+    monkeypatch.setattr("consumer.PATIENCE_SECONDS", 1.5)
+    live.produce(messages(30))
+    live.consume()
+    with closing(connect(live.museum.database, "somebody else")) as holder:
+        place = f"museum:live:{live.ledger()[0][0]}/{live.topic}/1"
+        assert try_advisory_lock(holder, place) is None
+        result = live.consume("--idle-exit", "0.5")
+    assert result.exit_code == 1
+    assert "is held by somebody else" in result.last_line
     assert_nothing_lost_or_doubled(live)
 
 

@@ -83,8 +83,10 @@ def test_the_broker_goes_and_comes_back(live, way):
     process = live.start(*SMALL_BATCHES)
     sent = 0
     for _ in range(RESTARTS):
+        before = live.stored()
         live.produce(messages(300, sent))
         sent += 300
+        live.wait_for(lambda before=before: live.stored() > before, "the consumer at work")
         getattr(live.kafka, way)()
         time.sleep(1.5)
         live.kafka.start()

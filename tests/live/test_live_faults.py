@@ -78,7 +78,7 @@ def test_killed_with_static_membership_the_next_one_goes_on_at_once(live):
     assert_nothing_lost_or_doubled(live)
 
 
-@pytest.mark.parametrize("way", ["stop", "kill"])
+@pytest.mark.parametrize("way", [pytest.param("stop", marks=pytest.mark.full), "kill"])
 def test_the_broker_goes_and_comes_back(live, way):
     process = live.start(*SMALL_BATCHES)
     sent = 0
@@ -100,7 +100,7 @@ def test_the_broker_goes_and_comes_back(live, way):
     assert_nothing_lost_or_doubled(live)
 
 
-@pytest.mark.parametrize("way", ["restarted", "crashed"])
+@pytest.mark.parametrize("way", [pytest.param("restarted", marks=pytest.mark.full), "crashed"])
 def test_the_database_goes_and_comes_back(live, monkeypatch, server_home, way):
     with own_server(live.museum, monkeypatch, server_home) as server:
         live.environment["DB_PASSWORD"] = live.museum.database.db_password.get_secret_value()
@@ -127,6 +127,7 @@ def test_the_database_goes_and_comes_back(live, monkeypatch, server_home, way):
         assert_nothing_lost_or_doubled(live)
 
 
+@pytest.mark.full
 def test_a_missing_database_lets_nothing_grow(live, monkeypatch, server_home):
     def resident_mb(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4 // 1024
@@ -214,6 +215,7 @@ def test_the_connection_is_cut_in_mid_transaction(live):
     assert_nothing_lost_or_doubled(live)
 
 
+@pytest.mark.full
 def test_sessions_are_ended_by_the_administrator(live):
     process = live.start(*SMALL_BATCHES)
     live.produce(messages())
@@ -270,6 +272,7 @@ def test_three_consumers_share_come_and_go(live):
     assert_nothing_lost_or_doubled(live)
 
 
+@pytest.mark.full
 def test_a_rebalance_that_changes_nothing_stops_nothing(live):
     """A member that comes and gets no partition, as all others did before; the first one's are given back at once."""
     first = live.start()

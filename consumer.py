@@ -295,6 +295,7 @@ class LiveStream:
         try:
             self.session.batches.store(messages, self.claims, batch, lambda: self._topic.confirm_identity(asked))
             self._pause = FIRST_PAUSE
+            self._last_trouble = ""
         except Fenced:
             self._log.warning("another consumer took over; the batch was rolled back")
             self._give_up_claims()

@@ -85,7 +85,8 @@ def list_rejects(connection: Connection, flags: argparse.Namespace) -> None:
     ]
     print(tabulate(shown, headers="keys", tablefmt="simple", disable_numparse=True) if shown else "no rejected records")
     if are_more:
-        print(f"... and more: --limit shows more than {flags.limit}, rejects export writes all")
+        note = f"there are more than these {flags.limit}: --limit shows more, rejects export writes all"
+        print(note, file=sys.stderr)
 
 
 def export_rejects(connection: Connection, flags: argparse.Namespace) -> None:

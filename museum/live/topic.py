@@ -33,6 +33,8 @@ REQUEST_SECONDS = 10.0
 BUSY_REQUEST_SECONDS = 1.0
 """How long a question about one partition may keep the others waiting."""
 TOPIC_ID_SECONDS = 2.0
+CONFIRM_SECONDS = 3.0
+"""A batch waits so long for the brokers before it is rolled back; short enough for an orderly stop."""
 FIRST_PIECE, LARGEST_PIECE = 20, 500
 """Messages are taken in pieces, sized by the ones before, so that huge ones are noticed before memory is full."""
 PIECE_BYTES = 1_000_000
@@ -276,7 +278,7 @@ class KafkaTopic:
         if self._topic_id is None:
             return None
         future: Future[Any] = self._admin.describe_topics(
-            TopicCollection([self.name]), request_timeout=REQUEST_SECONDS
+            TopicCollection([self.name]), request_timeout=CONFIRM_SECONDS
         )[self.name]
         return future
 
@@ -285,7 +287,7 @@ class KafkaTopic:
         if asked is None:
             return
         try:
-            found = str(asked.result(timeout=REQUEST_SECONDS).topic_id)
+            found = str(asked.result(timeout=CONFIRM_SECONDS).topic_id)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise TopicChanged from error

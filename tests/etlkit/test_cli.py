@@ -350,7 +350,9 @@ def test_rows_of_a_file_are_listed_in_their_order(cli, connection):
 def test_the_list_of_rejects_is_limited_and_the_export_is_not(cli, connection):
     for position in range(60):
         add_reject(connection, str(position))
-    assert len(cli("rejects", "list").table) == 50
+    listed = cli("rejects", "list")
+    assert len(listed.table) == 50
+    assert "more than these 50" in listed.err
     assert len(cli("rejects", "list", "--limit", "2").table) == 2
     assert len(records(cli("rejects", "export").out)) == 60
 

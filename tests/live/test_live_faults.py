@@ -54,7 +54,7 @@ def test_killed_at_random_moments(live):
     for number in range(KILLS):
         process = live.start(*SMALL_BATCHES, "--group", f"{live.topic}-{number}")
         before = live.stored()
-        live.wait_for(lambda before=before: live.stored() > before or live.stored() == stored[-1:], "a first batch")
+        live.wait_for(lambda before=before: live.stored() > before, "a first batch")
         time.sleep(rng.uniform(0, 0.05))
         process.kill()
         ended(process)
@@ -242,12 +242,7 @@ def test_three_consumers_share_come_and_go(live):
     sent = 900
 
     def owners() -> int:
-        return live.query(
-            "select count(distinct pid) from pg_locks where locktype = 'advisory' and database = (select oid from "
-            "pg_database where datname = current_database()) group by objid, classid having count(*) > 0"
-        ) and live.query(
-            "select count(distinct run_id) from event_source where kind = 'kafka'"
-        )[0][0]  # fmt: skip
+        return live.query("select count(distinct run_id) from event_source where kind = 'kafka'")[0][0]
 
     deadline = time.monotonic() + 60
     while owners() < 3:

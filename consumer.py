@@ -32,7 +32,7 @@ from museum.live.replay import replay_rejects
 from museum.live.session import LiveSession, is_permanent
 from museum.live.settings import KafkaCredentials, KafkaSettings
 from museum.live.stopping import Stop, orderly_stop
-from museum.live.topic import BUSY_REQUEST_SECONDS, REQUEST_SECONDS, KafkaTopic, LiveMessage, TopicChanged
+from museum.live.topic import BUSY_REQUEST_SECONDS, FIRST_REQUEST_SECONDS, KafkaTopic, LiveMessage, TopicChanged
 from museum.settings import Command, argument_parser
 
 EXAMPLES = """\
@@ -48,7 +48,8 @@ STREAM_FLAGS = (
 LIVE_REASONS = sorted({*ROW_REASONS, *MESSAGE_REASONS} - FILE_ONLY_REASONS)
 EXIT_CODES = (
     "exit codes: 0 stopped by SIGTERM, or no new rejects; 1 failed, what was stored stays; 2 usage or settings;\n"
-    "3 an end with new rejects; 4 another consumer took the instance id, or another replay is at work; 130 Ctrl-C"
+    "3 an end with new rejects; 4 another consumer took the instance id, or another replay is at work;\n"
+    "129 the terminal was closed; 130 Ctrl-C"
 )
 REPORT_SECONDS = 60.0
 CLAIM_SECONDS = 0.5
@@ -80,11 +81,11 @@ class LiveStream:
         self._next_claims: dict[int, float] = {}
         self._in_doubt: BatchInDoubt | None = None
         self._pause = FIRST_PAUSE
-        self._last_trouble = ""
+        self._troubles: dict[str, None] = {}
         now = time.monotonic()
         self._next_session = now
         self._last_activity = now
-        self._last_settled = now
+        self._last_progress = now
         self._next_report = now + REPORT_SECONDS
         self.session = self._open_session()
         self.session.start_history(topic)
@@ -103,13 +104,20 @@ class LiveStream:
                 self._report()
 
     def end(self) -> None:
-        """Write the run's last word, over a new connection where the old one was lost."""
-        try:
-            session = self.session or self._open_session()
-            self.session = session
-            self.open_rejects = session.complete_history(self.figures)
-        except (EtlError, psycopg2.Error) as error:
-            self._log.warning("what was stored stays, but the run's end could not be recorded: %s", _told(error))
+        """Write the run's last word, over a new connection where the old one is lost."""
+        for _attempt in range(2):
+            try:
+                self.session = self.session or self._open_session()
+                self._settle_doubt(self.session)
+                self.open_rejects = self.session.complete_history(self.figures)
+            except (EtlError, psycopg2.Error) as error:
+                reason = _told(error)
+                if self.session is not None:
+                    self.session.close()
+                    self.session = None
+            else:
+                return
+        self._log.warning("what was stored stays, but the run's end could not be recorded: %s", reason)
 
     def fail(self, message: str) -> None:
         """Mark the run failed."""
@@ -122,16 +130,18 @@ class LiveStream:
             self.session.close()
         self._topic.close()
 
-    def cancel(self) -> None:
+    def break_off(self) -> None:
         """Break off the statement under way."""
         if self.session is not None:
-            self.session.cancel()
+            self.session.break_off()
 
     def lag(self) -> int | None:
-        """Return how many offsets of our partitions are still to come, None while one of them is unknown."""
+        """Return how many offsets of our partitions are still to come, None while one is unknown or not yet ours."""
+        if self._topic.assigned != self.claims.keys():
+            return None
         behind = [self._topic.behind(partition, claim.position) for partition, claim in self.claims.items()]
         known = [count for count in behind if count is not None]
-        return sum(known) if known and len(known) == len(behind) else None
+        return sum(known) if len(known) == len(behind) else None
 
     def _is_done(self) -> bool:
         """Tell whether --max-messages or --idle-exit is reached; while something is broken nobody idles.
@@ -141,44 +151,44 @@ class LiveStream:
         flags, now = self._flags, time.monotonic()
         if flags.max_messages is not None and self.figures.consumed >= flags.max_messages:
             return True
-        if self.session is not None and self._topic.assigned == self.claims.keys() and not self._topic.is_down:
-            self._last_settled = now
-        else:
+        is_settled = self._topic.assigned == self.claims.keys() and not self._topic.is_down
+        if self.session is None or not is_settled:
             self._last_activity = now
         if flags.idle_exit is None:
             return False
-        patience = max(flags.idle_exit, PATIENCE_SECONDS)
-        if now - self._last_settled >= patience:
+        if now - self._last_activity >= flags.idle_exit and self._has_reached_the_end():
+            return True
+        patience = flags.idle_exit + PATIENCE_SECONDS
+        if now - self._last_progress >= patience:
             raise SourceError(
                 f"gave up after {patience:.0f} s: {self._unsettled()}. What was stored stays; start again for the rest."
             )
-        return now - self._last_activity >= flags.idle_exit and self._has_reached_the_end()
+        return False
 
     def _has_reached_the_end(self) -> bool:
         """Ask the brokers whether silence means that nothing is left, and not that they hang."""
         self._last_activity = time.monotonic()
         try:
             for partition, claim in self.claims.items():
-                marks = self._topic.watermarks(partition)
-                if self._topic.behind(partition, claim.position) is None and marks.high > claim.position:
+                if self._topic.reached(partition, claim.position) < self._topic.watermarks(partition).high:
                     return False
         except RetryableError as error:
             self._topic.is_down = True
             self._trouble(str(error))
             return False
-        return not self.lag()
+        return True
 
     def _unsettled(self) -> str:
         """Return what keeps us from reading."""
         if self.session is None:
-            return f"the database is away ({self._last_trouble})"
+            return next(reversed(self._troubles), "the database is away")
         if self._topic.is_down:
             return "no broker answers"
         if self._topic.assigned is None:
             return "the group gives no partitions"
         waiting = sorted(self._topic.assigned - self.claims.keys())
         held = [f"{self._topic.name}[{one}] is held by {self._holders[one]}" for one in waiting if one in self._holders]
-        return "; ".join(held) or self._last_trouble or f"no claim on partitions {waiting}"
+        return "; ".join(held) or next(reversed(self._troubles), "nothing comes, but the end is not reached")
 
     def _limit(self) -> int:
         """Return how many messages the next batch may have."""
@@ -228,9 +238,18 @@ class LiveStream:
                 self.session = self._open_session()
             except ConfigError as error:  # a password that was changed, say; a new start reads it
                 raise DataError(f"the database does not let us in any more: {error} What was stored stays.") from error
+            self._settle_doubt(self.session)
             self.session.update_history(self.figures)
             self._log.info("the database is back")
-            self._last_trouble = ""
+            self._troubles.clear()
+
+    def _settle_doubt(self, session: LiveSession) -> None:
+        """Find out whether a commit without an answer went through: the run's counts were in the same transaction."""
+        doubt, self._in_doubt = self._in_doubt, None
+        if doubt is not None and session.processed() == self.figures.consumed + doubt.figures.consumed:
+            self._minute.add(doubt.figures)
+            self.figures.add(doubt.figures)
+            self._reached.update(doubt.ends)
 
     def _claim(self, session: LiveSession, partitions: Iterable[int]) -> list[int]:
         """Try to claim partitions, each by itself; return those that are ours now."""
@@ -244,7 +263,7 @@ class LiveStream:
                 if self._command.dry_run:
                     found = session.ledger.look_at(partition)
                 else:
-                    seconds = BUSY_REQUEST_SECONDS if self.claims else REQUEST_SECONDS
+                    seconds = BUSY_REQUEST_SECONDS if self.claims else FIRST_REQUEST_SECONDS
                     accepts = self._flags.accept_new_topic
                     found = session.ledger.claim(partition, seconds, accept_new_topic=accepts)
             except RetryableError as error:
@@ -252,7 +271,7 @@ class LiveStream:
                 pause = min(2 * self._claim_pauses.get(partition, CLAIM_SECONDS), LONGEST_PAUSE)
                 self._claim_pauses[partition] = pause
                 self._next_claims[partition] = time.monotonic() + pause
-                continue
+                break  # the others are tried after the next poll
             if isinstance(found, Claim):
                 self._begin(partition, found)
                 claimed.append(partition)
@@ -272,11 +291,6 @@ class LiveStream:
                 "%s[%s]: a gap: retention deleted up to %s messages, offsets %s to %s, before they were read",
                 self._topic.name, partition, f"{claim.deleted:,}", f"{claim.found:,}", f"{claim.first - 1:,}",
             )  # fmt: skip
-        if self._in_doubt is not None and partition in self._in_doubt.ends:
-            if self._in_doubt.was_stored(claim):
-                self._minute.add(self._in_doubt.figures)
-                self.figures.add(self._in_doubt.figures)
-            self._in_doubt = None
         claim.position = start_offset(
             claim,
             self._reached.get(partition),
@@ -291,17 +305,19 @@ class LiveStream:
         if not messages or self.session is None:
             return
         batch = LiveFigures()
-        asked = self._topic.ask_identity()
         try:
+            asked = self._topic.ask_identity()
             self.session.batches.store(messages, self.claims, batch, lambda: self._topic.confirm_identity(asked))
             self._pause = FIRST_PAUSE
-            self._last_trouble = ""
+            self._last_progress = time.monotonic()
+            self._troubles.clear()
         except Fenced:
             self._log.warning("another consumer took over; the batch was rolled back")
             self._give_up_claims()
         except TopicChanged:
             self._log.warning("%s is another topic now; the batch was rolled back", self._topic.name)
             self._give_up_claims()
+            self._reached.clear()
         except RetryableError as error:
             self._trouble(f"{error}; the batch was rolled back")
             self._give_up_claims()
@@ -323,7 +339,8 @@ class LiveStream:
         """Stop reading, give back the locks, and claim anew from what the ledger says."""
         given_up = list(self.claims)
         self.claims.clear()
-        self._topic.read_from({})
+        with suppress(RetryableError):  # a client beyond repair says so at the next poll
+            self._topic.read_from({})
         if self.session is not None and not self._command.dry_run:
             with suppress(psycopg2.Error):
                 self.session.ledger.release(given_up)
@@ -337,16 +354,16 @@ class LiveStream:
             self.session.close()
             self.session = None
         self.claims.clear()
-        self._topic.read_from({})
+        with suppress(RetryableError):
+            self._topic.read_from({})
         self._trouble(f"database: {_told(error)}; waiting for it, nothing is lost")
         self._next_session = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     def _trouble(self, message: str) -> None:
         """Tell of a trouble that passes, once for as long as it lasts."""
-        level = logging.DEBUG if message == self._last_trouble else logging.WARNING
-        self._log.log(level, "%s", message)
-        self._last_trouble = message
+        self._log.log(logging.DEBUG if message in self._troubles else logging.WARNING, "%s", message)
+        self._troubles[message] = None
 
     def _report(self) -> None:
         """Print the minute's line and keep the run's figures."""
@@ -376,7 +393,7 @@ def consume(command: Command, log: logging.Logger) -> Outcome:
 
     def cancel() -> None:
         if stream is not None:
-            stream.cancel()
+            stream.break_off()
 
     with orderly_stop(cancel, log) as stop:
         try:

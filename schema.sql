@@ -109,8 +109,8 @@ on conflict (incident_type_id) do nothing;
 -- ---------------------------------------------------------------------------------------------------------------------
 
 -- The ledger. columns is a file's header order, needed to read the kept text of its rejected rows again. A partition's
--- fencing_token grows with every consumer that takes it over; last_message tells the message before next_offset, so that a
--- re-created topic is noticed.
+-- fencing_token grows with every consumer that takes it over; topic_id and last_message (the message before next_offset) tell
+-- a re-created topic.
 create table if not exists event_source (
     source_id     integer generated always as identity primary key,
     kind          text not null check (kind in ('file', 'kafka')),
@@ -127,6 +127,7 @@ create table if not exists event_source (
     run_id        uuid not null,
     fencing_token bigint not null default 0,
     last_message  text,
+    topic_id      text,
     unique (bucket, key),
     unique (cluster, topic, partition),
     check (kind <> 'file' or (bucket is not null and key is not null and content_hash is not null and topic is null)),
@@ -135,6 +136,7 @@ create table if not exists event_source (
 );
 alter table event_source add column if not exists fencing_token bigint not null default 0;
 alter table event_source add column if not exists last_message text;
+alter table event_source add column if not exists topic_id text;
 
 create table if not exists review (
     review_id     bigint generated always as identity primary key,

@@ -46,16 +46,10 @@ class JudgedBatch:
 
 @dataclass(frozen=True)
 class BatchInDoubt:
-    """A batch whose commit had no answer: what it would add, where its partitions would stand, under which tokens."""
+    """A batch whose commit had no answer: what it would add, and where its partitions would stand."""
 
     figures: LiveFigures
     ends: Mapping[int, int]
-    tokens: Mapping[int, int]
-
-    def was_stored(self, claim: Claim) -> bool:
-        """Tell, from a partition's next claim, whether the commit went through; nobody else may have come between."""
-        partition = claim.place.partition
-        return claim.token == self.tokens[partition] + 1 and claim.found >= self.ends[partition]
 
 
 @dataclass(frozen=True)
@@ -134,7 +128,8 @@ class BatchLoad:
             if self._dry_run:  # consumers at work may store the same at this moment
                 figures.already_there = len(messages) - figures.stored - figures.rejected - figures.rejected_earlier
             figures.check()
-            confirm()
+            if not self._dry_run:
+                confirm()
             self._end_transaction(cursor, batch, claims, figures)
         self._advance(batch, claims)
         if not batch.is_reread and not self._dry_run:
@@ -155,7 +150,6 @@ class BatchLoad:
         self.in_doubt = BatchInDoubt(
             figures,
             {partition: message.offset + 1 for partition, message in batch.last.items()},
-            {partition: claims[partition].token for partition in batch.last},
         )
         commit(self._connection)
         self.in_doubt = None
@@ -163,7 +157,7 @@ class BatchLoad:
     def _source_ids(self, cursor: Cursor, claims: Mapping[int, Claim]) -> dict[int, int]:
         """Return the partitions' numbers in the ledger; what a dry run misses there gets one until the rollback."""
         return {
-            partition: claim.source_id or claim_row(cursor, claim.place, claim.stored, self._run_id)[0]
+            partition: claim.source_id or claim_row(cursor, claim.place, claim.stored, None, self._run_id)[0]
             for partition, claim in claims.items()
         }
 

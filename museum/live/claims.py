@@ -69,6 +69,7 @@ class Claim:
     found: int
     stored: int
     last_message: str | None
+    topic_id: str | None
     position: int
 
     @property
@@ -127,8 +128,8 @@ class PartitionLedger:
         marks = self._topic.watermarks(partition)
         with load_errors("reading the ledger"), self._connection, self._connection.cursor() as cursor:
             run_file(cursor, SQL / "find_partition.sql", place._asdict())
-            source_id, stored, last_message = cursor.fetchone() or (None, marks.low, None)
-        claim = Claim(place, marks.low, source_id, 0, stored, stored, last_message, max(stored, marks.low))
+            source_id, stored, last_message, topic_id = cursor.fetchone() or (None, marks.low, None, None)
+        claim = Claim(place, marks.low, source_id, 0, stored, stored, last_message, topic_id, max(stored, marks.low))
         if reason := self._strangeness(claim, marks, REQUEST_SECONDS):
             raise DataError(_recreated(place, reason) + " A dry run cannot accept that.")
         return claim
@@ -141,8 +142,9 @@ class PartitionLedger:
     def _take_token(self, place: Place, marks: Watermarks) -> Claim:
         """Make or take over the partition's row and return it with our token."""
         with load_errors("taking over a partition"), self._connection, self._connection.cursor() as cursor:
-            source_id, token, stored, last_message = claim_row(cursor, place, marks.low, self._run_id)
-        return Claim(place, marks.low, source_id, token, stored, stored, last_message, max(stored, marks.low))
+            row = claim_row(cursor, place, marks.low, self._topic.topic_id, self._run_id)
+        source_id, token, stored, last_message, topic_id = row
+        return Claim(place, marks.low, source_id, token, stored, stored, last_message, topic_id, max(stored, marks.low))
 
     def _skip_deleted(self, claim: Claim) -> None:
         """Move the ledger behind what is gone, so that a gap is told once."""
@@ -155,6 +157,8 @@ class PartitionLedger:
 
     def _strangeness(self, claim: Claim, marks: Watermarks, seconds: float) -> str | None:
         """Return why a partition cannot be the one whose messages are stored, None when nothing speaks against it."""
+        if claim.topic_id and self._topic.topic_id and claim.topic_id != self._topic.topic_id:
+            return "the brokers know it by another id than the one of the stored messages."
         if claim.stored > marks.high:
             return f"offset {claim.stored:,} comes next, but the partition ends at {marks.high:,}."
         last = claim.stored - 1
@@ -186,15 +190,17 @@ class PartitionLedger:
         return Place(self._topic.cluster, self._topic.name, partition)
 
 
-def claim_row(cursor: Cursor, place: Place, first_offset: int, run_id: UUID) -> tuple[int, int, int, str | None]:
-    """Make the partition's row or take its next token; return source id, token, next offset and last message."""
+def claim_row(
+    cursor: Cursor, place: Place, first_offset: int, topic_id: str | None, run_id: UUID
+) -> tuple[int, int, int, str | None, str | None]:
+    """Make the partition's row or take its next token; return source id, token, next offset, last message, topic id."""
     run_file(
         cursor,
         SQL / "claim_partition.sql",
-        {**place._asdict(), "first_offset": first_offset, "run_id": str(run_id)},
+        {**place._asdict(), "first_offset": first_offset, "topic_id": topic_id, "run_id": str(run_id)},
     )
-    source_id, token, stored, last_message = cursor.fetchone() or ()
-    return source_id, token, stored, last_message
+    source_id, token, stored, last_message, known_id = cursor.fetchone() or ()
+    return source_id, token, stored, last_message, known_id
 
 
 def store_offsets(

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import psycopg2
 
 from etlkit.command import stopping_signal
-from etlkit.errors import EtlError
+from etlkit.errors import EtlError, LoadError
 from etlkit.logs import redact
 from etlkit.postgres import (
     Connection,
@@ -25,7 +25,6 @@ from etlkit.postgres import (
     commit,
     connect,
     copy_rows,
-    load_errors,
     process_name,
     require_schema,
     rolled_back_on_error,
@@ -89,8 +88,12 @@ def replay_rejects(command: Command, log: logging.Logger) -> Outcome:
         with advisory_lock(connection, LOCK_NAME):
             start_run(connection, run, {"reason": command.flags.reason})
             try:
-                with cancelled_by_signals(connection), load_errors("replaying rejects"):
+                with cancelled_by_signals(connection):
                     figures = Replay(connection, run, command, log).run()
+            except psycopg2.Error as error:
+                reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+                fail_run(connection, run, redact(reason, command.secrets))
+                raise LoadError(f"replaying rejects: {reason}. Finished batches stay; run again.") from error
             except BaseException as error:
                 message = str(error) if isinstance(error, EtlError) else f"{type(error).__name__} {error}".strip()
                 if name := stopping_signal():

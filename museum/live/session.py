@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import socket
 import time
 from contextlib import suppress
 
@@ -54,6 +56,7 @@ class LiveSession:
         self.run = Run(command.run_id, "museum", "live", command.dry_run)
         self._log = log
         self._last_word = time.monotonic()
+        self._has_run_lock = False
         name = process_name("museum consumer", command.run_id)
         self.connection = connect(database, name, mute_seconds=MUTE_SECONDS)
         try:
@@ -61,7 +64,7 @@ class LiveSession:
             with load_errors("preparing the session"):
                 with self.connection, self.connection.cursor() as cursor:
                     cursor.execute("select set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
-                try_advisory_lock(self.connection, _run_lock(command.run_id))
+                self._hold_run_lock()
                 self.ledger = PartitionLedger(self.connection, topic, command.run_id, log)
                 self.batches = BatchLoad(self.connection, command.run_id, rules, log, dry_run=command.dry_run)
         except BaseException:
@@ -114,10 +117,23 @@ class LiveSession:
         with load_errors("asking the database"), self.connection, self.connection.cursor() as cursor:
             cursor.execute("select")
         self._last_word = time.monotonic()
+        self._hold_run_lock()
 
-    def cancel(self) -> None:
-        """Break off the statement under way; may be called from another thread."""
-        self.connection.cancel()
+    def processed(self) -> int:
+        """Return how many messages the database has of this run, by what was committed."""
+        with load_errors("reading the run's history"), self.connection, self.connection.cursor() as cursor:
+            run_file(cursor, SQL / "read_run_counts.sql", {"run_id": str(self.run.run_id)})
+            return int((cursor.fetchone() or (0,))[0])
+
+    def break_off(self) -> None:
+        """Cut the line, from another thread: a cancel request would wait for a server that may not answer."""
+        with suppress(OSError, psycopg2.Error), socket.socket(fileno=os.dup(self.connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    def _hold_run_lock(self) -> None:
+        """Take the lock that says this run lives, which an earlier session of ours may still hold for a while."""
+        if not self._has_run_lock:
+            self._has_run_lock = try_advisory_lock(self.connection, _run_lock(self.run.run_id)) is None
 
     def close(self) -> None:
         """Give up the connection and its locks."""

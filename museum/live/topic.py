@@ -30,9 +30,12 @@ from etlkit.errors import ConfigError, LockedError, RetryableError, SourceError
 
 CONNECT_SECONDS = 10.0
 REQUEST_SECONDS = 10.0
+FIRST_REQUEST_SECONDS = 3.0
 BUSY_REQUEST_SECONDS = 1.0
 """How long a question about one partition may keep the others waiting."""
-TOPIC_ID_SECONDS = 2.0
+TOPIC_ID_ATTEMPTS = 3
+MOCK_CLUSTER = "mockCluster"
+"""What the client library's own broker, which knows no topic ids and does not say so, names its clusters."""
 CONFIRM_SECONDS = 3.0
 """A batch waits so long for the brokers before it is rolled back; short enough for an orderly stop."""
 FIRST_PIECE, LARGEST_PIECE = 20, 500
@@ -119,14 +122,15 @@ class KafkaTopic:
         self._next_look = 0.0
         self._piece = FIRST_PIECE
         self._ends: dict[int, int] = {}
-        self._topic_id: str | None = None
+        self.topic_id: str | None = None
         self._probe: Consumer | None = None
         try:
             self._consumer = Consumer(
                 {**self._configuration, "enable.partition.eof": True}, logger=_librdkafka_logger(self._chatter)
             )
             self._admin = AdminClient(
-                {key: value for key, value in self._configuration.items() if key in ADMIN_SETTINGS},
+                {key: value for key, value in self._configuration.items() if key in ADMIN_SETTINGS}
+                | {"error_cb": lambda _: None},
                 logger=_librdkafka_logger(self._chatter),
             )
         except KafkaException as error:
@@ -158,7 +162,7 @@ class KafkaTopic:
         found = metadata.topics[self.name]
         if found.error is not None:
             self._refuse(found.error)
-            names = ", ".join(sorted(self._consumer.list_topics(timeout=REQUEST_SECONDS).topics)) or "none"
+            names = ", ".join(self._topic_names()) or "none"
             raise ConfigError(
                 f"topic {self.name}: {found.error.str()}. The cluster shows these topics: {names}. "
                 "Set KAFKA_TOPIC or --topic. Nothing was touched."
@@ -167,7 +171,7 @@ class KafkaTopic:
             raise ConfigError("the brokers name no cluster id, by which messages are known again. Nothing was touched.")
         self.cluster = metadata.cluster_id
         self.partitions = sorted(found.partitions)
-        self._topic_id = self._read_topic_id()
+        self.topic_id = self._read_topic_id()
         self._is_connected = True
 
     def join(self) -> None:
@@ -182,12 +186,12 @@ class KafkaTopic:
 
     def read_from(self, positions: Mapping[int, int]) -> None:
         """Fetch these partitions from these offsets on, and no others; a rebalance ends that."""
-        self.was_rebalanced = False
         self._ends.clear()
         try:
             self._consumer.assign([TopicPartition(self.name, *place) for place in sorted(positions.items())])
         except KafkaException as error:
             raise _retryable("taking up the partitions", error) from error
+        self.was_rebalanced = False
 
     def poll(self, limit: int, seconds: float) -> list[LiveMessage]:
         """Return the messages that arrive within some seconds, at most `limit` or about 8 MB.
@@ -218,12 +222,19 @@ class KafkaTopic:
             if len(found) < wanted:
                 break
         self._raise_fatal()
+        self._hear_others()
         if taken:
             self._told.clear()
             self.is_down = False
         elif self.is_down:
             self._look_for_brokers()
         return taken
+
+    def _hear_others(self) -> None:
+        """Fetch the other clients' words, which would pile up."""
+        self._admin.poll(0)
+        if self._probe is not None:
+            self._probe.poll(0)
 
     def watermarks(self, partition: int, seconds: float = REQUEST_SECONDS) -> Watermarks:
         """Ask the broker where a partition begins and ends; raises RetryableError when it does not answer."""
@@ -236,6 +247,10 @@ class KafkaTopic:
             raise RetryableError(f"no answer on the offsets of {self.name}[{partition}]")
         return Watermarks(*found)
 
+    def reached(self, partition: int, position: int) -> int:
+        """Return how far a partition has been read; a transaction's marker behind the last message counts, too."""
+        return max(position, self._ends.get(partition, 0))
+
     def behind(self, partition: int, position: int) -> int | None:
         """Return how many offsets lie before a partition's end as far as its fetches told, None when they have not."""
         place = TopicPartition(self.name, partition)
@@ -245,8 +260,7 @@ class KafkaTopic:
             return None
         if not found or found[1] < 0:
             return None
-        # the end that was reached may lie behind the last message: a transaction's marker takes an offset, too
-        return max(0, found[1] - max(position, self._ends.get(partition, 0)))
+        return max(0, found[1] - self.reached(partition, position))
 
     def message_at(self, partition: int, offset: int, seconds: float = REQUEST_SECONDS) -> LiveMessage | None:
         """Read the one message at an offset, by a second client; None when that offset holds none.
@@ -275,7 +289,7 @@ class KafkaTopic:
 
     def ask_identity(self) -> Future[Any] | None:
         """Ask whether the topic is still the one of `connect`; None where the brokers know no topic ids."""
-        if self._topic_id is None:
+        if self.topic_id is None:
             return None
         future: Future[Any] = self._admin.describe_topics(
             TopicCollection([self.name]), request_timeout=CONFIRM_SECONDS
@@ -294,8 +308,8 @@ class KafkaTopic:
             raise _retryable("asking for the topic's id", error) from error
         except TimeoutError as error:
             raise RetryableError("no answer on the topic's id") from error
-        if found != self._topic_id:
-            self._topic_id = found
+        if found != self.topic_id:
+            self.topic_id = found
             raise TopicChanged
 
     def commit(self, positions: Mapping[int, int]) -> None:
@@ -314,17 +328,29 @@ class KafkaTopic:
             self._probe.close()
         self._consumer.close()
 
-    def _read_topic_id(self) -> str | None:
-        """Return the topic's id; None where the brokers do not tell it."""
-        asked = self._admin.describe_topics(TopicCollection([self.name]), request_timeout=TOPIC_ID_SECONDS)
+    def _topic_names(self) -> list[str]:
+        """Return the topics that the cluster shows us."""
         try:
-            found = str(asked[self.name].result(timeout=TOPIC_ID_SECONDS).topic_id)
-        except (KafkaException, TimeoutError):
-            found = NO_TOPIC_ID
-        if found == NO_TOPIC_ID:
-            self._log.debug("the brokers tell no topic id")
+            return sorted(self._consumer.list_topics(timeout=REQUEST_SECONDS).topics)
+        except KafkaException:
+            return []
+
+    def _read_topic_id(self) -> str | None:
+        """Return the topic's id; None where the brokers know none. Raises SourceError when they do not answer."""
+        if self.cluster.startswith(MOCK_CLUSTER):
             return None
-        return found
+        for _attempt in range(TOPIC_ID_ATTEMPTS):
+            asked = self._admin.describe_topics(TopicCollection([self.name]), request_timeout=CONFIRM_SECONDS)
+            try:
+                found = str(asked[self.name].result(timeout=CONFIRM_SECONDS).topic_id)
+            except TimeoutError:
+                continue
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._UNSUPPORTED_FEATURE:  # noqa: SLF001
+                    continue
+                found = NO_TOPIC_ID
+            return None if found == NO_TOPIC_ID else found
+        raise SourceError(f"the brokers do not tell the id of topic {self.name}. Nothing was loaded; start again.")
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Note what the group gives us; it is fetched once the ledger agrees."""
@@ -366,7 +392,7 @@ class KafkaTopic:
 
     def _chatter(self, text: str) -> None:
         """Write what the client says into the log file; the same thing once a minute."""
-        kind = _DIGITS.sub("", text)[:40]
+        kind = _DIGITS.sub("", text)[-60:]
         if time.monotonic() - self._logged.get(kind, -QUIET_SECONDS) >= QUIET_SECONDS:
             self._logged[kind] = time.monotonic()
             self._log.debug("Kafka client: %s", text)
@@ -392,11 +418,12 @@ class KafkaTopic:
             )
 
     def _refuse(self, error: KafkaError) -> None:
-        """Raise ConfigError when a right is missing."""
+        """Raise ConfigError, or SourceError once we were let in, when a right is missing."""
         if error.code() in _REFUSALS:
-            raise ConfigError(
+            message = (
                 f"topic {self.name}: {error.str()}. The user needs READ on topic and group. What was stored stays."
             )
+            raise SourceError(message) if self._is_connected else ConfigError(message)
 
     def _look_for_brokers(self) -> None:
         """Find out whether the brokers are back, now and then."""

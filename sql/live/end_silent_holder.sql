@@ -9,5 +9,5 @@ where l.locktype = 'advisory'
   and l.objsubid = 1
   and l.database = (select oid from pg_database where datname = current_database())
   and (l.classid::bigint << 32) | l.objid::bigint = %(key)s
-  and a.state like 'idle%%'
+  and (a.state like 'idle%%' or a.wait_event = 'ClientRead')
   and a.state_change < clock_timestamp() - %(silence)s::interval

@@ -349,6 +349,32 @@ def test_a_topic_that_is_recreated_under_the_consumer_stops_it(live):
     assert live.consume("--accept-new-topic").figures["live"]["stored"] == 40
 
 
+def test_a_recreated_topic_is_known_by_its_id_where_no_message_can_tell(live):
+    """All that was stored is gone by retention, so there is no fingerprint; and the new topic is longer."""
+    live.produce([press(number) for number in range(10)], partition=0)
+    live.consume("--max-messages", "4")
+    admin = live.kafka.admin()
+    place = TopicPartition(live.topic, 0, 10)
+    admin.delete_records([place])[place].result(timeout=20)
+    live.consume()
+    live.kafka.delete_topic(live.topic)
+    time.sleep(1)
+    live.kafka.create_topic(3, live.topic)
+    live.produce([press(number) for number in range(100, 150)], partition=0)
+    refused = live.consume()
+    assert (refused.exit_code, "another id" in refused.last_line) == (1, True)
+    assert live.consume("--accept-new-topic").figures["live"]["stored"] == 50
+
+
+def test_a_batch_of_a_topic_that_changes_before_the_commit_is_rolled_back(live, monkeypatch):
+    live.produce([press(number) for number in range(10)], partition=0)
+    monkeypatch.setattr(KafkaTopic, "_read_topic_id", lambda _: "the id of the topic before")
+    result = live.consume()
+    assert live.stored() == 0
+    assert (result.exit_code, "another id" in result.last_line) == (1, True)
+    assert any("is another topic now; the batch was rolled back" in line for line in result.lines)
+
+
 def test_a_partition_whose_broker_does_not_answer_stops_no_other(live, monkeypatch):
     ask = KafkaTopic.watermarks
 
@@ -358,7 +384,7 @@ def test_a_partition_whose_broker_does_not_answer_stops_no_other(live, monkeypat
         return ask(self, partition, seconds)
 
     monkeypatch.setattr(KafkaTopic, "watermarks", silent_on_one)
-    monkeypatch.setattr("consumer.PATIENCE_SECONDS", 2)
+    monkeypatch.setattr("consumer.PATIENCE_SECONDS", 6)
     live.produce([press(number) for number in range(30)])
     result = live.consume("--idle-exit", "1")
     assert (result.exit_code, "no leader for partition 1" in result.last_line) == (1, True)
@@ -375,7 +401,7 @@ def test_a_partition_whose_broker_does_not_answer_stops_no_other(live, monkeypat
 )  # fmt: skip
 def test_where_reading_begins(reached, from_beginning, dry_run, start):
     """The ledger has stored up to 10, the partition begins at 4; reached is what this process has read before."""
-    claim = Claim(Place("c", "t", 0), 4, 1, 1, 10, 10, None, 10)
+    claim = Claim(Place("c", "t", 0), 4, 1, 1, 10, 10, None, None, 10)
     assert start_offset(claim, reached, from_beginning=from_beginning, dry_run=dry_run) == start
 
 
@@ -407,6 +433,7 @@ def test_a_dry_run_takes_no_partition_from_a_consumer_at_work(live):
     process = live.start()
     live.produce([press(number) for number in range(10)])
     live.wait_for_stored(10)
+    tokens = live.query("select source_id, fencing_token from event_source order by 1")
     live.produce([press(number) for number in range(10, 20)])
     traffic = threading.Thread(
         target=lambda: [(time.sleep(0.1), live.produce([press(number)])) for number in range(20, 50)]
@@ -415,6 +442,7 @@ def test_a_dry_run_takes_no_partition_from_a_consumer_at_work(live):
     beside = live.consume("--dry-run", "--idle-exit", "0.4", "--from-beginning")
     assert beside.exit_code == 0, beside.lines
     assert beside.figures["live"]["consumed"] >= 10
+    assert live.query("select source_id, fencing_token from event_source order by 1") == tokens
     traffic.join()
     live.wait_for_stored(50)
     process.terminate()
@@ -479,7 +507,7 @@ def test_the_json_object_and_the_last_line_say_the_same(live):
 
 def test_a_line_a_minute(live, monkeypatch):
     monkeypatch.setattr("consumer.REPORT_SECONDS", 0.2)
-    live.produce([press(0), press(1)])
+    live.produce([press(0), press(1)], partition=0)
     result = live.consume("--idle-exit", "1.5")
     lines = [line for line in result.lines if line.startswith("live ")]
     assert len(lines) >= 3

@@ -393,7 +393,8 @@ def test_a_signal_ends_a_consumer_whose_statement_hangs(live):
 def test_a_signal_ends_a_consumer_that_still_looks_for_its_brokers(live):
     live.setenv("BOOTSTRAP_SERVERS", "127.0.0.1:9")
     process = live.start()
-    time.sleep(2)
+    log = live.museum.log_file
+    live.wait_for(lambda: log.exists() and "Connection refused" in log.read_text(), "the first attempt")
     process.terminate()
     code, output = ended(process)
     assert (code, "Stopped before anything was read" in output) == (0, True), output
@@ -417,13 +418,14 @@ def test_a_signal_ends_a_consumer_whose_database_is_gone(live, monkeypatch, serv
 
 
 def test_an_idle_exit_gives_up_on_a_lock_and_says_whose_it_is(live, monkeypatch):
-    monkeypatch.setattr("consumer.PATIENCE_SECONDS", 1.5)
     live.produce(messages(30))
     live.consume()
     with closing(connect(live.museum.database, "somebody else")) as holder:
         place = f"museum:live:{live.ledger()[0][0]}/{live.topic}/1"
         assert try_advisory_lock(holder, place) is None
-        result = live.consume("--idle-exit", "0.5")
+        with monkeypatch.context() as patch:
+            patch.setattr("consumer.PATIENCE_SECONDS", 5)
+            result = live.consume("--idle-exit", "0.5")
     assert result.exit_code == 1
     assert "is held by somebody else" in result.last_line
     assert_nothing_lost_or_doubled(live)

@@ -5,7 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin
-DATABASE_TESTS := tests/test_load.py tests/test_real_data.py tests/test_bulk.py tests/etlkit/test_postgres.py tests/etlkit/test_rejects.py tests/live/test_consumer.py
+DATABASE_TESTS := tests/test_load.py tests/test_real_data.py tests/test_bulk.py tests/etlkit/test_postgres.py tests/etlkit/test_rejects.py
+LIVE_TESTS := $(addprefix tests/live/test_consumer.py::test_, poison_is_kept_and_the_stream_goes_on \
+	reading_from_the_beginning_brings_back_what_was_deleted_and_moves_no_offset_back \
+	a_recreated_topic_is_noticed_and_accepted_with_a_flag_only a_replay_of_many_goes_batch_by_batch \
+	every_incident_is_announced_once)
 STAMP := $(VENV)/.set-up
 .PHONY: help setup demo demo-live test schema bench-museum bench-live bench-peers stop lint types check format clean
 
@@ -65,7 +69,7 @@ format: $(STAMP) ## let ruff rewrite what it can
 
 check: lint types ## what CI runs: lint, types, every test at full counts, the database tests on Postgres 15 too
 	@ETL_FULL=1 $(BIN)/python -m pytest -q
-	@if [ -x $(POSTGRES_15)/postgres ]; then $(BIN)/python -m pytest -q --postgres=$(POSTGRES_15) $(DATABASE_TESTS); \
+	@if [ -x $(POSTGRES_15)/postgres ]; then $(BIN)/python -m pytest -q --postgres=$(POSTGRES_15) $(DATABASE_TESTS) $(LIVE_TESTS); \
 	elif [ -n "$$ETL_NO_SKIPS" ]; then echo "error: no Postgres 15 in $(POSTGRES_15)"; exit 1; \
 	else echo "Postgres 15 is not in $(POSTGRES_15); its tests were left out"; fi
 

@@ -83,7 +83,7 @@ class Live:
 
     def consume(self, *flags: str) -> Result:
         """Run the consumer in this process until nothing comes any more, unless a flag ends it."""
-        ending = [] if {"--idle-exit", "--max-messages", "--replay-rejects"} & set(flags) else ["--idle-exit", "0.7"]
+        ending = [] if {"--idle-exit", "--max-messages", "--replay-rejects"} & set(flags) else ["--idle-exit", "0.2"]
         own = self.flags()[4:] if "--replay-rejects" in flags else self.flags()  # a replay is of all topics
         exit_code = consumer.main([*own, *ending, *flags, "--json"])
         captured = self.museum.capsys.readouterr()

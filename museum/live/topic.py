@@ -112,6 +112,7 @@ class KafkaTopic:
             "auto.offset.reset": "error",
             "queued.min.messages": 20_000,
             "queued.max.messages.kbytes": 16_384,
+            "fetch.queue.backoff.ms": 50,
             "reconnect.backoff.ms": 500,
             "error_cb": self._note_trouble,
         }
@@ -268,7 +269,12 @@ class KafkaTopic:
         Raises RetryableError when the broker does not answer, ConfigError when a right is missing.
         """
         if self._probe is None:
-            small = {"queued.min.messages": 1, "queued.max.messages.kbytes": 1_024, "error_cb": lambda _: None}
+            small = {
+                "queued.max.messages.kbytes": 1_024,
+                "fetch.wait.max.ms": 10,  # the fetch of one partition must not hold up the next one's
+                "fetch.queue.backoff.ms": 10,
+                "error_cb": lambda _: None,
+            }
             self._probe = Consumer(
                 {**self._configuration, **small, "enable.partition.eof": True}, logger=_librdkafka_logger(self._chatter)
             )

@@ -30,6 +30,8 @@ POISON = [
     json.dumps(press(5, site={"a": [1]})), b"\x00", json.dumps(press(6, at="2026-01-05T12:00:00\x00")),
 ]  # fmt: skip
 
+EVERY_MECHANISM = [pytest.param(name, marks=() if name == "PLAIN" else pytest.mark.full) for name in MECHANISMS]
+
 
 @pytest.fixture(scope="module")
 def real_messages() -> list[bytes]:
@@ -304,7 +306,7 @@ def test_a_topic_that_lost_its_beginning_before_the_first_run_has_no_gap(live):
     assert (result.figures["live"]["stored"], result.figures["live"]["deleted_by_retention"]) == (6, 0)
 
 
-@pytest.mark.parametrize("count", [4, 30])
+@pytest.mark.parametrize("count", [4, pytest.param(30, marks=pytest.mark.full)])
 def test_a_recreated_topic_is_noticed_and_accepted_with_a_flag_only(live, count):
     live.produce([press(number) for number in range(10)] + [press(10, val=9)], partition=0)
     live.consume()
@@ -349,6 +351,7 @@ def test_a_topic_that_is_recreated_under_the_consumer_stops_it(live):
     assert live.consume("--accept-new-topic").figures["live"]["stored"] == 40
 
 
+@pytest.mark.full
 def test_a_recreated_topic_is_known_by_its_id_where_no_message_can_tell(live):
     """All that was stored is gone by retention, so there is no fingerprint; and the new topic is longer."""
     live.produce([press(number) for number in range(10)], partition=0)
@@ -375,6 +378,7 @@ def test_a_batch_of_a_topic_that_changes_before_the_commit_is_rolled_back(live, 
     assert any("is another topic now; the batch was rolled back" in line for line in result.lines)
 
 
+@pytest.mark.full
 def test_a_partition_whose_broker_does_not_answer_stops_no_other(live, monkeypatch):
     ask = KafkaTopic.watermarks
 
@@ -429,6 +433,7 @@ def test_a_dry_run_says_the_same_and_leaves_no_trace(live):
     assert live.state() == before
 
 
+@pytest.mark.full
 def test_a_dry_run_takes_no_partition_from_a_consumer_at_work(live):
     process = live.start()
     live.produce([press(number) for number in range(10)])
@@ -515,6 +520,7 @@ def test_a_line_a_minute(live, monkeypatch):
     assert "lag 0" in lines[-1]
 
 
+@pytest.mark.full
 def test_a_run_that_died_is_repaired_and_one_that_lives_is_left_alone(live):
     living = live.start()
     running = "select count(*) from meta.ingestion_runs where status = 'running'"
@@ -560,7 +566,7 @@ def test_an_older_schema_is_upgraded_without_loss(live, empty_database):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("mechanism", EVERY_MECHANISM)
 @pytest.mark.parametrize("listener", ["SASL", "SASLTLS"])
 def test_logins(live, mechanism, listener):
     live.setenv("BOOTSTRAP_SERVERS", live.kafka.bootstrap(listener))
@@ -595,7 +601,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(live):
     assert "KAFKA_CA_FILE" in result.last_line
 
 
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("mechanism", EVERY_MECHANISM)
 def test_a_wrong_password_is_said_at_once_and_never_shown(live, mechanism):
     live.setenv("BOOTSTRAP_SERVERS", live.kafka.bootstrap("SASL"))
     live.setenv("SECURITY_PROTOCOL", "SASL_PLAINTEXT")
@@ -674,6 +680,7 @@ def test_a_topic_that_is_not_there_is_named_beside_those_that_are(live):
     assert live.topic in result.last_line
 
 
+@pytest.mark.full
 def test_no_broker_is_said_with_where(live):
     live.setenv("BOOTSTRAP_SERVERS", "127.0.0.1:9")
     result = live.consume()

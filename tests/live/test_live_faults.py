@@ -65,6 +65,7 @@ def test_killed_at_random_moments(live):
     assert_nothing_lost_or_doubled(live)
 
 
+@pytest.mark.full
 def test_killed_with_static_membership_the_next_one_goes_on_at_once(live):
     live.setenv("KAFKA_INSTANCE_ID", f"box-{live.topic}")
     live.produce(messages(600))
@@ -310,6 +311,7 @@ def test_a_new_owner_waits_for_the_partitions_lock(live):
     assert_nothing_lost_or_doubled(live)
 
 
+@pytest.mark.full
 def test_a_consumer_whose_token_is_gone_rolls_back(live):
     process = live.start(*SMALL_BATCHES)
     live.produce(messages())
@@ -360,7 +362,14 @@ def test_a_static_member_that_is_fenced_ends_with_4(live):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (signal.SIGTERM, 0),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.full),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.full),
+    ],
+)
 def test_signals_finish_the_batch(live, number, expected):
     process = live.start(*SMALL_BATCHES)
     live.produce([*messages(), b"bad"])
@@ -400,6 +409,7 @@ def test_a_signal_ends_a_consumer_that_still_looks_for_its_brokers(live):
     assert (code, "Stopped before anything was read" in output) == (0, True), output
 
 
+@pytest.mark.full
 def test_a_signal_ends_a_consumer_whose_database_is_gone(live, monkeypatch, server_home):
     with own_server(live.museum, monkeypatch, server_home) as server:
         live.environment["DB_PASSWORD"] = live.museum.database.db_password.get_secret_value()
@@ -417,6 +427,7 @@ def test_a_signal_ends_a_consumer_whose_database_is_gone(live, monkeypatch, serv
         assert_nothing_lost_or_doubled(live)
 
 
+@pytest.mark.full
 def test_an_idle_exit_gives_up_on_a_lock_and_says_whose_it_is(live, monkeypatch):
     live.produce(messages(30))
     live.consume()
@@ -431,6 +442,7 @@ def test_an_idle_exit_gives_up_on_a_lock_and_says_whose_it_is(live, monkeypatch)
     assert_nothing_lost_or_doubled(live)
 
 
+@pytest.mark.full
 def test_a_signal_ends_a_consumer_whose_brokers_are_gone(live):
     process = live.start()
     live.produce([press(0)])
@@ -447,6 +459,7 @@ def test_a_signal_ends_a_consumer_whose_brokers_are_gone(live):
     assert_nothing_lost_or_doubled(live)
 
 
+@pytest.mark.full
 def test_a_right_that_is_taken_away_ends_the_consumer_and_loses_nothing(live):
     process = live.start()
     live.produce([press(0)])

@@ -245,11 +245,12 @@ class LiveStream:
 
     def _settle_doubt(self, session: LiveSession) -> None:
         """Find out whether a commit without an answer went through: the run's counts were in the same transaction."""
-        doubt, self._in_doubt = self._in_doubt, None
+        doubt = self._in_doubt
         if doubt is not None and session.processed() == self.figures.consumed + doubt.figures.consumed:
             self._minute.add(doubt.figures)
             self.figures.add(doubt.figures)
             self._reached.update(doubt.ends)
+        self._in_doubt = None
 
     def _claim(self, session: LiveSession, partitions: Iterable[int]) -> list[int]:
         """Try to claim partitions, each by itself; return those that are ours now."""

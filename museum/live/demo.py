@@ -2,6 +2,7 @@
 
 The broker is the one inside the Kafka client library; it forgets everything when the demo ends, so each demo is a new
 cluster to the ledger, and the tables grow. The museum of the demo never closes, since the events happen now.
+DEMO_SECONDS says how long they go on.
 """
 
 from __future__ import annotations

@@ -105,11 +105,11 @@ class KafkaCredentials(Settings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[Any],  # noqa: ARG003 - the names are pydantic's
+        settings_cls: type[Any],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the file win."""
         return init_settings, dotenv_settings, env_settings

@@ -52,7 +52,7 @@ _REFUSALS = frozenset(
         KafkaError.TOPIC_EXCEPTION,
     }
 )
-_NOTHING_THERE = frozenset({KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET})  # noqa: SLF001
+_NOTHING_THERE = frozenset({KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET})
 _DIGITS = re.compile(r"\d+")
 ADMIN_SETTINGS = frozenset(
     {
@@ -60,9 +60,7 @@ ADMIN_SETTINGS = frozenset(
         "client.id", "reconnect.backoff.ms",
     }
 )  # fmt: skip
-_LOGIN_FAILURES = frozenset(
-    {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}  # noqa: SLF001 - their names
-)
+_LOGIN_FAILURES = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
 
 
 class LiveMessage(NamedTuple):
@@ -352,7 +350,7 @@ class KafkaTopic:
             except TimeoutError:
                 continue
             except KafkaException as error:
-                if error.args[0].code() != KafkaError._UNSUPPORTED_FEATURE:  # noqa: SLF001
+                if error.args[0].code() != KafkaError._UNSUPPORTED_FEATURE:
                     continue
                 found = NO_TOPIC_ID
             return None if found == NO_TOPIC_ID else found
@@ -374,7 +372,7 @@ class KafkaTopic:
         """Take the client's word on what is wrong; it goes on trying by itself unless that is fatal."""
         if error.fatal():
             self._fatal = error
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
             self._trouble = error
             self._chatter(f"{error.name()}: {error.str()}")
         elif self._is_connected and not self.is_down:
@@ -384,11 +382,11 @@ class KafkaTopic:
     def _note(self, error: KafkaError, message: Message | None = None) -> None:
         """Sort an error that came in a message's place."""
         code, partition = error.code(), message.partition() if message else None
-        if code == KafkaError._PARTITION_EOF and message and partition is not None:  # noqa: SLF001
+        if code == KafkaError._PARTITION_EOF and message and partition is not None:
             self._ends[partition] = message.offset() or 0
-        elif error.fatal() or code == KafkaError._FATAL:  # noqa: SLF001
+        elif error.fatal() or code == KafkaError._FATAL:
             self._fatal = self._fatal or error
-        elif code == KafkaError._AUTO_OFFSET_RESET and partition is not None:  # noqa: SLF001
+        elif code == KafkaError._AUTO_OFFSET_RESET and partition is not None:
             self.out_of_range.add(partition)
         else:
             self._refuse(error)

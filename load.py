@@ -55,6 +55,7 @@ from museum.combined import (
 from museum.console import Outcome, run_stage
 from museum.database import database_settings
 from museum.duck import duckdb_errors
+from museum.hourly import fold_hours
 from museum.judged_rows import JudgedObject, JudgedRows
 from museum.kiosk import Reference
 from museum.objects import data_folder_lock
@@ -66,7 +67,7 @@ from museum.rejudge import (
     source_name,
     transform_rejects,
 )
-from museum.settings import SCHEMA_FILE, SCHEMA_SYSTEM, SCHEMA_VERSION, Command, argument_parser
+from museum.settings import ROLES_FILE, SCHEMA_FILE, SCHEMA_SYSTEM, SCHEMA_VERSION, Command, argument_parser
 from transform import EXHIBITION_COLUMNS, combine_plain_file, finishing
 
 LOCK_NAME = "museum:batch"
@@ -94,7 +95,7 @@ class LoadTarget:
 def execute_schema(
     connection: Connection, schema_path: Path = SCHEMA_FILE, logger: logging.Logger | None = None
 ) -> None:
-    """Apply schema.sql, which creates what is missing and drops nothing. No run calls this by itself."""
+    """Apply schema.sql or roles.sql, which create what is missing and drop nothing. No run calls this by itself."""
     apply_schema(connection, schema_path)
     (logger or logging.getLogger(__name__)).info("applied %s", schema_path.name)
 
@@ -216,6 +217,7 @@ def _load(
     summary.incidents_stored = copied.incidents + run_file(cursor, SQL / "fill_incident.sql")
     if copied.is_bulk:
         summary.check_stored(*_row(cursor, "count_events"))
+    fold_hours(cursor)
     _settle_rejects(cursor, target.run.run_id, manifest, fresh, summary)
     summary.rows_rejected = _row(cursor, "count_new_rejects", run_id)[0]
     summary.open_rejects, open_of_unchanged = _row(cursor, "count_open_rejects")
@@ -355,6 +357,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("files", "database", "load"),
     )
     parser.add_argument("--apply-schema", action="store_true", help="create what is missing in the database and end")
+    parser.add_argument("--apply-roles", action="store_true", help="create or renew the two roles of roles.sql and end")
     parser.add_argument("--kiosk-csv", metavar="FILE", type=Path, help="load a plain kiosk file instead")
 
     def body(command: Command, logger: logging.Logger) -> Outcome:
@@ -362,6 +365,11 @@ def main(arguments: list[str] | None = None) -> int:
             with closing(connect(database_settings(command, logger), "museum schema")) as connection:
                 execute_schema(connection, SCHEMA_FILE, logger)
             return Outcome("The schema is in place.")
+        if command.flags.apply_roles:
+            with closing(connect(database_settings(command, logger), "museum roles")) as connection:
+                require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, "python load.py --apply-schema")
+                execute_schema(connection, ROLES_FILE, logger)
+            return Outcome("The roles museum_reader and museum_loader are in place.")
         with open_target(command, logger) as target, data_folder_lock(command.museum.museum_data_dir):
             if command.flags.kiosk_csv:
                 summary = load_plain_file(target, command, command.flags.kiosk_csv, logger)

@@ -163,6 +163,146 @@ create index if not exists incident_at on incident (at);
 create index if not exists incident_exhibition_at on incident (exhibition_id, at);
 
 -- ---------------------------------------------------------------------------------------------------------------------
+-- Presses by hour: what dashboards read instead of every press
+-- ---------------------------------------------------------------------------------------------------------------------
+
+-- Whatever adds or removes presses notes the difference in *_hour_change in its own transaction, by insert only, so that
+-- nobody waits for anybody and no reader ever sees a press that is not counted. Loads and consumers fold the differences
+-- into *_hour now and then. Hours begin at whole hours of UTC, as those of every zone with whole hours do.
+create table if not exists review_hour (
+    exhibition_id integer not null,
+    hour          timestamptz not null,
+    rating_id     smallint not null,
+    reviews       bigint not null,
+    primary key (exhibition_id, hour, rating_id)
+);
+create table if not exists review_hour_change (
+    exhibition_id integer not null,
+    hour          timestamptz not null,
+    rating_id     smallint not null,
+    reviews       bigint not null
+);
+
+create table if not exists incident_hour (
+    exhibition_id    integer not null,
+    hour             timestamptz not null,
+    incident_type_id smallint not null,
+    incidents        bigint not null,
+    primary key (exhibition_id, hour, incident_type_id)
+);
+create table if not exists incident_hour_change (
+    exhibition_id    integer not null,
+    hour             timestamptz not null,
+    incident_type_id smallint not null,
+    incidents        bigint not null
+);
+
+-- The hour that a moment lies in; whole UTC hours, whatever the session's zone.
+create or replace function utc_hour(at timestamptz) returns timestamptz
+    language sql immutable strict parallel safe
+    return date_bin('1 hour', at, '2000-01-01 00:00:00+00');
+
+create or replace function note_review_change() returns trigger
+    language plpgsql
+    set search_path from current
+as $$
+begin
+    if tg_op = 'TRUNCATE' then
+        truncate review_hour, review_hour_change;
+        return null;
+    end if;
+    if tg_op <> 'DELETE' then
+        insert into review_hour_change (exhibition_id, hour, rating_id, reviews)
+        select exhibition_id, utc_hour(at), rating_id, count(*)
+        from fresh
+        group by 1, 2, 3;
+    end if;
+    if tg_op <> 'INSERT' then
+        insert into review_hour_change (exhibition_id, hour, rating_id, reviews)
+        select exhibition_id, utc_hour(at), rating_id, -count(*)
+        from gone
+        group by 1, 2, 3;
+    end if;
+    return null;
+end
+$$;
+
+create or replace function note_incident_change() returns trigger
+    language plpgsql
+    set search_path from current
+as $$
+begin
+    if tg_op = 'TRUNCATE' then
+        truncate incident_hour, incident_hour_change;
+        return null;
+    end if;
+    if tg_op <> 'DELETE' then
+        insert into incident_hour_change (exhibition_id, hour, incident_type_id, incidents)
+        select exhibition_id, utc_hour(at), incident_type_id, count(*)
+        from fresh
+        group by 1, 2, 3;
+    end if;
+    if tg_op <> 'INSERT' then
+        insert into incident_hour_change (exhibition_id, hour, incident_type_id, incidents)
+        select exhibition_id, utc_hour(at), incident_type_id, -count(*)
+        from gone
+        group by 1, 2, 3;
+    end if;
+    return null;
+end
+$$;
+
+-- Once: the triggers, and what was there before them. Creating a trigger keeps writers, not readers, waiting.
+do $$
+begin
+    if not exists (select from pg_trigger where tgrelid = 'review'::regclass and tgname = 'review_hour_insert') then
+        create trigger review_hour_insert after insert on review
+            referencing new table as fresh for each statement execute function note_review_change();
+        create trigger review_hour_delete after delete on review
+            referencing old table as gone for each statement execute function note_review_change();
+        create trigger review_hour_update after update on review
+            referencing old table as gone new table as fresh for each statement execute function note_review_change();
+        create trigger review_hour_truncate after truncate on review
+            for each statement execute function note_review_change();
+        insert into review_hour (exhibition_id, hour, rating_id, reviews)
+        select exhibition_id, utc_hour(at), rating_id, count(*)
+        from review
+        group by 1, 2, 3;
+    end if;
+    if not exists (select from pg_trigger where tgrelid = 'incident'::regclass and tgname = 'incident_hour_insert') then
+        create trigger incident_hour_insert after insert on incident
+            referencing new table as fresh for each statement execute function note_incident_change();
+        create trigger incident_hour_delete after delete on incident
+            referencing old table as gone for each statement execute function note_incident_change();
+        create trigger incident_hour_update after update on incident
+            referencing old table as gone new table as fresh for each statement execute function note_incident_change();
+        create trigger incident_hour_truncate after truncate on incident
+            for each statement execute function note_incident_change();
+        insert into incident_hour (exhibition_id, hour, incident_type_id, incidents)
+        select exhibition_id, utc_hour(at), incident_type_id, count(*)
+        from incident
+        group by 1, 2, 3;
+    end if;
+end
+$$;
+
+-- Parts that add up to the number of reviews by exhibition, hour and rating; always sum them, a part may be negative.
+create or replace view review_tally as
+select exhibition_id, hour, rating_id, reviews
+from review_hour
+union all
+select exhibition_id, hour, rating_id, reviews
+from review_hour_change;
+
+-- The same of requests for help, by exhibition, hour and type.
+create or replace view incident_tally as
+select exhibition_id, hour, incident_type_id, incidents
+from incident_hour
+union all
+select exhibition_id, hour, incident_type_id, incidents
+from incident_hour_change;
+
+-- ---------------------------------------------------------------------------------------------------------------------
 -- Views: the questions of the Exhibitions Manager and of the Head of Security & Visitor Safety, in local time
 -- ---------------------------------------------------------------------------------------------------------------------
 
@@ -225,13 +365,15 @@ select e.exhibition_id,
 from exhibition e
 left join department d using (department_id)
 left join (
-    select exhibition_id, count(*) as reviews, avg(rating_id) as average_rating
-    from review
+    select exhibition_id,
+           sum(reviews)::bigint as reviews,
+           sum(rating_id * reviews) / nullif(sum(reviews), 0) as average_rating
+    from review_tally
     group by exhibition_id
 ) r using (exhibition_id)
 left join (
-    select exhibition_id, count(*) as incidents
-    from incident
+    select exhibition_id, sum(incidents)::bigint as incidents
+    from incident_tally
     group by exhibition_id
 ) i using (exhibition_id);
 
@@ -245,19 +387,19 @@ select e.exhibition_id,
 from exhibition e
 cross join rating_desc l
 left join (
-    select exhibition_id, rating_id, count(*) as reviews
-    from review
+    select exhibition_id, rating_id, sum(reviews)::bigint as reviews
+    from review_tally
     group by exhibition_id, rating_id
 ) c using (exhibition_id, rating_id);
 
 -- How each department does: its popularity and its average.
 create or replace view department_rating as
 select d.department_name,
-       count(r.review_id) as reviews,
-       round(avg(r.rating_id), 4) as average_rating
+       coalesce(sum(r.reviews), 0)::bigint as reviews,
+       round(sum(r.rating_id * r.reviews) / nullif(sum(r.reviews), 0), 4) as average_rating
 from department d
 left join exhibition e using (department_id)
-left join review r using (exhibition_id)
+left join review_tally r using (exhibition_id)
 group by d.department_name;
 
 -- Reviews and requests for help by hour of the local day: which hours are busiest.
@@ -268,68 +410,74 @@ select coalesce(r.hour, i.hour) as hour,
        coalesce(i.incidents, 0) as incidents,
        coalesce(i.emergencies, 0) as emergencies
 from (
-    select extract(hour from at at time zone 'Europe/London')::integer as hour,
-           count(*) as reviews,
-           avg(rating_id) as average_rating
-    from review
+    select extract(hour from hour at time zone 'Europe/London')::integer as hour,
+           sum(reviews)::bigint as reviews,
+           sum(rating_id * reviews) / nullif(sum(reviews), 0) as average_rating
+    from review_tally
     group by 1
+    having sum(reviews) <> 0
 ) r
 full join (
-    select extract(hour from at at time zone 'Europe/London')::integer as hour,
-           count(*) as incidents,
-           count(*) filter (where incident_type_id = 1) as emergencies
-    from incident
+    select extract(hour from hour at time zone 'Europe/London')::integer as hour,
+           sum(incidents)::bigint as incidents,
+           coalesce(sum(incidents) filter (where incident_type_id = 1), 0)::bigint as emergencies
+    from incident_tally
     group by 1
+    having sum(incidents) <> 0
 ) i on i.hour = r.hour;
 
 -- The average rating over time, by local day and hour.
 create or replace view rating_over_time as
 select e.exhibition_id,
        e.exhibition_name,
-       date_trunc('hour', r.at at time zone 'Europe/London') as local_hour,
-       count(*) as reviews,
-       round(avg(r.rating_id), 4) as average_rating
-from review r
+       r.hour at time zone 'Europe/London' as local_hour,
+       sum(r.reviews)::bigint as reviews,
+       round(sum(r.rating_id * r.reviews) / nullif(sum(r.reviews), 0), 4) as average_rating
+from review_tally r
 join exhibition e using (exhibition_id)
-group by e.exhibition_id, e.exhibition_name, local_hour;
+group by e.exhibition_id, e.exhibition_name, local_hour
+having sum(r.reviews) <> 0;
 
 -- Positive ratings (3 and above) before and after 13:00.
 create or replace view positive_ratings_by_half_day as
-select case when (at at time zone 'Europe/London')::time < '13:00' then 'before 13:00' else 'from 13:00' end as half_day,
-       count(*) as positive_reviews
-from review
+select case when (hour at time zone 'Europe/London')::time < '13:00' then 'before 13:00' else 'from 13:00' end as half_day,
+       sum(reviews)::bigint as positive_reviews
+from review_tally
 where rating_id >= 3
-group by half_day;
+group by half_day
+having sum(reviews) <> 0;
 
 -- Requests for help by floor, exhibition, type and local hour. An exhibition on two floors counts on both.
 create or replace view floor_requests as
 select f.floor_name,
        e.exhibition_name,
        t.description as incident_type,
-       extract(isodow from i.at at time zone 'Europe/London')::integer as weekday,
-       extract(hour from i.at at time zone 'Europe/London')::integer as hour,
-       count(*) as requests
-from incident i
+       extract(isodow from i.hour at time zone 'Europe/London')::integer as weekday,
+       extract(hour from i.hour at time zone 'Europe/London')::integer as hour,
+       sum(i.incidents)::bigint as requests
+from incident_tally i
 join exhibition e using (exhibition_id)
 join floor_assignment a using (exhibition_id)
 join floor f using (floor_id)
 join incident_type t using (incident_type_id)
-group by f.floor_name, e.exhibition_name, t.description, weekday, hour;
+group by f.floor_name, e.exhibition_name, t.description, weekday, 5
+having sum(i.incidents) <> 0;
 
 -- Requests for help over time, by local hour, exhibition and type.
 create or replace view request_over_time as
 select e.exhibition_id,
        e.exhibition_name,
        t.description as incident_type,
-       date_trunc('hour', i.at at time zone 'Europe/London') as local_hour,
-       count(*) as requests
-from incident i
+       i.hour at time zone 'Europe/London' as local_hour,
+       sum(i.incidents)::bigint as requests
+from incident_tally i
 join exhibition e using (exhibition_id)
 join incident_type t using (incident_type_id)
-group by e.exhibition_id, e.exhibition_name, t.description, local_hour;
+group by e.exhibition_id, e.exhibition_name, t.description, local_hour
+having sum(i.incidents) <> 0;
 
 insert into meta.schema_version (system, version)
-values ('museum', 2)
+values ('museum', 3)
 on conflict (system) do update
     set version = excluded.version,
         applied_at = now()

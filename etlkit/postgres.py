@@ -6,6 +6,7 @@ Sessions run in UTC with ISO dates, so nothing depends on the server's or the us
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from typing import IO, Any
 import psycopg2
 import psycopg2.extensions
 from psycopg2 import errorcodes
+from pydantic import SecretStr
 
 from etlkit.errors import ConfigError, LoadError, LockedError
 from etlkit.settings import DatabaseSettings
@@ -28,6 +30,7 @@ Cursor = psycopg2.extensions.cursor
 
 CONNECT_TIMEOUT_SECONDS = 10
 READ_BYTES = 65_536
+_ARN_REGION = 3
 _REFUSALS = ("authentication failed", "does not exist", "no password supplied", "no pg_hba.conf entry")
 
 
@@ -37,13 +40,14 @@ def connect(settings: DatabaseSettings, application_name: str, *, mute_seconds: 
     A network that swallows what is sent is given up after `mute_seconds`, else after the system's quarter of an hour.
     Raises ConfigError for a wrong password or database, LoadError when the server does not answer.
     """
+    user, password = _read_secret(settings) if settings.db_secret_id else (settings.db_user, settings.db_password)
     try:
         return psycopg2.connect(
             host=settings.db_host,
             port=settings.db_port,
             dbname=settings.db_name,
-            user=settings.db_user,
-            password=settings.db_password.get_secret_value() or None,
+            user=user,
+            password=password.get_secret_value() or None,
             sslmode=settings.sslmode,
             application_name=application_name[:63],
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -56,7 +60,7 @@ def connect(settings: DatabaseSettings, application_name: str, *, mute_seconds: 
     except (ValueError, UnicodeError) as error:
         raise ConfigError(f"a database setting cannot be sent to a server: {error}. Nothing was touched.") from error
     except psycopg2.OperationalError as error:
-        where = f"{settings.db_user}@{settings.db_host}:{settings.db_port}/{settings.db_name}"
+        where = f"{user}@{settings.db_host}:{settings.db_port}/{settings.db_name}"
         reason = _first_line(error)
         if any(refusal in str(error) for refusal in _REFUSALS):
             advice = "Check DB_NAME, DB_USER and DB_PASSWORD."
@@ -67,6 +71,40 @@ def connect(settings: DatabaseSettings, application_name: str, *, mute_seconds: 
             f"cannot reach {where}: {reason}. Check DB_HOST, DB_PORT, DB_SSLMODE and that the server is up. "
             "Nothing was loaded."
         ) from error
+
+
+def _read_secret(settings: DatabaseSettings) -> tuple[str, SecretStr]:
+    """Return the user and the password of the settings' AWS secret, a JSON object as RDS writes it.
+
+    Raises ConfigError for a secret that is not there or of another form, LoadError when AWS does not answer.
+    """
+    import boto3  # noqa: PLC0415 - only where a secret is kept there
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    secret_id = settings.db_secret_id or ""
+    parts = secret_id.split(":")  # arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME
+    keys = (settings.aws_access_key, settings.aws_secret_key)
+    access_key, secret_key = (key.get_secret_value() if key else None for key in keys)
+    try:
+        client = boto3.client(
+            "secretsmanager",
+            region_name=parts[3] if parts[0] == "arn" and len(parts) > _ARN_REGION else None,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+        )
+        text = client.get_secret_value(SecretId=secret_id).get("SecretString", "")
+    except ClientError as error:
+        reason = error.response.get("Error", {}).get("Message") or str(error)
+        raise ConfigError(f"DB_SECRET_ID {secret_id!r} cannot be read: {reason} Nothing was touched.") from error
+    except (BotoCoreError, ValueError) as error:
+        raise LoadError(f"AWS does not give the secret of DB_SECRET_ID: {error}. Nothing was loaded.") from error
+    try:
+        secret = json.loads(text)
+        return str(secret["username"]), SecretStr(secret["password"])
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(
+            f"the secret {secret_id!r} is no JSON object with username and password. Nothing was touched."
+        ) from None
 
 
 @contextmanager

@@ -27,7 +27,10 @@ class Settings(BaseSettings):
 
 
 class DatabaseSettings(Settings):
-    """Where the Postgres is; host `embedded` means the suite's own private server."""
+    """Where the Postgres is; host `embedded` means the suite's own private server.
+
+    With `db_secret_id` user and password are those of an AWS secret, read anew for every connection, since it rotates.
+    """
 
     db_host: str
     db_port: int = Field(default=5432, ge=1, le=65535, description="a number from 1 to 65535")
@@ -37,12 +40,17 @@ class DatabaseSettings(Settings):
     db_sslmode: str | None = Field(
         default=None, pattern="^(" + "|".join(SSL_MODES) + ")$", description="one of " + ", ".join(SSL_MODES)
     )
+    db_secret_id: str | None = None
+    aws_access_key: SecretStr | None = None
+    aws_secret_key: SecretStr | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _fill_what_the_host_implies(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Let a socket need no password, and the embedded server nothing at all."""
+        """Let a socket need no password, a secret neither user nor password, and the embedded server nothing at all."""
         host = str(values.get("db_host", ""))
+        if values.get("db_secret_id") and host != EMBEDDED_HOST:
+            return {**values, "db_user": "", "db_password": ""}
         if host == EMBEDDED_HOST:
             return {"db_name": "museum", **values, "db_user": "etl", "db_password": ""}
         if host.startswith("/"):

@@ -47,6 +47,8 @@ REBUILDS = (
     "create_review_at",
     "create_incident_exhibition_at",
     "create_incident_at",
+    "fill_review_hour",
+    "fill_incident_hour",
 )
 
 

@@ -26,8 +26,9 @@ from museum.objects import BUCKET_DIR, COMBINED_DIR
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT_DIR / ".env"
 SCHEMA_FILE = PROJECT_DIR / "schema.sql"
+ROLES_FILE = PROJECT_DIR / "roles.sql"
 SCHEMA_SYSTEM = "museum"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 EXIT_CODES = (
     "exit codes: 0 clean or nothing new; 1 failed or refused, nothing loaded; 2 usage or settings;\n"

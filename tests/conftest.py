@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from apache_kafka import ApacheKafka, copied_libraries
 from live_case import Live
-from museum_case import Bucket, Museum, hide_env_file
+from museum_case import Bucket, Museum, hide_env_file, miscounted_hours
 
 from etlkit.embedded import EmbeddedServer
 from etlkit.postgres import Connection, apply_schema, connect
@@ -114,7 +114,9 @@ def database(postgres: EmbeddedServer, _template: str) -> Iterator[DatabaseSetti
     with closing(connect(settings, "create")) as connection, connection.cursor() as cursor:
         connection.autocommit = True
         cursor.execute(f"create database {name} template {_template}")
-    yield settings.model_copy(update={"db_name": name})
+    own = settings.model_copy(update={"db_name": name})
+    yield own
+    assert miscounted_hours(own) == [], "the hourly counts differ from the presses"
     postgres.drop_database(name)
 
 

@@ -47,6 +47,25 @@ OPEN_REJECTS = (
 )
 
 
+MISCOUNTED_HOURS = """
+    select 'review', exhibition_id, hour, rating_id, tally, presses
+    from (select exhibition_id, hour, rating_id, sum(reviews) as tally from review_tally group by 1, 2, 3) t
+    full join (
+        select exhibition_id, date_trunc('hour', at) as hour, rating_id, count(*) as presses
+        from review group by 1, 2, 3
+    ) p using (exhibition_id, hour, rating_id)
+    where coalesce(tally, 0) <> coalesce(presses, 0)
+    union all
+    select 'incident', exhibition_id, hour, incident_type_id, tally, presses
+    from (select exhibition_id, hour, incident_type_id, sum(incidents) as tally from incident_tally group by 1, 2, 3) t
+    full join (
+        select exhibition_id, date_trunc('hour', at) as hour, incident_type_id, count(*) as presses
+        from incident group by 1, 2, 3
+    ) p using (exhibition_id, hour, incident_type_id)
+    where coalesce(tally, 0) <> coalesce(presses, 0)
+"""
+
+
 @dataclass
 class Result:
     """How a script ended: exit code, its JSON object, and its lines."""
@@ -182,6 +201,13 @@ def exhibition_json(site: int, **changes: Any) -> str:
             **changes,
         }
     )
+
+
+def miscounted_hours(database: DatabaseSettings) -> list[tuple[Any, ...]]:
+    """Return the hours whose counts are not those of the presses: none, whatever a test did to its database."""
+    with closing(connect(database, "test")) as connection, connection.cursor() as cursor:
+        cursor.execute(MISCOUNTED_HOURS)
+        return cursor.fetchall()
 
 
 def hide_env_file(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:

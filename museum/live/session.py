@@ -25,6 +25,7 @@ from etlkit.postgres import (
 )
 from etlkit.runs import Run, complete_run, fail_run, start_run
 from etlkit.settings import DatabaseSettings
+from museum.hourly import fold_hours
 from museum.live.batch import BatchLoad, LiveRules
 from museum.live.claims import HEARTBEAT_SECONDS, SQL, PartitionLedger
 from museum.live.figures import LiveFigures
@@ -83,26 +84,25 @@ class LiveSession:
                 self._log.warning("the end of run %s was not recorded; marked failed", run_id)
         start_run(self.connection, self.run, {"cluster": topic.cluster, "topic": topic.name}, is_alone=False)
 
-    def update_history(self, figures: LiveFigures) -> None:
-        """Write the figures so far into the run's row."""
+    def update_history(self, figures: LiveFigures, lag: int | None) -> None:
+        """Write the figures so far into the run's row, and fold the hourly counts."""
         if self.run.dry_run:
             return
         values = {
             "run_id": str(self.run.run_id),
-            "metadata": json.dumps({"live": figures.document()}),
+            "metadata": json.dumps({"live": {**figures.document(), "lag": lag}}),
         }
         with load_errors("writing the run's history"), self.connection, self.connection.cursor() as cursor:
             run_file(cursor, SQL / "update_run.sql", values)
+            fold_hours(cursor)
 
-    def complete_history(self, figures: LiveFigures) -> int:
+    def complete_history(self, figures: LiveFigures, lag: int | None) -> int:
         """Complete the run; return how many live rejects are open."""
-        self.update_history(figures)
+        self.update_history(figures, lag)
         with load_errors("completing the run's history"), self.connection, self.connection.cursor() as cursor:
             run_file(cursor, SQL / "read_run_counts.sql", {"run_id": str(self.run.run_id)})
             processed, created = cursor.fetchone() or (0, 0)
-            complete_run(
-                cursor, self.run, processed=processed, created=created, updated=0, metadata={"live": figures.document()}
-            )
+            complete_run(cursor, self.run, processed=processed, created=created, updated=0, metadata={})
             run_file(cursor, SQL / "count_open_rejects.sql")
             return int((cursor.fetchone() or (0,))[0])
 

@@ -15,6 +15,7 @@ from apache_kafka import MECHANISMS, PASSWORD, USER
 from confluent_kafka import Consumer, TopicPartition
 from conftest import NO_SAMPLE_DATA, PROJECT_DIR, SAMPLE_DATA
 from live_case import call, ended, press
+from museum_case import miscounted_hours
 
 import museum.settings
 from consumer import start_offset
@@ -557,8 +558,10 @@ def test_an_older_schema_is_upgraded_without_loss(live, empty_database):
     refused = live.consume()
     assert (refused.exit_code, "python load.py --apply-schema" in refused.last_line) == (2, True)
     assert live.museum.run("load", "--apply-schema", *live.museum.database_flags).exit_code == 0
+    assert live.museum.query("select sum(reviews) from review_hour") == [(1,)], "what was there before is counted"
     assert live.consume().exit_code == 0
     assert live.museum.count("review") == 2
+    assert miscounted_hours(empty_database) == []
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,164 @@
+"""The hourly counts that dashboards read are those of the presses, whoever adds, changes or removes presses."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+from museum_case import miscounted_hours
+
+from etlkit.postgres import Connection, connect
+from museum.hourly import LOCK_NAME, fold_hours, lock_key
+
+try:
+    from hypothesis import HealthCheck, given, settings
+    from hypothesis import strategies as st
+except ImportError:
+    pytest.skip("hypothesis is not installed: pip install -r requirements-dev.txt", allow_module_level=True)
+
+INSERT = """
+    insert into review (exhibition_id, at, rating_id, source_id, position)
+    select %(exhibition)s, timestamptz '2026-03-29 00:30+00' + n * interval '25 minutes', %(rating)s, 1,
+           (select coalesce(max(position), 0) from review) + n
+    from generate_series(1, %(count)s) n
+"""
+INCIDENT = """
+    insert into incident (exhibition_id, at, incident_type_id, source_id, position)
+    values (%(exhibition)s, '2026-03-29 12:59:59.999999+00', %(rating)s %% 2, 1,
+            (select coalesce(max(position), 0) + 1 from incident))
+"""
+UPDATE = (
+    "update review set rating_id = %(rating)s, at = at + interval '59 minutes' where position %% 3 = %(exhibition)s"
+)
+DELETE = "delete from review where position %% 4 = %(rating)s"
+DELETE_INCIDENT = "delete from incident where exhibition_id = %(exhibition)s"
+STATEMENTS = [INSERT, INCIDENT, UPDATE, DELETE, DELETE_INCIDENT]
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from([*STATEMENTS, "fold", "truncate review", "rollback"]),
+        st.fixed_dictionaries(
+            {"exhibition": st.integers(1, 3), "rating": st.integers(0, 4), "count": st.integers(1, 9)}
+        ),
+    ),
+    max_size=12,
+)
+
+
+@pytest.fixture
+def presses(connection: Connection) -> Connection:
+    """A connection to a museum of three exhibitions without presses."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into exhibition (exhibition_id, exhibition_code, exhibition_name) "
+            "select n, 'EXH_0' || n - 1, 'Room ' || n from generate_series(1, 3) n"
+        )
+        cursor.execute(
+            "insert into event_source (kind, bucket, key, content_hash, run_id) "
+            "values ('file', 'b', 'k', 'h', gen_random_uuid())"
+        )
+    return connection
+
+
+def total(connection: Connection, statement: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return int((cursor.fetchone() or (0,))[0] or 0)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=CHANGES)
+def test_whatever_happens_to_the_presses_the_hours_follow(presses, database, changes):
+    with presses.cursor() as cursor:
+        for statement, values in changes:
+            cursor.execute("begin")
+            if statement == "fold":
+                fold_hours(cursor)
+            elif statement == "rollback":
+                cursor.execute(INSERT, values)
+            else:
+                cursor.execute(statement, values)
+            cursor.execute("rollback" if statement == "rollback" else "commit")
+    assert miscounted_hours(database) == []
+
+
+def test_folding_empties_the_list_and_changes_no_figure(presses):
+    with presses.cursor() as cursor:
+        for exhibition in (1, 2, 1):
+            cursor.execute(INSERT, {"exhibition": exhibition, "rating": 3, "count": 5})
+        cursor.execute(INCIDENT, {"exhibition": 1, "rating": 1})
+        cursor.execute("select * from exhibition_rating order by 1")
+        before = cursor.fetchall()
+        cursor.execute("begin")
+        fold_hours(cursor)
+        cursor.execute("commit")
+        cursor.execute("select * from exhibition_rating order by 1")
+        assert cursor.fetchall() == before
+    assert total(presses, "select count(*) from review_hour_change") == 0
+    assert total(presses, "select count(*) from incident_hour_change") == 0
+    assert total(presses, "select sum(reviews) from review_hour") == 15
+
+
+def test_a_press_that_arrives_after_its_hour_was_folded_is_counted_at_once(presses):
+    with presses.cursor() as cursor:
+        cursor.execute(INSERT, {"exhibition": 1, "rating": 0, "count": 1})
+        cursor.execute("begin")
+        fold_hours(cursor)
+        cursor.execute("commit")
+        cursor.execute(INSERT, {"exhibition": 1, "rating": 4, "count": 1})
+        cursor.execute("select reviews, average_rating from exhibition_rating where exhibition_id = 1")
+        assert cursor.fetchone() == (2, 2)
+
+
+def test_nobody_waits_for_a_fold_or_folds_twice(presses, database):
+    with presses.cursor() as cursor:
+        cursor.execute(INSERT, {"exhibition": 1, "rating": 3, "count": 5})
+    with closing(connect(database, "first fold")) as first, first.cursor() as folding:
+        fold_hours(folding)
+        with presses.cursor() as cursor:
+            cursor.execute("set lock_timeout = '200ms'")
+            cursor.execute("begin")
+            fold_hours(cursor)  # finds the lock taken and leaves it to the other one
+            cursor.execute("commit")
+            cursor.execute(INSERT, {"exhibition": 1, "rating": 3, "count": 5})
+            cursor.execute("select sum(reviews) from review_tally")
+            assert cursor.fetchone() == (10,)
+            cursor.execute("select pg_try_advisory_lock(%s)", (lock_key(LOCK_NAME),))
+            assert cursor.fetchone() == (False,)
+        first.commit()
+    assert total(presses, "select sum(reviews) from review_tally") == 10
+    assert total(presses, "select sum(reviews) from review_hour_change") == 5
+
+
+def test_a_load_folds_and_a_dry_run_does_not(museum):
+    museum.exhibition(0)
+    museum.kiosk(0, "2023-03-06 10:00:00,0,3,", "2023-03-06 10:59:59,0,4,", "2023-03-06 11:00:00,0,-1,1")
+    museum.push("--dry-run")
+    assert (museum.count("review_hour"), museum.count("review_hour_change")) == (0, 0)
+    museum.push()
+    assert (museum.count("review_hour"), museum.count("review_hour_change")) == (2, 0)
+    assert museum.query("select incidents from incident_hour") == [(1,)]
+
+
+def test_a_changed_object_takes_its_old_counts_back(museum):
+    museum.exhibition(0)
+    museum.kiosk(0, *(f"2023-03-06 10:00:{second:02},0,3," for second in range(10)))
+    museum.push()
+    museum.kiosk(0, *(f"2023-03-06 10:00:{second:02},0,{1 if second < 5 else 3}," for second in range(10)))
+    museum.push()
+    assert museum.query("select rating_id, reviews from rating_distribution where reviews > 0 order by 1") == [
+        (1, 5), (3, 5),
+    ]  # fmt: skip
+
+
+def test_hours_are_local_in_the_views_across_the_spring_change(presses):
+    with presses.cursor() as cursor:
+        for moment in ("2026-03-29 00:59:59+00", "2026-03-29 01:00:00+00"):
+            cursor.execute(
+                "insert into review (exhibition_id, at, rating_id, source_id, position) "
+                "values (1, %s, 3, 1, (select count(*) from review))",
+                (moment,),
+            )
+        cursor.execute("select local_hour::text, reviews from rating_over_time order by 1")
+        assert cursor.fetchall() == [("2026-03-29 00:00:00", 1), ("2026-03-29 02:00:00", 1)]
+        cursor.execute("select hour, reviews from hourly_activity order by 1")
+        assert cursor.fetchall() == [(0, 1), (2, 1)]

@@ -1,0 +1,203 @@
+"""The two roles of roles.sql: each can do its work, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import boto3
+import psycopg2
+import pytest
+from conftest import PROJECT_DIR
+from live_case import call, press
+from museum_case import Museum
+
+from etlkit.errors import ConfigError, LoadError
+from etlkit.postgres import apply_schema, connect
+from etlkit.settings import DatabaseSettings
+
+PASSWORD = "a login's own"
+FORBIDDEN_TO_THE_READER = [
+    "insert into floor (floor_name) values ('9')",
+    "update review set rating_id = 4",
+    "delete from incident",
+    "truncate review",
+    "drop view exhibition_rating",
+    "create table mine (n integer)",
+    "select raw from meta.rejected_records",
+    "update meta.ingestion_runs set status = 'failed'",
+]
+FORBIDDEN_TO_THE_LOADER = [
+    "truncate review",
+    "drop table review",
+    "alter table review add column x integer",
+    "alter table review disable trigger review_hour_insert",
+    "create table mine (n integer)",
+    "insert into rating_desc (rating_id, description) values (9, 'x')",
+    "update review set rating_id = 4",
+    "delete from exhibition",
+    "delete from event_source",
+    "delete from meta.ingestion_runs",
+    "delete from meta.rejected_records",
+    "insert into meta.schema_version (system, version) values ('museum', 99)",
+    "create role somebody",
+]
+
+
+@pytest.fixture
+def logins(database: DatabaseSettings) -> Iterator[dict[str, DatabaseSettings]]:
+    """A login in each role."""
+    with closing(connect(database, "owner")) as connection:
+        for _twice in range(2):
+            apply_schema(connection, PROJECT_DIR / "roles.sql")
+        with connection, connection.cursor() as cursor:
+            for role in ("reader", "loader"):
+                cursor.execute(f"create role {database.db_name}_{role} login password %s", (PASSWORD,))
+                cursor.execute(f"grant museum_{role} to {database.db_name}_{role}")
+    password = {"db_password": type(database.db_password)(PASSWORD)}
+    yield {
+        role: database.model_copy(update={"db_user": f"{database.db_name}_{role}", **password})
+        for role in ("reader", "loader")
+    }
+    with closing(connect(database, "owner")) as connection, connection, connection.cursor() as cursor:
+        for role in ("reader", "loader"):
+            cursor.execute(f"drop role {database.db_name}_{role}")
+
+
+@pytest.fixture
+def as_loader(museum: Museum, logins: dict[str, DatabaseSettings], monkeypatch: pytest.MonkeyPatch) -> Museum:
+    """The museum, loaded by the loader."""
+    monkeypatch.setenv("DB_PASSWORD", PASSWORD)
+    museum.exhibition(0)
+    return replace(museum, database=logins["loader"])
+
+
+def refusal(settings: DatabaseSettings, statement: str) -> str:
+    with closing(connect(settings, "test")) as connection, connection.cursor() as cursor:
+        try:
+            cursor.execute(statement)
+        except psycopg2.Error as error:
+            return type(error).__name__
+    return "nothing"
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN_TO_THE_READER)
+def test_the_reader_only_reads(logins, statement):
+    assert refusal(logins["reader"], statement) == "InsufficientPrivilege"
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN_TO_THE_LOADER)
+def test_the_loader_changes_no_structure_and_deletes_no_history(logins, statement):
+    assert refusal(logins["loader"], statement) == "InsufficientPrivilege"
+
+
+def test_the_reader_reads_every_table_and_view_of_the_museum(logins):
+    listed = (
+        "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        "where n.nspname = 'public' and c.relkind in ('r', 'v', 'm') order by 1"
+    )
+    with closing(connect(logins["reader"], "test")) as connection, connection.cursor() as cursor:
+        cursor.execute(listed)
+        names = [name for (name,) in cursor.fetchall()]
+        assert len(names) > 20
+        for name in names:
+            cursor.execute(f"select count(*) from {name}")
+        cursor.execute("select source, reasons from meta.rejected_records")
+        cursor.execute("select * from meta.ingestion_runs")
+
+
+def test_the_loader_runs_the_whole_pipeline(as_loader, museum):
+    owner = museum.database
+    museum = as_loader
+    assert museum.database != owner
+    museum.kiosk(0, "2023-03-06 10:00:00,0,3,", "2023-03-06 10:00:01,0,-1,1", "2023-03-06 10:00:02,7,1,")
+    assert museum.push().exit_code == 3
+    museum.kiosk(0, "2023-03-06 10:00:00,0,2,", "2023-03-06 10:00:01,0,-1,0", "2023-03-06 10:00:02,7,1,")
+    museum.exhibition(7, FLOOR="9", DEPARTMENT="New")
+    changed = museum.push()
+    assert (changed.exit_code, changed.figures["load"]["rows_stored"]) == (0, 3)
+    assert museum.push("--dry-run").exit_code == 0
+    rooms = "select exhibition_id, reviews, incidents from exhibition_rating order by 1"
+    assert replace(museum, database=owner).query(rooms) == [(1, 1, 1), (8, 1, 0)]
+
+
+def test_the_loader_loads_many_rows_without_owning_the_tables(as_loader, monkeypatch):
+    monkeypatch.setattr("museum.bulk.BULK_ROWS", 10)
+    as_loader.kiosk(0, *(f"2023-03-06 10:{row // 60:02}:{row % 60:02},0,3," for row in range(1000)))
+    assert as_loader.push().exit_code == 0
+    assert as_loader.count("review") == 1000
+
+
+def test_the_loader_consumes_the_live_stream(live, logins, monkeypatch):
+    monkeypatch.setenv("DB_PASSWORD", PASSWORD)
+    live.museum.database = logins["loader"]
+    live.produce([press(0), call(1, 1), press(2, site="99"), press(3, val=9)])
+    assert live.consume().figures["live"]["stored"] == 2
+    assert live.consume("--from-beginning").exit_code == 0
+    assert live.consume("--replay-rejects").exit_code == 0
+    assert live.stored() == 2
+
+
+def test_the_roles_are_applied_without_psql_too(museum):
+    result = museum.run("load", "--apply-roles", *museum.database_flags)
+    assert (result.exit_code, "museum_reader and museum_loader" in result.last_line) == (0, True)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# A login that AWS keeps
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vault(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch):
+    """A client of a local Secrets Manager, which every connection asks."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", s3_endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "y")
+    return boto3.client("secretsmanager", region_name="eu-west-2")
+
+
+def keep(vault, database: DatabaseSettings, password: str) -> str:
+    name = f"login-of-{database.db_name}"
+    text = json.dumps({"username": database.db_user, "password": password})
+    try:
+        return vault.create_secret(Name=name, SecretString=text)["ARN"]
+    except vault.exceptions.ResourceExistsException:
+        return vault.put_secret_value(SecretId=name, SecretString=text)["ARN"]
+
+
+def test_the_pipeline_logs_in_with_a_secret_also_after_it_rotated(museum, logins, vault, monkeypatch):
+    loader = logins["loader"]
+    monkeypatch.delenv("DB_PASSWORD")
+    arn = keep(vault, loader, PASSWORD)
+    monkeypatch.setenv("DB_SECRET_ID", arn)
+    flags = [*museum.database_flags[:6]]  # without a user
+    museum.exhibition(0)
+    museum.kiosk(0, "2023-03-06 10:00:00,0,3,")
+    assert museum.run("pipeline", "--skip-extract", "--push", *flags).exit_code == 0
+    with closing(connect(museum.database, "owner")) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(f"alter role {loader.db_user} password 'another one'")
+    refused = museum.run("pipeline", "--skip-extract", "--push", *flags)
+    assert (refused.exit_code, loader.db_user in refused.last_line) == (2, True)
+    keep(vault, loader, "another one")
+    assert museum.run("pipeline", "--skip-extract", "--push", *flags).exit_code == 0
+    assert "another one" not in museum.log_file.read_text()
+
+
+def test_a_secret_that_is_not_there_or_no_login_is_explained(database, vault):
+    settings = database.model_copy(update={"db_secret_id": "no-such-secret"})
+    arn = vault.create_secret(Name=f"odd-{database.db_name}", SecretString="{}")["ARN"]
+    with pytest.raises(ConfigError, match="DB_SECRET_ID 'no-such-secret' cannot be read"):
+        connect(settings, "test")
+    odd = settings.model_copy(update={"db_secret_id": arn})
+    with pytest.raises(ConfigError, match="is no JSON object with username and password"):
+        connect(odd, "test")
+
+
+def test_aws_that_does_not_answer_is_no_wrong_setting(database, vault, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(LoadError, match="AWS does not give the secret"):
+        connect(database.model_copy(update={"db_secret_id": "x"}), "test")

@@ -11,10 +11,10 @@ LIVE_TESTS := $(addprefix tests/live/test_consumer.py::test_, poison_is_kept_and
 	a_recreated_topic_is_noticed_and_accepted_with_a_flag_only a_replay_of_many_goes_batch_by_batch \
 	every_incident_is_announced_once)
 STAMP := $(VENV)/.set-up
-.PHONY: help setup demo demo-live test schema bench-museum bench-live bench-peers stop lint types check format clean
+.PHONY: help setup demo demo-live test schema dashboard bench-museum bench-live bench-dashboard bench-peers stop lint types check format clean
 
 help: ## this menu
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## the environment in .venv (the other targets do it when needed)
 
@@ -33,6 +33,9 @@ demo: $(STAMP) ## the pipeline for real: a generated bucket, a local S3, a priva
 demo-live: $(STAMP) ## half a minute of the live consumer: a mock Kafka broker, generated events, a private Postgres
 	@$(BIN)/python -m museum.live.demo
 
+dashboard: $(STAMP) ## the staff's page, on demo-live's database or else the demo's
+	@$(BIN)/python -m dashboard --demo
+
 test: $(STAMP) ## museum and kit tests on real servers, short counts
 	@$(BIN)/python -m pytest -q
 
@@ -44,6 +47,9 @@ bench-museum: $(STAMP) ## the pipeline against psql \copy of the same rows, with
 
 bench-live: $(STAMP) ## the consumer on a real Kafka: draining, latencies, memory (minutes)
 	@$(BIN)/python benchmarks/live.py $(BENCH_FLAGS)
+
+bench-dashboard: $(STAMP) ## the pages at 20 million reviews, against the same figures from every row (minutes)
+	@$(BIN)/python benchmarks/dashboard.py $(BENCH_FLAGS)
 
 bench-peers: $(STAMP) .local/peers/sling .local/peers/dlt ## Sling and dlt beside the pipeline, in one run (minutes)
 	@$(BIN)/python benchmarks/peers.py $(BENCH_FLAGS)
@@ -75,4 +81,4 @@ check: lint types ## what CI runs: lint, types, every test at full counts, the d
 
 clean: ## remove the environment and what runs wrote; asks first
 	@read -p "Remove .venv, .local, bucket_data, combined_data and logs? [y/N] " answer && [ "$$answer" = y ] && \
-		{ test -x $(BIN)/python && $(BIN)/python -m etlkit server stop; rm -rf $(VENV) .local bucket_data combined_data pipeline.log* consumer.log*; }
+		{ test -x $(BIN)/python && $(BIN)/python -m etlkit server stop; rm -rf $(VENV) .local bucket_data combined_data pipeline.log* consumer.log* dashboard.log*; }

@@ -176,6 +176,7 @@ create table if not exists review_hour (
     reviews       bigint not null,
     primary key (exhibition_id, hour, rating_id)
 );
+create index if not exists review_hour_hour on review_hour (hour);
 create table if not exists review_hour_change (
     exhibition_id integer not null,
     hour          timestamptz not null,
@@ -190,6 +191,7 @@ create table if not exists incident_hour (
     incidents        bigint not null,
     primary key (exhibition_id, hour, incident_type_id)
 );
+create index if not exists incident_hour_hour on incident_hour (hour);
 create table if not exists incident_hour_change (
     exhibition_id    integer not null,
     hour             timestamptz not null,

@@ -35,6 +35,9 @@ REFUSALS = (
 """Why a table cannot be treated so: in use, or in somebody's foreign key or view."""
 
 MAINTENANCE_MEMORY = "256MB"
+COUNTING_MEMORY = "64MB"
+"""Enough for the hours of 20 years without a temporary file."""
+
 STATEMENTS = {
     "review": ("start_review_ids", "copy_review", "end_review_ids"),
     "incident": ("start_incident_ids", "copy_incident", "end_incident_ids"),
@@ -47,7 +50,13 @@ REBUILDS = (
     "create_review_at",
     "create_incident_exhibition_at",
     "create_incident_at",
+    "clear_review_hour",
+    "clear_review_hour_change",
+    "count_review_hours",
     "fill_review_hour",
+    "clear_incident_hour",
+    "clear_incident_hour_change",
+    "count_incident_hours",
     "fill_incident_hour",
 )
 
@@ -103,6 +112,7 @@ def copy_in_bulk(cursor: Cursor, rows: JudgedRows, exhibition_ids: Mapping[int, 
         copied[kind] = copy_blocks(cursor, SQL / f"{copy}.sql", blocks)
         run_file(cursor, SQL / f"{end_ids}.sql", {"last_id": first_id + max(copied[kind] - 1, 0)})
     cursor.execute("select set_config('maintenance_work_mem', %s, true)", (MAINTENANCE_MEMORY,))
+    cursor.execute("select set_config('work_mem', %s, true)", (COUNTING_MEMORY,))
     for name in REBUILDS:
         run_file(cursor, SQL / f"{name}.sql")
     return CopiedEvents(copied["review"], copied["incident"], is_bulk=True)

@@ -59,6 +59,7 @@ class MuseumSettings(Settings):
     )
     museum_log_file: Path = PROJECT_DIR / "pipeline.log"
     museum_live_log_file: Path = PROJECT_DIR / "consumer.log"
+    museum_dashboard_log_file: Path = PROJECT_DIR / "dashboard.log"
     museum_log_level: str = Field(
         default="INFO", pattern="^(" + "|".join(LOG_LEVELS) + ")$", description="one of " + ", ".join(LOG_LEVELS)
     )
@@ -257,6 +258,8 @@ def read_command(flags: argparse.Namespace, *, with_database: bool, others: tupl
         "kafka_instance_id": given.get("instance_id"),
         "museum_batch_size": given.get("batch_size"),
         "museum_linger_ms": given.get("linger_ms"),
+        "museum_dashboard_address": given.get("address"),
+        "museum_dashboard_port": given.get("port"),
     }
     known: tuple[type[Settings], ...] = (MuseumSettings, DatabaseSettings) if with_database else (MuseumSettings,)
     loaded = load_settings((*known, *others), values, ENV_FILE)

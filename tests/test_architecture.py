@@ -102,6 +102,7 @@ def test_no_python_builds_sql_from_text():
 
 
 def test_every_variable_is_in_the_example_with_a_sentence():
+    from dashboard.settings import DashboardSettings
     from etlkit.settings import DatabaseSettings
     from museum.live.settings import KafkaCredentials, KafkaSettings
     from museum.settings import MuseumSettings
@@ -112,7 +113,7 @@ def test_every_variable_is_in_the_example_with_a_sentence():
     }
     wanted = {
         name.upper()
-        for settings in (DatabaseSettings, MuseumSettings, KafkaSettings, KafkaCredentials)
+        for settings in (DatabaseSettings, MuseumSettings, KafkaSettings, KafkaCredentials, DashboardSettings)
         for name in settings.model_fields
     }
     assert wanted == documented

@@ -162,3 +162,19 @@ def test_hours_are_local_in_the_views_across_the_spring_change(presses):
         assert cursor.fetchall() == [("2026-03-29 00:00:00", 1), ("2026-03-29 02:00:00", 1)]
         cursor.execute("select hour, reviews from hourly_activity order by 1")
         assert cursor.fetchall() == [(0, 1), (2, 1)]
+
+
+def test_a_bulk_load_counts_anew_after_everything_was_deleted(museum, monkeypatch):
+    monkeypatch.setattr("museum.bulk.BULK_ROWS", 10)
+    museum.exhibition(0)
+    museum.kiosk(0, *(f"2023-03-06 10:00:{second:02},0,3," for second in range(30)), "2023-03-06 10:00:30,0,-1,0")
+    museum.push()
+    for table in ("review", "incident", "event_source"):
+        museum.query(f"delete from {table}")
+    assert museum.query("select sum(reviews) from review_hour_change") == [(-30,)]
+    museum.push()
+    assert museum.query("select count(*), sum(reviews) from review_tally") == [(1, 30)]
+    assert museum.query("select count(*), sum(incidents) from incident_tally") == [(1, 1)]
+    museum.kiosk(1, "2023-03-06 10:00:00,0,3,")
+    museum.push()
+    assert museum.query("select sum(reviews) from review_tally") == [(31,)], "the trigger is on again"

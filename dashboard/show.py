@@ -1,0 +1,73 @@
+"""How tiles and sections look on the page."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.charts import fitted
+from dashboard.sections import Section, Tile
+
+COLUMNS = 2
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>])")
+
+
+def plain(text: str) -> str:
+    """Return text that Markdown leaves as it is."""
+    return _MARKDOWN.sub(r"\\\1", text)
+
+
+def show_tiles(tiles: list[Tile]) -> None:
+    """Show the main figures side by side, below each other on a phone."""
+    with st.container(horizontal=True):
+        for tile in tiles:
+            st.metric(
+                tile.label,
+                plain(tile.value),
+                plain(tile.note) or None,
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+                width="stretch",
+                height="stretch",
+            )
+
+
+def show_sections(sections: list[Section]) -> None:
+    """Show sections in two columns, a wide one across both; on a phone they stand below each other."""
+    for is_wide, group in itertools.groupby(sections, key=lambda section: section.is_wide):
+        members = list(group)
+        columns = 1 if is_wide else COLUMNS
+        for first in range(0, len(members), columns):
+            for place, section in zip(st.columns(columns), members[first : first + columns], strict=False):
+                with place.container(border=True):
+                    show_section(section)
+
+
+def show_section(section: Section) -> None:
+    """Show one section: its picture, and its figures to unfold."""
+    st.markdown(f"##### {section.title}")
+    if section.note:
+        st.caption(section.note)
+    if section.chart is not None:
+        st.altair_chart(fitted(section.chart), width="stretch", alt=f"{section.title}, {section.note}".strip(", "))
+        with st.expander("Figures"):
+            show_table(section.table)
+    elif len(section.table):
+        show_table(section.table)
+    else:
+        st.info("Nothing here in this period.")
+
+
+def show_table(table: pd.DataFrame) -> None:
+    """Show a table with its numbers as the viewer's country writes them."""
+    named = table.rename(columns=lambda name: str(name).replace("_", " "))
+    numbers = named.select_dtypes("number").columns
+    st.dataframe(
+        named,
+        hide_index=True,
+        column_config={name: st.column_config.NumberColumn(format="localized") for name in numbers},
+    )

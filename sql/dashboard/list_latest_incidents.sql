@@ -1,0 +1,14 @@
+-- Fills: nothing.
+-- Reads: request_info, the latest of some exhibitions; the index on incident.at makes it quick.
+-- Twice is safe: it only reads.
+select incident_id,
+       at,
+       at at time zone %(timezone)s as local_at,
+       exhibition_name as exhibition,
+       coalesce(floors, 'no floor') as floors,
+       incident_type_id,
+       incident_type
+from request_info
+where exhibition_id = any(%(exhibitions)s)
+order by at desc, incident_id desc
+limit %(limit)s

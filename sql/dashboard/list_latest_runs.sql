@@ -1,0 +1,18 @@
+-- Fills: nothing.
+-- Reads: meta.ingestion_runs of the museum.
+-- Twice is safe: it only reads.
+select left(run_id::text, 8) as run,
+       entity_type as kind,
+       started_at,
+       completed_at,
+       status,
+       records_processed as processed,
+       records_created as stored,
+       coalesce((metadata -> 'load' ->> 'records_rejected')::bigint, (metadata -> 'live' ->> 'rejected')::bigint, 0) as rejected,
+       (metadata -> 'live' ->> 'lag')::bigint as lag,
+       (metadata ->> 'reported_at')::timestamptz as reported_at,
+       left(error_message, 300) as error
+from meta.ingestion_runs
+where source_system = 'museum'
+order by started_at desc
+limit %(limit)s

@@ -1,0 +1,11 @@
+-- Fills: nothing.
+-- Reads: the ledger's Kafka partitions, those that grew last first.
+-- Twice is safe: it only reads.
+select concat(topic, ' [', partition, ']') as partition,
+       rows as stored,
+       next_offset,
+       loaded_at as last_stored
+from event_source
+where kind = 'kafka'
+order by loaded_at desc, topic, partition
+limit %(limit)s

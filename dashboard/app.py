@@ -34,8 +34,7 @@ from dashboard.sections import (
 )
 from dashboard.selection import Period, Selection
 from dashboard.settings import as_reader, dashboard_settings
-from dashboard.show import plain, show_sections, show_tiles
-from etlkit.errors import EtlError
+from dashboard.show import explained, plain, show_sections, show_tiles
 from museum.database import database_settings
 from museum.settings import Command
 
@@ -92,9 +91,7 @@ def main() -> None:
     st.set_page_config(page_title=settings.museum_name, page_icon=":material/museum:", layout="wide")
     st.html("<style>.stMainBlockContainer { padding-top: 3.5rem; }</style>")
     password = settings.museum_dashboard_password
-    if password is not None and not st.session_state.get("is_let_in"):
-        ask_for_password(password.get_secret_value())
-        return
+    is_let_in = password is None or st.session_state.get("is_let_in", False)
     page = st.navigation(
         [
             st.Page(
@@ -103,13 +100,12 @@ def main() -> None:
             st.Page(safety_page, title="Safety", icon=":material/health_and_safety:", url_path="safety"),
             st.Page(data_page, title="Data", icon=":material/database:", url_path="data"),
         ],
-        position="top",
+        position="top" if is_let_in else "hidden",
     )
-    try:
+    if is_let_in or password is None:
         page.run()
-    except EtlError as error:
-        st.error(f"{plain(str(error))}", icon=":material/error:")
-        st.button("Try again")
+    else:
+        ask_for_password(password.get_secret_value())
 
 
 def ask_for_password(password: str) -> None:
@@ -131,6 +127,7 @@ def show_title(title: str) -> None:
     st.header(title, anchor=False)
 
 
+@explained
 def exhibitions_page() -> None:
     """Show how the exhibitions do."""
     show_title("Exhibitions")
@@ -140,6 +137,7 @@ def exhibitions_page() -> None:
 
 
 @st.fragment(run_every=FIGURES_SECONDS)
+@explained
 def show_exhibitions(selection: Selection) -> None:
     """Show the exhibitions' figures, again every half minute."""
     figures = exhibition_figures(selection)
@@ -147,6 +145,7 @@ def show_exhibitions(selection: Selection) -> None:
     show_sections(exhibition_sections(figures))
 
 
+@explained
 def safety_page() -> None:
     """Show where and when help is needed, the latest requests first."""
     show_title("Safety")
@@ -158,6 +157,7 @@ def safety_page() -> None:
 
 
 @st.fragment(run_every=FEED_SECONDS)
+@explained
 def show_feed(selection: Selection) -> None:
     """Show the latest requests, again every second; an emergency that comes meanwhile is called out."""
     with open_command()[1].look() as cursor:
@@ -176,6 +176,7 @@ def show_feed(selection: Selection) -> None:
 
 
 @st.fragment(run_every=FIGURES_SECONDS)
+@explained
 def show_safety(selection: Selection) -> None:
     """Show the safety figures, again every half minute."""
     figures = safety_figures(selection)
@@ -185,6 +186,7 @@ def show_safety(selection: Selection) -> None:
 
 
 @st.fragment(run_every=DATA_SECONDS)
+@explained
 def data_page() -> None:
     """Show how the data got here, again every few seconds."""
     show_title("Data")

@@ -239,8 +239,14 @@ def reject_bars(frame: pd.DataFrame) -> alt.LayerChart:
 
 
 def fitted(chart: AnyChart) -> AnyChart:
-    """Return a chart whose labels lie within its width, while the plot keeps its height whatever stands around it."""
-    return chart.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
+    """Return a chart whose labels lie within its width, while the plot keeps its height whatever stands around it.
+
+    It is drawn as SVG, whose words a screen reader finds and a browser can search.
+    """
+    return chart.properties(
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+        usermeta={"embedOptions": {"renderer": "svg"}},
+    )
 
 
 def _values(frame: pd.DataFrame, *columns: str) -> Iterable[tuple[Any, ...]]:

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
+from collections.abc import Callable
+from typing import ParamSpec
 
 import pandas as pd
 import streamlit as st
 
 from dashboard.charts import fitted
 from dashboard.sections import Section, Tile
+from etlkit.errors import EtlError
 
+P = ParamSpec("P")
 COLUMNS = 2
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>])")
+
+
+def explained(body: Callable[P, None]) -> Callable[P, None]:
+    """Let a part of the page that cannot be shown say why in one line, and offer to try again."""
+
+    @functools.wraps(body)
+    def show(*arguments: P.args, **named: P.kwargs) -> None:
+        try:
+            body(*arguments, **named)
+        except EtlError as error:
+            st.error(plain(str(error)), icon=":material/error:")
+            st.button("Try again", key=f"try {body.__name__} again")
+
+    return show
 
 
 def plain(text: str) -> str:

@@ -15,9 +15,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from apache_kafka import ApacheKafka, copied_libraries
+from dashboard_case import FLAGS, find_chromium
 from live_case import Live
 from museum_case import Bucket, Museum, hide_env_file, miscounted_hours
 
@@ -223,3 +225,15 @@ def bucket(s3_endpoint: str, museum: Museum, monkeypatch: pytest.MonkeyPatch) ->
     museum.bucket_dir.rmdir()
     museum.source_flags = ["--bucket", name, "--endpoint-url", s3_endpoint]
     return opened
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A real browser for the session."""
+    program = find_chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()

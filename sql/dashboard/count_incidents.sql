@@ -12,3 +12,4 @@ where exhibition_id = any(%(exhibitions)s)
   and hour < %(ends)s
 group by exhibition_id, incident_type_id, weekday, hour_of_day
 having sum(incidents) <> 0
+order by exhibition_id, incident_type_id, weekday, hour_of_day

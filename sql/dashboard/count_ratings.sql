@@ -10,3 +10,4 @@ where exhibition_id = any(%(exhibitions)s)
   and hour < %(ends)s
 group by exhibition_id, rating_id
 having sum(reviews) <> 0
+order by exhibition_id, rating_id

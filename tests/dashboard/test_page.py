@@ -1,0 +1,192 @@
+"""The page in a real browser: every page opens, its figures are those of the database, filters and live feed work."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+
+import pytest
+from conftest import SAMPLE_DATA
+from dashboard_case import DESKTOP, PHONE, Page, served
+from live_case import call, ended
+from museum_case import Museum
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def look(museum: Museum, chromium, tmp_path, monkeypatch) -> Iterator[Callable[..., Page]]:
+    """Return a function that serves the museum's page and opens a browser's window on it."""
+    with ExitStack() as stack:
+
+        def open_window(size: tuple[int, int] = DESKTOP, *flags: str, **environment: str) -> Page:
+            address = stack.enter_context(served(museum.database, tmp_path, *flags, **environment))
+            context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, timezone_id="Asia/Tokyo")
+            stack.callback(context.close)
+            return Page(context.new_page(), address)
+
+        yield open_window
+
+
+@pytest.fixture
+def sample(museum: Museum) -> Museum:
+    """A museum with three exhibitions: two departments, one on two floors, one without reviews."""
+    museum.exhibition(0, EXHIBITION_NAME="Whales *and* <b>men</b>", FLOOR=["1", "2"], DEPARTMENT="Zoology")
+    museum.exhibition(1, EXHIBITION_NAME="Stones", FLOOR="Vault", DEPARTMENT="Geology")
+    museum.exhibition(2, EXHIBITION_NAME="Unseen", FLOOR="3", DEPARTMENT="Geology")
+    museum.kiosk(
+        0,
+        "2023-07-03 10:00:00,0,4,", "2023-07-03 10:59:59,0,3,", "2023-07-03 11:00:00,0,4,", "2023-07-05 16:00:00,1,1,",
+        "2023-07-03 10:30:00,0,-1,0", "2023-07-03 14:30:00,1,-1,1",
+        "2023-07-03 14:30:00,9,1,", "2023-07-03 14:30:00,1,7,",
+    )  # fmt: skip
+    museum.push()
+    return museum
+
+
+def test_the_real_museum_has_its_independent_figures_on_every_page(real_museum, look):
+    real_museum.push()
+    counts = json.loads((SAMPLE_DATA / "expected_counts.json").read_text())["historical (4 CSVs)"]
+    page = look()
+    page.open()
+    assert page.tile("Reviews") == f"{counts['reviews']:,}" == "2,064"
+    assert page.tile("Best rated") == "2.83"
+    assert page.tile("Busiest hour") == "10:00"
+    pictures = page.pictures(6)
+    for bar in ("2.83  (472)", "1.93  (425)", "1.92  (301)", "1.43  (385)", "1.22  (481)", "no ratings yet"):
+        assert any(bar in text for text in pictures[0]), (bar, pictures[0])
+    assert any("232" in text for text in pictures[3]), "reviews at 10 o'clock"
+    page.open("safety")
+    assert (page.tile("Assistance"), page.tile("Emergency")) == ("71", "2")
+    pictures = page.pictures(6)
+    assert {"29", "14", "12", "11", "9"} & set(pictures[1]) >= {"29"}, "calls for assistance at Cetacean Sensations"
+    assert any("61.4" in text for text in pictures[4]), "29 of 472"
+    page.open("data")
+    assert page.tile("Presses stored") == "2,137"
+    assert page.errors() == []
+
+
+def test_a_filter_changes_the_figures_and_stands_in_the_address(sample, look):
+    page = look()
+    page.open()
+    page.wait_for_tile("Reviews", "4")
+    page.choose("Departments", "Geology")
+    page.wait_for_tile("Average rating", "1.00")
+    assert page.tile("Reviews") == "1"
+    pictures = page.pictures(6)
+    assert not any("Whales" in text for picture in pictures for text in picture)
+    assert "department=Geology" in page.playwright.url
+    page.open("", department="Zoology", period="7+days")
+    page.wait_for_tile("Reviews", "3")
+    assert any("3.67" in text for text in page.pictures(6)[0])
+
+
+def test_hours_are_the_museum_s_and_names_are_no_markup(sample, look):
+    page = look()
+    page.open()
+    page.wait_for_tile("Busiest hour", "10:00")
+    page.wait_for_text("Whales *and* <b>men</b>", page.playwright.get_by_test_id("stMetric"))
+    page.open("safety")
+    page.wait_for_text("Whales *and* <b>men</b>", page.playwright.locator(".feed"))
+    assert page.playwright.locator(".feed b").count() == 0
+    page.wait_for_text("Mon 3 Jul 14:30:00", page.playwright.locator(".feed"))
+
+
+def test_an_emergency_appears_by_itself(sample, look):
+    page = look()
+    page.open("safety")
+    page.wait_for_text("assistance", page.playwright.locator(".feed"))
+    before = page.playwright.locator(".feed .emergency").count()
+    sample.query(
+        "insert into incident (exhibition_id, at, incident_type_id, source_id, position) "
+        "values (3, %s, 1, (select min(source_id) from event_source), 1000)",
+        (datetime.now(UTC),),
+    )
+    page.wait_for_text("Unseen", page.playwright.locator(".feed .emergency"))
+    assert page.playwright.locator(".feed .emergency").count() == before + 1
+    page.wait_for_text("Emergency: Unseen, floor 3", page.playwright.get_by_test_id("stToast"))
+
+
+def test_an_emergency_of_the_live_stream_appears_by_itself(live, look):
+    live.produce([call(0, 0, site="1")])
+    live.consume()
+    page = look()
+    page.open("safety")
+    page.wait_for_text("Room 1", page.playwright.locator(".feed"))
+    consumer = live.start()
+    live.produce([call(1, 1, site="4")])
+    page.wait_for_text("Room 4", page.playwright.locator(".feed .emergency"))
+    consumer.terminate()
+    assert ended(consumer)[0] == 0
+    page.open("data")
+    page.wait_for_tile("Messages behind", "0")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, pytest.param(PHONE, marks=pytest.mark.full)], ids=["desktop", "phone"])
+def test_an_empty_museum_says_what_to_do(museum, look, size):
+    page = look(size)
+    for name in ("", "safety"):
+        page.open(name)
+        page.wait_for_text("There are no presses yet")
+        assert page.errors() == []
+    page.open("data")
+    assert page.tile("Presses stored") == "0"
+
+
+@pytest.mark.full
+def test_every_page_fits_a_phone_with_much_data(museum, look):
+    chance = random.Random(7)
+    for site in range(12):
+        name = f"An exhibition with quite a long name, the number {site} of many"
+        museum.exhibition(site, EXHIBITION_NAME=name, DEPARTMENT=f"Department {site % 5}", FLOOR=str(site % 4))
+    museum.kiosk(
+        0,
+        *(
+            f"{2020 + chance.randrange(5)}-{1 + chance.randrange(12):02}-{1 + chance.randrange(28):02} "
+            f"{8 + chance.randrange(11):02}:50:{chance.randrange(60):02},{chance.randrange(12)},"
+            f"{chance.choice(['0,', '1,', '2,', '3,', '4,', '-1,0', '-1,1'])}"
+            for _row in range(20_000)
+        ),
+    )
+    museum.push()
+    page = look(PHONE)
+    for name in ("", "safety"):
+        page.open(name)
+        page.pictures(6)
+        assert page.overflow() <= 0
+        assert page.errors() == []
+    page.open("data")
+    page.wait_for_tile("Presses stored", "20,000")
+    assert page.overflow() <= 0
+
+
+def test_a_database_that_goes_away_is_one_line_and_comes_back(sample, look):
+    page = look()
+    page.open("data")
+    page.wait_for_tile("Presses stored", "6")
+    name = sample.database.db_name
+    admin = Museum(sample.data_dir, sample.database.model_copy(update={"db_name": "postgres"}), sample.capsys)
+    admin.query(f"alter database {name} allow_connections false")
+    admin.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,))
+    page.open("data")
+    page.wait_for_text("is not currently accepting connections")
+    assert "Traceback" not in page.playwright.content()
+    admin.query(f"alter database {name} allow_connections true")
+    page.playwright.get_by_role("button", name="Try again").click()
+    page.wait_for_tile("Presses stored", "6")
+
+
+def test_a_password_keeps_the_page_closed(sample, look):
+    page = look(DESKTOP, "--address", "0.0.0.0", MUSEUM_DASHBOARD_PASSWORD=PASSWORD)
+    page.open("safety")
+    field = page.playwright.get_by_role("textbox", name="Password")
+    field.fill("wrong")
+    page.playwright.get_by_role("button", name="Open").click()
+    page.wait_for_text("That is not the password")
+    assert "Stones" not in page.playwright.content()
+    field.fill(PASSWORD)
+    page.playwright.get_by_role("button", name="Open").click()
+    page.wait_for_text("Stones", page.playwright.locator(".feed"))

@@ -1,0 +1,110 @@
+"""The dashboard to test with: its page served by a process of its own, and a real Chromium to look at it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etlkit.settings import DatabaseSettings
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+WAIT_MS = 30_000
+DESKTOP, PHONE = (1280, 900), (390, 844)
+
+
+@dataclass
+class Page:
+    """One page as a viewer sees it; every question waits until the page answers it."""
+
+    playwright: Any
+    address: str
+
+    def open(self, name: str = "", **query: str) -> None:
+        asked = "&".join(f"{key}={value}" for key, value in query.items())
+        self.playwright.goto(f"{self.address}/{name}?{asked}")
+
+    def tile(self, label: str) -> str:
+        """Return a tile's figure."""
+        tile = self.playwright.get_by_test_id("stMetric").filter(has_text=re.compile(f"^{re.escape(label)}"))
+        return str(tile.get_by_test_id("stMetricValue").inner_text(timeout=WAIT_MS)).strip()
+
+    def wait_for_tile(self, label: str, value: str) -> None:
+        self.wait_for_text(value, self.playwright.get_by_test_id("stMetric").filter(has_text=label))
+
+    def wait_for_text(self, text: str, where: Any = None) -> None:
+        (where or self.playwright).get_by_text(text, exact=False).first.wait_for(timeout=WAIT_MS)
+
+    def pictures(self, count: int) -> list[list[str]]:
+        """Return the words of each picture, once there are so many."""
+        drawn = self.playwright.locator(".stVegaLiteChart svg.marks")
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while drawn.count() < count:
+            assert time.monotonic() < deadline, f"{drawn.count()} pictures instead of {count}"
+            time.sleep(0.1)
+        return [picture.locator("text").all_text_contents() for picture in drawn.all()]
+
+    def choose(self, label: str, option: str) -> None:
+        """Click an option of one of the filters that take several."""
+        self.playwright.get_by_role("combobox", name=re.compile(label)).click(timeout=WAIT_MS)
+        self.playwright.get_by_role("option", name=option).click(timeout=WAIT_MS)
+
+    def errors(self) -> list[str]:
+        return [str(text) for text in self.playwright.get_by_test_id("stAlertContentError").all_inner_texts()]
+
+    def overflow(self) -> int:
+        """Return by how many pixels the page is wider than the screen."""
+        return int(self.playwright.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
+
+
+def find_chromium() -> str:
+    """Return the browser's program; skips the test where there is none."""
+    pytest.importorskip("playwright", reason="the page's tests need playwright: pip install -r requirements-dev.txt")
+    for name in BROWSERS:
+        if path := shutil.which(name):
+            return path
+    pytest.skip("Chromium is missing, so nobody can look at the page; on Debian: apt-get install chromium")
+
+
+@contextmanager
+def served(database: DatabaseSettings, folder: Path, *flags: str, **environment: str) -> Iterator[str]:
+    """Serve the page of a database; yield its address once it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    output = (folder / "page.txt").open("w+")
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "dashboard", "--port", str(port), "--log-file", str(folder / "dashboard.log"),
+            "--db-host", database.db_host, "--db-port", str(database.db_port), "--db-name", database.db_name,
+            "--db-user", database.db_user, *flags,
+        ],
+        cwd=PROJECT_DIR, stdout=output, stderr=subprocess.STDOUT,
+        env={**os.environ, "DB_PASSWORD": database.db_password.get_secret_value(), **environment},
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while True:
+            assert process.poll() is None, (folder / "page.txt").read_text()
+            assert time.monotonic() < deadline, (folder / "page.txt").read_text()
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        output.close()

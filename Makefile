@@ -10,8 +10,9 @@ LIVE_TESTS := $(addprefix tests/live/test_consumer.py::test_, poison_is_kept_and
 	reading_from_the_beginning_brings_back_what_was_deleted_and_moves_no_offset_back \
 	a_recreated_topic_is_noticed_and_accepted_with_a_flag_only a_replay_of_many_goes_batch_by_batch \
 	every_incident_is_announced_once)
+CHECKOV_FLAGS := --directory terraform_db --framework terraform --compact --quiet --skip-download
 STAMP := $(VENV)/.set-up
-.PHONY: help setup demo demo-live test schema dashboard bench-museum bench-live bench-dashboard bench-peers stop lint types check format clean
+.PHONY: help setup demo demo-live test schema dashboard bench-museum bench-live bench-dashboard bench-peers stop lint types terraform check format clean
 
 help: ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,7 +74,16 @@ format: $(STAMP) ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-check: lint types ## what CI runs: lint, types, every test at full counts, the database tests on Postgres 15 too
+terraform: $(STAMP) .local/checkov ## checkov over terraform_db: everything switched on, then as it comes
+	@.local/checkov/bin/checkov $(CHECKOV_FLAGS) --var-file terraform_db/examples/everything.tfvars
+	@.local/checkov/bin/checkov $(CHECKOV_FLAGS)
+
+.local/checkov: terraform_db/requirements-checkov.txt $(STAMP)
+	@rm -rf $@
+	@$(BIN)/uv venv --quiet --python $(BIN)/python $@
+	@$(BIN)/uv pip install --quiet --python $@/bin/python -r $<
+
+check: lint types terraform ## what CI runs: lint, types, checkov, every test at full counts, the database tests on Postgres 15 too
 	@ETL_FULL=1 $(BIN)/python -m pytest -q
 	@if [ -x $(POSTGRES_15)/postgres ]; then $(BIN)/python -m pytest -q -m "not full" --postgres=$(POSTGRES_15) $(DATABASE_TESTS) $(LIVE_TESTS); \
 	elif [ -n "$$ETL_NO_SKIPS" ]; then echo "error: no Postgres 15 in $(POSTGRES_15)"; exit 1; \

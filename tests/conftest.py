@@ -31,7 +31,9 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 SAMPLE_DATA = PROJECT_DIR.parent / "shared" / "data" / "museum"
 NO_SAMPLE_DATA = "no sample data beside the project"
 CANNOT_MOUNT = "this user or machine mounts no small disk"
-ALLOWED_SKIPS = (NO_SAMPLE_DATA, CANNOT_MOUNT)
+NO_TERRAFORM = "terraform is not installed, so its own checks are left out"
+NOT_ROOT = "only root sets a machine up"
+ALLOWED_SKIPS = (NO_SAMPLE_DATA, CANNOT_MOUNT, NO_TERRAFORM, NOT_ROOT)
 FULL = os.environ.get("ETL_FULL") == "1"
 TEMPLATE = "museum_template"
 FOUNDING = {"BOOTSTRAP_SERVERS", "SECURITY_PROTOCOL", "SASL_MECHANISM", "USERNAME", "PASSWORD"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,6 +18,7 @@ from museum_case import Museum
 from etlkit.errors import ConfigError, LoadError
 from etlkit.postgres import apply_schema, connect
 from etlkit.settings import DatabaseSettings
+from museum import login
 
 PASSWORD = "a login's own"
 FORBIDDEN_TO_THE_READER = [
@@ -143,6 +145,45 @@ def test_the_loader_consumes_the_live_stream(live, logins, monkeypatch):
 def test_the_roles_are_applied_without_psql_too(museum):
     result = museum.run("load", "--apply-roles", *museum.database_flags)
     assert (result.exit_code, "museum_reader and museum_loader" in result.last_line) == (0, True)
+
+
+@pytest.fixture
+def login_name(database):
+    yield f"login of {database.db_name}"
+    with closing(connect(database, "owner")) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(f'drop role if exists "login of {database.db_name}"')
+
+
+def make_login(museum, monkeypatch, *words: str, password: str) -> tuple[int, str]:
+    monkeypatch.setattr("sys.stdin", io.StringIO(password + "\n"))
+    code = login.main([*words, *museum.database_flags, "--log-file", str(museum.log_file)])
+    return code, museum.capsys.readouterr().out
+
+
+def test_a_login_is_made_with_one_command_and_its_password_changed_with_the_same(
+    museum, login_name, monkeypatch, postgres
+):
+    museum.run("load", "--apply-roles", *museum.database_flags)
+    for password, sentence in (("the first one of two", "is there"), ("another one after it", "has this password now")):
+        code, said = make_login(museum, monkeypatch, "--role", "reader", login_name, password=password)
+        assert (code, sentence in said) == (0, True)
+        reader = museum.database.model_copy(
+            update={"db_user": login_name, "db_password": type(museum.database.db_password)(password)}
+        )
+        assert refusal(reader, "delete from review") == "InsufficientPrivilege"
+        assert refusal(reader, "select from review") == "nothing"
+        assert password not in museum.log_file.read_text()
+    verifier = museum.query("select rolpassword from pg_authid where rolname = %s", (login_name,))[0][0]
+    assert verifier.startswith("SCRAM-SHA-256$")
+
+
+def test_a_login_needs_its_role_and_a_long_password(museum, login_name, monkeypatch):
+    code, said = make_login(museum, monkeypatch, "--role", "loader", login_name, password="short")
+    assert (code, "at least 12 characters" in said) == (2, True)
+    monkeypatch.setitem(login.ROLES, "loader", "no_such_role")
+    code, said = make_login(museum, monkeypatch, "--role", "loader", login_name, password="long enough for it")
+    assert (code, "python load.py --apply-roles" in said) == (2, True)
+    assert museum.query("select count(*) from pg_roles where rolname = %s", (login_name,)) == [(0,)]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,77 @@
+"""python -m museum.login: a login in one of the roles of roles.sql, for a program of its own.
+
+In comes a password on standard input, out goes a role that may log in; the server gets the password's SCRAM verifier
+only, so that no log of it can show the password. A second time changes the password, and nothing else.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from psycopg2 import sql
+from psycopg2.extensions import encrypt_password
+
+from etlkit.command import exit_process
+from etlkit.errors import ConfigError
+from etlkit.postgres import Connection, connect, load_errors, run_file
+from museum.console import Outcome, run_stage
+from museum.database import database_settings
+from museum.settings import Command, argument_parser
+
+SQL = Path(__file__).resolve().parent.parent / "sql" / "roles"
+ROLES = {"loader": "museum_loader", "reader": "museum_reader"}
+SHORTEST_PASSWORD = 12
+
+
+def make_login(connection: Connection, name: str, role: str, password: str) -> bool:
+    """Create a login in a role, or give the login that is there this password; return whether it is new.
+
+    Raises ConfigError for a short password, or when the role is not there yet, LoadError when the server refuses.
+    """
+    if len(password) < SHORTEST_PASSWORD:
+        raise ConfigError(f"the password must have at least {SHORTEST_PASSWORD} characters. Nothing was touched.")
+    identifiers = {"login": sql.Identifier(name), "role": sql.Identifier(role)}
+    with load_errors(f"making the login {name}"), connection, connection.cursor() as cursor:
+        run_file(cursor, SQL / "find_roles.sql", {"names": [name, role]})
+        found = {row[0] for row in cursor.fetchall()}
+        if role not in found:
+            raise ConfigError(
+                f"there is no role {role} yet. Run once: python load.py --apply-roles. Nothing was touched."
+            )
+        if name not in found:
+            cursor.execute(sql.SQL("create role {login}").format(**identifiers))
+        verifier = encrypt_password(password, name, scope=connection, algorithm="scram-sha-256")
+        cursor.execute(sql.SQL("alter role {login} login password %s").format(**identifiers), (verifier,))
+        cursor.execute(sql.SQL("grant {role} to {login}").format(**identifiers))
+    return name not in found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make a login from the command line."""
+    parser = argument_parser(
+        "python -m museum.login",
+        "Make a login in one of the roles of roles.sql; the password comes from standard input.",
+        "  python -m museum.login --role loader museum_pipeline\n"
+        "  python -m museum.login --role reader museum_dashboard < password.txt",
+        ("database",),
+        "exit codes: 0 the login is there; 1 the database refused; 2 usage or settings",
+    )
+    parser.add_argument("name", metavar="NAME", help="of the login")
+    parser.add_argument("--role", choices=ROLES, required=True, help="what it may do")
+
+    def body(command: Command, logger: logging.Logger) -> Outcome:
+        name, role = command.flags.name, ROLES[command.flags.role]
+        password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+        with closing(connect(database_settings(command, logger), "museum login")) as connection:
+            is_new = make_login(connection, name, role, password)
+        return Outcome(f"The login {name} in {role} {'is there' if is_new else 'has this password now'}.")
+
+    return run_stage(parser.parse_args(arguments), body, with_database=True)
+
+
+if __name__ == "__main__":
+    exit_process(main())

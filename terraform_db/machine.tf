@@ -1,0 +1,207 @@
+# The machine that runs the pipeline by cron, the live consumer and the dashboard: only with run_pipeline = true.
+# Nobody can connect to it from outside; people come in through Session Manager.
+
+data "aws_ssm_parameter" "image" {
+  count = var.run_pipeline ? 1 : 0
+  name  = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+}
+
+locals {
+  machine_count = var.run_pipeline ? 1 : 0
+
+  secret_arns = compact([
+    aws_db_instance.museum.master_user_secret[0].secret_arn,
+    var.kafka_secret_arn,
+  ])
+
+  # What machine/setup.sh reads from its environment.
+  machine_settings = {
+    REPOSITORY_URL    = var.repository_url
+    REPOSITORY_REF    = var.repository_ref
+    AWS_REGION        = var.region
+    DB_HOST           = aws_db_instance.museum.address
+    DB_NAME           = var.db_name
+    OWNER_SECRET_ID   = aws_db_instance.museum.master_user_secret[0].secret_arn
+    MUSEUM_BUCKET     = var.bucket
+    MUSEUM_KEY_PREFIX = var.key_prefix
+    BOOTSTRAP_SERVERS = var.bootstrap_servers
+    SECURITY_PROTOCOL = var.kafka_security_protocol
+    SASL_MECHANISM    = var.kafka_sasl_mechanism
+    KAFKA_TOPIC       = var.kafka_topic
+    KAFKA_SECRET_ID   = var.kafka_secret_arn == null ? "" : var.kafka_secret_arn
+    ALERT_TOPIC_ARN   = var.alert_email == null ? "" : aws_sns_topic.alerts[0].arn
+  }
+
+  user_data = join("\n", concat(
+    ["#!/bin/bash"],
+    [for name, value in local.machine_settings : "export ${name}='${replace(value, "'", "'\\''")}'"],
+    [file("${path.module}/machine/setup.sh")],
+  ))
+}
+
+resource "aws_security_group" "machine" {
+  count       = local.machine_count
+  name        = "${var.name}-machine"
+  description = "The pipeline's machine: nothing comes in"
+  vpc_id      = local.vpc_id
+}
+
+resource "aws_vpc_security_group_egress_rule" "https" {
+  count             = local.machine_count
+  security_group_id = aws_security_group.machine[0].id
+  description       = "S3, Secrets Manager, Session Manager, packages and the repository"
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+}
+
+resource "aws_vpc_security_group_egress_rule" "kafka" {
+  count             = var.run_pipeline && var.bootstrap_servers != "" ? 1 : 0
+  security_group_id = aws_security_group.machine[0].id
+  description       = "The Kafka brokers"
+  cidr_ipv4         = var.kafka_cidr_block
+  ip_protocol       = "tcp"
+  from_port         = var.kafka_port
+  to_port           = var.kafka_port
+}
+
+resource "aws_vpc_security_group_egress_rule" "database" {
+  count                        = local.machine_count
+  security_group_id            = aws_security_group.machine[0].id
+  description                  = "The museum's database"
+  referenced_security_group_id = aws_security_group.database.id
+  ip_protocol                  = "tcp"
+  from_port                    = 5432
+  to_port                      = 5432
+}
+
+resource "aws_vpc_security_group_ingress_rule" "machine" {
+  count                        = local.machine_count
+  security_group_id            = aws_security_group.database.id
+  description                  = "Postgres from the pipeline's machine"
+  referenced_security_group_id = aws_security_group.machine[0].id
+  ip_protocol                  = "tcp"
+  from_port                    = 5432
+  to_port                      = 5432
+}
+
+resource "aws_iam_role" "machine" {
+  count       = local.machine_count
+  name_prefix = "${var.name}-machine-"
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "ec2.amazonaws.com" }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy_attachment" "session_manager" {
+  count      = local.machine_count
+  role       = aws_iam_role.machine[0].name
+  policy_arn = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
+}
+
+resource "aws_iam_role_policy" "machine" {
+  count = local.machine_count
+  name  = "read-bucket-and-secrets"
+  role  = aws_iam_role.machine[0].id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [
+        {
+          Effect    = "Allow"
+          Action    = "s3:ListBucket"
+          Resource  = "arn:aws:s3:::${var.bucket}"
+          Condition = { StringLike = { "s3:prefix" = "${var.key_prefix}*" } }
+        },
+        {
+          Effect   = "Allow"
+          Action   = "s3:GetObject"
+          Resource = "arn:aws:s3:::${var.bucket}/${var.key_prefix}*"
+        },
+        {
+          Effect   = "Allow"
+          Action   = "secretsmanager:GetSecretValue"
+          Resource = local.secret_arns
+        },
+      ],
+      var.alert_email == null ? [] : [
+        {
+          Effect   = "Allow"
+          Action   = "sns:Publish"
+          Resource = aws_sns_topic.alerts[0].arn
+        },
+        {
+          Effect   = "Allow"
+          Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+          Resource = aws_kms_key.alerts[0].arn
+        },
+      ],
+    )
+  })
+}
+
+resource "aws_iam_instance_profile" "machine" {
+  count       = local.machine_count
+  name_prefix = "${var.name}-machine-"
+  role        = aws_iam_role.machine[0].name
+}
+
+resource "aws_instance" "machine" {
+  # checkov:skip=CKV_AWS_88:in a default VPC the way out to S3 and the brokers is a public address; nothing may come in
+  count                       = local.machine_count
+  ami                         = data.aws_ssm_parameter.image[0].value
+  instance_type               = var.machine_type
+  subnet_id                   = local.subnet_ids[0]
+  vpc_security_group_ids      = [aws_security_group.machine[0].id]
+  associate_public_ip_address = var.machine_public_address
+  iam_instance_profile        = aws_iam_instance_profile.machine[0].name
+  ebs_optimized               = true
+  monitoring                  = true
+  user_data                   = local.user_data
+
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+  }
+
+  root_block_device {
+    volume_type = "gp3"
+    volume_size = var.machine_disk_gb
+    encrypted   = true
+  }
+
+  tags = { Name = "${var.name}-pipeline" }
+
+  lifecycle {
+    # a newer image or script is no reason to throw a running machine away; upgrades are in docs/operations.md
+    ignore_changes = [ami, user_data]
+
+    precondition {
+      condition     = var.repository_url != ""
+      error_message = "run_pipeline needs repository_url: where the machine clones the suite from."
+    }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "machine" {
+  count               = var.run_pipeline && var.alert_email != null ? 1 : 0
+  alarm_name          = "${var.name}-machine"
+  alarm_description   = "The machine does not answer: no loads, no live events, no dashboard"
+  namespace           = "AWS/EC2"
+  metric_name         = "StatusCheckFailed"
+  dimensions          = { InstanceId = aws_instance.machine[0].id }
+  statistic           = "Maximum"
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  period              = 60
+  evaluation_periods  = 3
+  treat_missing_data  = "breaching"
+  alarm_actions       = [aws_sns_topic.alerts[0].arn]
+}

@@ -1,0 +1,251 @@
+"""The infrastructure's files: they parse, refuse what is unsafe, and the machine's set-up really sets a machine up.
+
+Planning against AWS needs its provider and an account; docs/operations.md says how.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import boto3
+import pytest
+from conftest import NO_TERRAFORM, NOT_ROOT, PROJECT_DIR
+from museum_case import Museum, exhibition_json
+
+from etlkit.postgres import connect
+
+hcl2 = pytest.importorskip("hcl2", reason="python-hcl2 is not installed: pip install -r requirements-dev.txt")
+
+TERRAFORM_DIR = PROJECT_DIR / "terraform_db"
+FILES = sorted(TERRAFORM_DIR.glob("*.tf"))
+MACHINE = TERRAFORM_DIR / "machine"
+SCRIPTS = [*sorted(MACHINE.glob("*.sh")), PROJECT_DIR / ".ci" / "run"]
+LARGEST_USER_DATA = 16_384
+
+
+def unquoted(value):
+    """Return what the parser gives without the quotes that it keeps."""
+    if isinstance(value, dict):
+        return {unquoted(key): unquoted(item) for key, item in value.items() if not str(key).startswith("__")}
+    if isinstance(value, list):
+        return [unquoted(item) for item in value]
+    return value.strip('"') if isinstance(value, str) else value
+
+
+def blocks(kind: str) -> dict[str, dict]:
+    """Return the blocks of a kind over all files, by their last name; of resources by type and name."""
+    found = {}
+    for path in FILES:
+        with path.open() as file:
+            for block in unquoted(hcl2.load(file)).get(kind, []):
+                for name, body in block.items():
+                    if kind in ("resource", "data"):
+                        found |= {f"{name}.{inner}": fields for inner, fields in body.items()}
+                    else:
+                        found[name] = body
+    return found
+
+
+def terraform(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("terraform")
+    if program is None:
+        pytest.skip(NO_TERRAFORM)
+    environment = {**os.environ, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+    environment.pop("TF_CLI_CONFIG_FILE", None)
+    return subprocess.run(
+        [program, f"-chdir={folder}", *words], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_files_are_there_and_parse():
+    assert {"main.tf", "variables.tf", "outputs.tf"} <= {path.name for path in FILES}
+    assert len(blocks("resource")) > 15
+    assert {"db_host", "db_secret_id", "shell_command", "dashboard_command"} <= set(blocks("output"))
+
+
+def test_the_files_are_formatted():
+    result = terraform(TERRAFORM_DIR, "fmt", "-check", "-recursive", "-diff")
+    assert result.returncode == 0, result.stdout
+
+
+def test_the_database_is_safe_by_default():
+    database = blocks("resource")["aws_db_instance.museum"]
+    assert database["storage_encrypted"] is True
+    assert database["manage_master_user_password"] is True
+    assert database["skip_final_snapshot"] is False
+    assert "password" not in database
+    variables = blocks("variable")
+    assert "default" not in variables["allowed_cidr_blocks"]
+    assert variables["publicly_accessible"]["default"] is False
+    assert variables["deletion_protection"]["default"] is True
+    assert variables["backup_retention_days"]["default"] >= 7
+    assert variables["run_pipeline"]["default"] is False
+    assert (variables["instance_class"]["default"], variables["db_name"]["default"]) == ("db.t3.micro", "museum")
+    parameters = blocks("resource")["aws_db_parameter_group.museum"]["parameter"]
+    assert {"name": "rds.force_ssl", "value": "1"} in parameters
+    ports = blocks("resource")["aws_vpc_security_group_ingress_rule.networks"]
+    assert (ports["from_port"], ports["to_port"]) == (5432, 5432)
+
+
+def test_nothing_comes_into_the_machine_and_its_metadata_need_a_token():
+    resources = blocks("resource")
+    into_machine = [
+        name
+        for name, body in resources.items()
+        if "ingress" in name and "machine" in str(body.get("security_group_id"))
+    ]
+    assert into_machine == []
+    machine = resources["aws_instance.machine"]
+    assert machine["metadata_options"][0]["http_tokens"] == "required"
+    assert "key_name" not in machine
+    assert machine["root_block_device"][0]["encrypted"] is True
+
+
+def test_every_variable_and_output_says_what_it_is():
+    for name, body in (*blocks("variable").items(), *blocks("output").items()):
+        assert len(body.get("description", "")) > 10, name
+
+
+def test_every_exception_from_a_rule_has_a_reason():
+    exceptions = re.findall(r"checkov:skip=(.*)", "\n".join(path.read_text() for path in FILES))
+    assert exceptions
+    for exception in exceptions:
+        assert re.fullmatch(r"CKV_\w+:.{30,}", exception), exception
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"allowed_cidr_blocks": ["203.0.113.7/32", "10.0.0.0/8", "2001:db8::/48"]}, None),
+        ({"allowed_cidr_blocks": []}, None),
+        ({"allowed_cidr_blocks": ["0.0.0.0/0"]}, "must not open the database to the whole internet"),
+        ({"allowed_cidr_blocks": ["203.0.113.7/32", "::/0"]}, "must not open the database to the whole internet"),
+        ({"allowed_cidr_blocks": ["128.0.0.0/1"]}, "or to half of it"),
+        ({"allowed_cidr_blocks": ["everybody"]}, "must be networks such as"),
+        ({}, "No value for required variable"),
+        ({"allowed_cidr_blocks": [], "backup_retention_days": 0}, "must be from 1 to 35"),
+        ({"allowed_cidr_blocks": [], "name": "Museum!"}, "small letters"),
+        ({"allowed_cidr_blocks": [], "engine_version": "14.9"}, "15 or newer"),
+        ({"allowed_cidr_blocks": [], "repository_url": "git@example.org:x.git"}, "must begin with https"),
+    ],
+    ids=str,
+)
+def test_unsafe_values_are_refused(tmp_path, values, complaint):
+    shutil.copy(TERRAFORM_DIR / "variables.tf", tmp_path)
+    (tmp_path / "given.auto.tfvars.json").write_text(json.dumps(values))
+    assert terraform(tmp_path, "init", "-backend=false", "-input=false").returncode == 0
+    result = terraform(tmp_path, "plan", "-input=false", "-no-color")
+    said = " ".join(re.sub(r"[│╷╵]", " ", result.stderr).split())
+    assert (result.returncode == 0) == (complaint is None), said
+    assert complaint is None or complaint in said
+
+
+def test_the_machine_s_settings_reach_its_script_as_they_are(tmp_path):
+    text = (TERRAFORM_DIR / "machine.tf").read_text()
+    expression = re.search(r"  user_data = (join\(.*?\n  \)\))\n", text, re.DOTALL)[1]
+    hostile = """it's $HOME `id` "quoted" \\ and = more"""
+    expression = expression.replace("local.machine_settings", json.dumps({"GIVEN": hostile}))
+    expression = expression.replace('file("${path.module}/machine/setup.sh")', '"printf %s \\"$GIVEN\\""')
+    (tmp_path / "main.tf").write_text(f'output "script" {{\n  value = {expression}\n}}\n')
+    assert terraform(tmp_path, "apply", "-auto-approve", "-input=false").returncode == 0
+    script = terraform(tmp_path, "output", "-raw", "script").stdout
+    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout == hostile
+
+
+def test_the_machine_s_script_fits_into_user_data():
+    assert (MACHINE / "setup.sh").stat().st_size < LARGEST_USER_DATA - 4_096
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_shell_scripts_pass_shellcheck(script):
+    program = shutil.which("shellcheck")
+    if program is None:
+        pytest.skip("shellcheck is missing; on Debian: apt-get install shellcheck")
+    result = subprocess.run([program, str(script)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+    assert os.access(script, os.X_OK)
+
+
+STUBS = {
+    "dnf": 'echo "dnf $*" >> "$STUB_LOG"',
+    "systemctl": 'echo "systemctl $*" >> "$STUB_LOG"',
+    "aws": """printf '{"username": "kafka user", "password": "it is $ecret"}'""",
+}
+
+
+@pytest.mark.full
+@pytest.mark.skipif(os.geteuid() != 0, reason=NOT_ROOT)
+def test_the_machine_s_script_sets_a_machine_up_twice(museum: Museum, bucket, server_home, monkeypatch, s3_endpoint):
+    """As root: clone, environment, schema, roles, logins, settings, load, cron and units; only AWS is played."""
+    stubs, units, cron, home = (server_home / name for name in ("stubs", "units", "cron", "home"))
+    for folder in (stubs, units, cron):
+        folder.mkdir()
+    for name, body in STUBS.items():
+        (stubs / name).write_text(f"#!/bin/bash\n{body}\n")
+        (stubs / name).chmod(0o755)
+    source = server_home / "source.git"
+    subprocess.run(["git", "clone", "-q", "--bare", str(PROJECT_DIR), str(source)], check=True)
+    subprocess.run(["chown", "-R", "nobody", str(source)], check=True)
+    branch = subprocess.run(["git", "-C", str(source), "symbolic-ref", "--short", "HEAD"], capture_output=True, text=True,
+                            check=True).stdout.strip()  # fmt: skip
+    bucket.put("lmnh_exhibition_room0.json", exhibition_json(0))
+    bucket.put("lmnh_hist_data_0.csv", "at,site,val,type\n2023-03-06 10:00:00,0,3,\n")
+    secrets = boto3.client(
+        "secretsmanager", endpoint_url=s3_endpoint, region_name="eu-west-2", aws_access_key_id="x",
+        aws_secret_access_key="y",
+    )  # fmt: skip
+    login = {"username": museum.database.db_user, "password": museum.database.db_password.get_secret_value()}
+    owner = secrets.create_secret(Name=f"owner-{museum.database.db_name}", SecretString=json.dumps(login))["ARN"]
+    environment = {
+        **os.environ, "PATH": f"{stubs}:{os.environ['PATH']}", "STUB_LOG": str(server_home / "stubs.log"),
+        "REPOSITORY_URL": str(source), "REPOSITORY_REF": branch, "PYTHON": shutil.which("python3.11") or "python3",
+        "MUSEUM_HOME": str(home), "MUSEUM_USER": "nobody", "UNIT_DIR": str(units), "CRON_DIR": str(cron),
+        "DB_HOST": museum.database.db_host, "DB_PORT": str(museum.database.db_port),
+        "DB_NAME": museum.database.db_name, "OWNER_SECRET_ID": owner, "MUSEUM_BUCKET": bucket.name,
+        "MUSEUM_ENDPOINT_URL": s3_endpoint, "AWS_ENDPOINT_URL_SECRETS_MANAGER": s3_endpoint,
+        "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y",
+        "BOOTSTRAP_SERVERS": "broker.example.org:9092", "KAFKA_SECRET_ID": "kafka", "SASL_MECHANISM": "PLAIN",
+        "ALERT_TOPIC_ARN": "arn:aws:sns:eu-west-2:1:museum",
+    }  # fmt: skip
+    environment.pop("DB_PASSWORD")
+    logins = ("museum_pipeline", "museum_dashboard")
+    try:
+        for _twice in range(2):
+            result = subprocess.run(
+                [str(MACHINE / "setup.sh")], env=environment, cwd="/", capture_output=True, text=True, check=False
+            )
+            assert (result.returncode, result.stdout[-12:]) == (0, "up: done\n"[-12:]), result.stdout + result.stderr
+        env_file = home / ".env"
+        assert (env_file.stat().st_mode & 0o777, env_file.stat().st_uid) == (0o600, pwd.getpwnam("nobody").pw_uid)
+        assert "KAFKA_PASSWORD='it is $ecret'" in env_file.read_text()
+        assert museum.count("review") == 1
+        assert (cron / "museum").read_text().endswith(f" nobody {home}/terraform_db/machine/run_pipeline.sh\n")
+        assert f"WorkingDirectory={home}\n" in (units / "museum-consumer.service").read_text()
+        assert "systemctl restart museum-consumer.service" in (server_home / "stubs.log").read_text()
+        as_pipeline = ["runuser", "-u", "nobody", "--", str(home / ".venv" / "bin" / "python")]
+        daily = {**environment, "HOME": str(home)}
+        for name in ("DB_HOST", "DB_PORT", "DB_NAME"):
+            daily.pop(name)
+        nothing_new = subprocess.run(
+            [*as_pipeline, "pipeline.py", "--push"], cwd=home, env=daily, capture_output=True, text=True, check=False
+        )
+        assert nothing_new.returncode == 0, nothing_new.stdout
+        report = subprocess.run(
+            [*as_pipeline, "-m", "dashboard", "--export", "report.html"], cwd=home, env=daily, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert report.returncode == 0, report.stdout
+        assert (home / "report.html").stat().st_size > 50_000
+        users = "select distinct usename from pg_stat_activity where application_name like 'museum%%'"
+        assert not {name for (name,) in museum.query(users)} - set(logins)
+    finally:
+        with closing(connect(museum.database, "owner")) as connection, connection, connection.cursor() as cursor:
+            for name in logins:
+                cursor.execute(f"drop role if exists {name}")

@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin
-DATABASE_TESTS := tests/test_load.py tests/test_real_data.py tests/test_bulk.py tests/etlkit/test_postgres.py tests/etlkit/test_rejects.py
+DATABASE_TESTS := tests/test_load.py tests/test_real_data.py tests/test_bulk.py tests/test_hourly.py tests/test_roles.py \
+	tests/test_backup.py tests/dashboard/test_report.py tests/etlkit/test_postgres.py tests/etlkit/test_rejects.py
 LIVE_TESTS := $(addprefix tests/live/test_consumer.py::test_, poison_is_kept_and_the_stream_goes_on \
 	reading_from_the_beginning_brings_back_what_was_deleted_and_moves_no_offset_back \
 	a_recreated_topic_is_noticed_and_accepted_with_a_flag_only a_replay_of_many_goes_batch_by_batch \

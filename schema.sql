@@ -210,7 +210,8 @@ create or replace function note_review_change() returns trigger
 as $$
 begin
     if tg_op = 'TRUNCATE' then
-        truncate review_hour, review_hour_change;
+        delete from review_hour;
+        delete from review_hour_change;
         return null;
     end if;
     if tg_op <> 'DELETE' then
@@ -235,7 +236,8 @@ create or replace function note_incident_change() returns trigger
 as $$
 begin
     if tg_op = 'TRUNCATE' then
-        truncate incident_hour, incident_hour_change;
+        delete from incident_hour;
+        delete from incident_hour_change;
         return null;
     end if;
     if tg_op <> 'DELETE' then

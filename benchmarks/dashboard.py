@@ -22,6 +22,7 @@ from kiosk_bench import Bench, bench, password_of
 from tabulate import tabulate
 
 from dashboard.figures import (
+    EMERGENCY,
     Catalogue,
     read_catalogue,
     read_data_figures,
@@ -69,7 +70,7 @@ def measure_figures(settings: DatabaseSettings, repeats: int) -> list[list[Any]]
             "exhibitions, all days": lambda cursor: read_exhibition_figures(cursor, catalogue, everything),
             "exhibitions, 30 days": lambda cursor: read_exhibition_figures(cursor, catalogue, month),
             "safety, all days": lambda cursor: read_safety_figures(cursor, catalogue, everything),
-            "live feed": lambda cursor: read_latest_incidents(cursor, everything),
+            "live feed": lambda cursor: read_latest_incidents(cursor, everything, 10, EMERGENCY),
             "data": read_data_figures,
         }
         return [[name, *compare(connection, look, repeats)] for name, look in looks.items()]

@@ -7,13 +7,17 @@ import sys
 import threading
 import time
 from datetime import UTC, date, datetime
+from typing import Any
 
 import streamlit as st
 
 from dashboard.command_line import dashboard_command
 from dashboard.database import Reader
-from dashboard.feed import is_emergency, render_feed
+from dashboard.feed import render_feed
 from dashboard.figures import (
+    EMERGENCIES_SHOWN,
+    EMERGENCY,
+    FEED_LENGTH,
     Catalogue,
     DataFigures,
     ExhibitionFigures,
@@ -151,7 +155,6 @@ def safety_page() -> None:
     show_title("Safety")
     selection = choose()
     if selection is not None:
-        st.subheader("Now")
         show_feed(selection)
         show_safety(selection)
 
@@ -161,18 +164,30 @@ def safety_page() -> None:
 def show_feed(selection: Selection) -> None:
     """Show the latest requests, again every second; an emergency that comes meanwhile is called out."""
     with open_command()[1].look() as cursor:
-        incidents = read_latest_incidents(cursor, selection)
-    newest = max((incident["incident_id"] for incident in incidents), default=0)
-    seen = st.session_state.setdefault("newest_incident", newest)
-    for incident in incidents:
-        if incident["incident_id"] > seen and is_emergency(incident):
-            where = f"{incident['exhibition']}, floor {incident['floors']}"
+        emergencies = read_latest_incidents(cursor, selection, EMERGENCIES_SHOWN, EMERGENCY)
+        incidents = read_latest_incidents(cursor, selection, FEED_LENGTH)
+    newest = max((emergency["incident_id"] for emergency in emergencies), default=0)
+    seen = st.session_state.setdefault("newest_emergency", newest)
+    for emergency in emergencies:
+        if emergency["incident_id"] > seen:
+            where = f"{emergency['exhibition']}, floor {emergency['floors']}"
             st.toast(f"**Emergency**: {plain(where)}", icon=":material/emergency:", duration="long")
-    st.session_state["newest_incident"] = max(newest, seen)
+    st.session_state["newest_emergency"] = max(newest, seen)
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Latest emergencies")
+        show_incidents(emergencies, "There was no emergency yet.")
+    with right:
+        st.subheader("Latest requests for help")
+        show_incidents(incidents, "Nobody has asked for help yet.")
+
+
+def show_incidents(incidents: list[dict[str, Any]], otherwise: str) -> None:
+    """Show requests for help, newest first."""
     if incidents:
         st.html(render_feed(incidents, datetime.now(UTC)))
     else:
-        st.info("Nobody has asked for help yet.", icon=":material/check_circle:")
+        st.info(otherwise, icon=":material/check_circle:")
 
 
 @st.fragment(run_every=FIGURES_SECONDS)

@@ -23,6 +23,7 @@ WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 BAR_HEIGHT = 34
 LABEL_PIXELS = 150
 PERIOD_FORMATS = {"hour": "%d %b %H:%M", "day": "%d %b %Y", "week": "week of %d %b %Y", "month": "%b %Y"}
+FREQUENCIES = {"hour": "h", "day": "D", "week": "W-MON", "month": "MS"}
 MOST_LINES = len(PALETTE)
 
 
@@ -78,7 +79,7 @@ def average_lines(frame: pd.DataFrame, grain: str, best: int) -> alt.Chart:
     sizes = frame.groupby("exhibition")["reviews"].sum().sort_values(ascending=False)
     names = sorted(sizes.index[:MOST_LINES])
     return (
-        alt.Chart(frame[frame["exhibition"].isin(names)])
+        alt.Chart(_with_gaps(frame[frame["exhibition"].isin(names)], grain))
         .mark_line(point=alt.OverlayMarkDef(size=18), strokeWidth=2)
         .encode(
             x=_periods(grain),
@@ -247,6 +248,13 @@ def fitted(chart: AnyChart) -> AnyChart:
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
         usermeta={"embedOptions": {"renderer": "svg"}},
     )
+
+
+def _with_gaps(frame: pd.DataFrame, grain: str) -> pd.DataFrame:
+    """Return a line's points with a row without average for each step that has none, so that the line breaks there."""
+    steps = pd.date_range(frame["period"].min(), frame["period"].max(), freq=FREQUENCIES[grain])
+    grid = pd.MultiIndex.from_product([steps, frame["exhibition"].unique()], names=["period", "exhibition"])
+    return frame.set_index(["period", "exhibition"]).reindex(grid).reset_index()
 
 
 def _values(frame: pd.DataFrame, *columns: str) -> Iterable[tuple[Any, ...]]:

@@ -21,14 +21,9 @@ def render_feed(incidents: Iterable[Mapping[str, Any]], now: datetime) -> str:
         {
             **incident,
             "age": age(incident["at"], now),
-            "local_at": f"{incident['local_at']:%a %-d %b %H:%M:%S}",
-            "is_emergency": is_emergency(incident),
+            "local_at": f"{incident['local_at']:%a %-d %b %Y %H:%M:%S}",
+            "is_emergency": incident["incident_type_id"] == EMERGENCY,
         }
         for incident in incidents
     ]
     return jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8")).render(incidents=rows)
-
-
-def is_emergency(incident: Mapping[str, Any]) -> bool:
-    """Tell whether a request is an emergency."""
-    return bool(incident["incident_type_id"] == EMERGENCY)

@@ -19,7 +19,8 @@ from etlkit.postgres import Cursor, run_file
 
 SQL = Path(__file__).resolve().parent.parent / "sql" / "dashboard"
 EMERGENCY = 1
-FEED_LENGTH = 12
+FEED_LENGTH = 10
+EMERGENCIES_SHOWN = 5
 RUNS_SHOWN = 15
 PARTITIONS_SHOWN = 24
 
@@ -199,9 +200,16 @@ def read_safety_figures(cursor: Cursor, catalogue: Catalogue, selection: Selecti
     )
 
 
-def read_latest_incidents(cursor: Cursor, selection: Selection, limit: int = FEED_LENGTH) -> list[dict[str, Any]]:
-    """Return the latest requests for help, newest first, whatever the selected period."""
-    parameters = {"exhibitions": list(selection.exhibitions), "timezone": selection.timezone, "limit": limit}
+def read_latest_incidents(
+    cursor: Cursor, selection: Selection, limit: int, incident_type_id: int | None = None
+) -> list[dict[str, Any]]:
+    """Return the latest requests for help, of one type or all, newest first, whatever the selected period."""
+    parameters = {
+        "exhibitions": list(selection.exhibitions),
+        "timezone": selection.timezone,
+        "type": incident_type_id,
+        "limit": limit,
+    }
     run_file(cursor, SQL / "list_latest_incidents.sql", parameters)
     columns = _columns(cursor)
     return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]

@@ -19,9 +19,9 @@ from tabulate import tabulate
 
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, EXIT_REJECTS
-from etlkit.postgres import connect
+from etlkit.postgres import apply_schema, connect
 from museum.sample_bucket import sample_objects
-from museum.settings import PROJECT_DIR
+from museum.settings import PROJECT_DIR, SCHEMA_FILE
 
 BUCKET = "museum-sample"
 DATABASE = "museum_demo"
@@ -41,6 +41,7 @@ def main() -> int:
     try:
         count = fill_bucket(endpoint)
         print(f"A local S3 endpoint holds the bucket {BUCKET} with {count} objects, some of them dirty on purpose.\n")
+        prepare_database(DATABASE)
         exit_code = run_pipeline(endpoint)
     finally:
         s3.stop()
@@ -66,6 +67,13 @@ def fill_bucket(endpoint: str) -> int:
     for key, body in objects.items():
         client.put_object(Bucket=BUCKET, Key=key, Body=body)
     return len(objects)
+
+
+def prepare_database(name: str) -> None:
+    """Bring a demo's own database up to today's schema, so that an older clone's demo goes on."""
+    settings = EmbeddedServer(default_home(PROJECT_DIR)).ensure_database(name)
+    with closing(connect(settings, "museum demo")) as connection:
+        apply_schema(connection, SCHEMA_FILE)
 
 
 def run_pipeline(endpoint: str) -> int:
@@ -98,6 +106,7 @@ def show_ratings() -> None:
     print(f"\nRejected rows:  {python_command()} -m etlkit rejects list {flags}")
     print(f"Run history:    {python_command()} -m etlkit runs list {flags}")
     print(f"psql:           {server.psql_command(DATABASE)}")
+    print("Dashboard:      make dashboard")
     print("The private Postgres keeps running; make stop ends it.")
 
 

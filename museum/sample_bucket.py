@@ -1,6 +1,6 @@
 """A sample bucket of our own making, the same at every call: what a museum's bucket looks like, dirt included.
 
-It has eleven kiosk files of two opening days in winter and summer, six exhibitions, the distractors that share the
+It has eleven kiosk files of seven months from winter to summer, six exhibitions, the distractors that share the
 prefix, keys that must not be mirrored, and one dirty row of every kind that a file can show.
 """
 
@@ -14,8 +14,45 @@ from datetime import UTC, datetime, timedelta
 SEED = 8_450_1815
 ROWS_PER_FILE = 400
 KIOSK_FILES = 11
-OPENING_DAYS = (datetime(2025, 1, 18, 8, 45, tzinfo=UTC), datetime(2025, 7, 12, 8, 45, tzinfo=UTC))
-OPEN_SECONDS = 34_200
+OPENING_DAYS = [datetime(2025, 1, 6, 8, 45, tzinfo=UTC) + timedelta(days=number) for number in range(210)]
+DAY_WEIGHTS = [(3, 2, 3, 3, 4, 8, 7)[day.weekday()] for day in OPENING_DAYS]
+QUARTER_HOURS = range(38)
+"""From 8:45 to 18:15; most visitors come before lunch and in the afternoon."""
+
+QUARTER_WEIGHTS = [
+    2,
+    *(4, 6, 8, 9) * 2,
+    9,
+    9,
+    8,
+    7,
+    6,
+    5,
+    5,
+    6,
+    8,
+    9,
+    10,
+    10,
+    9,
+    8,
+    7,
+    7,
+    6,
+    6,
+    6,
+    5,
+    5,
+    4,
+    4,
+    3,
+    3,
+    2,
+    2,
+    1,
+    1,
+]
+QUARTER_SECONDS = 900
 HEADER = b"at,site,val,type\n"
 
 _EXHIBITIONS = (
@@ -100,7 +137,8 @@ def _kiosk_file(number: int, chance: random.Random) -> bytes:
 
 def _press(chance: random.Random) -> bytes:
     """Return one good row."""
-    at = chance.choice(OPENING_DAYS) + timedelta(seconds=chance.randrange(OPEN_SECONDS))
+    day, quarter = chance.choices(OPENING_DAYS, DAY_WEIGHTS)[0], chance.choices(QUARTER_HOURS, QUARTER_WEIGHTS)[0]
+    at = day + timedelta(seconds=quarter * QUARTER_SECONDS + chance.randrange(QUARTER_SECONDS))
     site = chance.randrange(len(_EXHIBITIONS) - 1)
     weights = _EXHIBITIONS[site][5]
     if chance.random() < 0.03:

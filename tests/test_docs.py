@@ -14,7 +14,9 @@ import extract
 import load
 import pipeline
 import transform
+from dashboard.command_line import dashboard_parser
 from etlkit.__main__ import command_parser
+from museum import login
 from museum.combined import MANIFEST_FILE
 from museum.exhibitions import EXHIBITION_REASONS
 from museum.kiosk import ROW_REASONS
@@ -34,7 +36,7 @@ def shown_commands() -> list[str]:
         for block in re.findall(r"```(?:bash|console|cron|ini)\n(.*?)```", text, re.DOTALL):
             found += [line.removeprefix("$ ").split("#")[0].strip() for line in block.splitlines()]
         found += re.findall(r"`((?:python|make) [^`]+)`", text)
-    wanted = re.compile(r"(?:.*\s)?(?:\S*/)?(python3? (?:-m etlkit|\w+\.py)|make)\b(.*)")
+    wanted = re.compile(r"(?:.*\s)?(?:\S*/)?(python3? (?:-m (?:etlkit|dashboard|museum\.login)|\w+\.py)|make)\b(.*)")
     return sorted({f"{match[1]}{match[2]}" for line in found if (match := wanted.fullmatch(line))})
 
 
@@ -49,8 +51,8 @@ def test_a_shown_command_is_understood(command, monkeypatch, capsys):
         targets = [word for word in words[1:] if not word.startswith("-") and "=" not in word][:1]
         assert all(re.search(rf"^{target}:", MAKEFILE, re.MULTILINE) for target in targets), command
         return
-    if words[1] == "-m":
-        command_parser().parse_args(words[3:])
+    if words[1] == "-m" and words[2] != "museum.login":
+        {"etlkit": command_parser, "dashboard": dashboard_parser}[words[2]]().parse_args(words[3:])
         return
     parsed: list[argparse.Namespace] = []
 
@@ -58,9 +60,9 @@ def test_a_shown_command_is_understood(command, monkeypatch, capsys):
         parsed.append(flags)
         return 0
 
-    script = SCRIPTS[words[1].removesuffix(".py")]
+    script = login if words[1] == "-m" else SCRIPTS[words[1].removesuffix(".py")]
     monkeypatch.setattr(script, "run_stage", stop_after_parsing)
-    assert script.main(words[2:]) == 0
+    assert script.main(words[3:] if words[1] == "-m" else words[2:]) == 0
     assert len(parsed) == 1
 
 

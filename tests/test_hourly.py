@@ -32,10 +32,11 @@ UPDATE = (
 )
 DELETE = "delete from review where position %% 4 = %(rating)s"
 DELETE_INCIDENT = "delete from incident where exhibition_id = %(exhibition)s"
+TRUNCATE_ALL = "truncate review, review_hour, review_hour_change, incident, incident_hour, incident_hour_change"
 STATEMENTS = [INSERT, INCIDENT, UPDATE, DELETE, DELETE_INCIDENT]
 CHANGES = st.lists(
     st.tuples(
-        st.sampled_from([*STATEMENTS, "fold", "truncate review", "rollback"]),
+        st.sampled_from([*STATEMENTS, "fold", "truncate review", TRUNCATE_ALL, "rollback"]),
         st.fixed_dictionaries(
             {"exhibition": st.integers(1, 3), "rating": st.integers(0, 4), "count": st.integers(1, 9)}
         ),

@@ -192,9 +192,10 @@ def test_the_machine_s_script_sets_a_machine_up_twice(museum: Museum, bucket, se
         (stubs / name).chmod(0o755)
     source = server_home / "source.git"
     subprocess.run(["git", "clone", "-q", "--bare", str(PROJECT_DIR), str(source)], check=True)
+    commit = subprocess.run(
+        ["git", "-C", str(source), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     subprocess.run(["chown", "-R", "nobody", str(source)], check=True)
-    branch = subprocess.run(["git", "-C", str(source), "symbolic-ref", "--short", "HEAD"], capture_output=True, text=True,
-                            check=True).stdout.strip()  # fmt: skip
     bucket.put("lmnh_exhibition_room0.json", exhibition_json(0))
     bucket.put("lmnh_hist_data_0.csv", "at,site,val,type\n2023-03-06 10:00:00,0,3,\n")
     secrets = boto3.client(
@@ -205,7 +206,7 @@ def test_the_machine_s_script_sets_a_machine_up_twice(museum: Museum, bucket, se
     owner = secrets.create_secret(Name=f"owner-{museum.database.db_name}", SecretString=json.dumps(login))["ARN"]
     environment = {
         **os.environ, "PATH": f"{stubs}:{os.environ['PATH']}", "STUB_LOG": str(server_home / "stubs.log"),
-        "REPOSITORY_URL": str(source), "REPOSITORY_REF": branch, "PYTHON": shutil.which("python3.11") or "python3",
+        "REPOSITORY_URL": str(source), "REPOSITORY_REF": commit, "PYTHON": shutil.which("python3.11") or "python3",
         "MUSEUM_HOME": str(home), "MUSEUM_USER": "nobody", "UNIT_DIR": str(units), "CRON_DIR": str(cron),
         "DB_HOST": museum.database.db_host, "DB_PORT": str(museum.database.db_port),
         "DB_NAME": museum.database.db_name, "OWNER_SECRET_ID": owner, "MUSEUM_BUCKET": bucket.name,

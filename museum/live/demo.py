@@ -30,7 +30,7 @@ from etlkit.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_REJECTS
 from etlkit.logs import configure_logging
 from etlkit.postgres import Connection, connect, run_file
 from etlkit.settings import DatabaseSettings
-from museum.demo import python_command, shown
+from museum.demo import prepare_database, python_command, shown
 from museum.live.sample_events import sample_event
 from museum.sample_bucket import sample_objects
 from museum.settings import PROJECT_DIR
@@ -59,6 +59,7 @@ def main() -> int:
 
 def run_demo(seconds: float) -> int:
     """Send events for some seconds through a broker and the consumer, and show what became of them."""
+    prepare_database(DATABASE)
     if not load_sample():
         return EXIT_FAILED
     server = EmbeddedServer(default_home(PROJECT_DIR))
@@ -84,6 +85,7 @@ def run_demo(seconds: float) -> int:
         arrived = show(connection, began, sent)
     print(f"\nRejected messages:  {python_command()} -m etlkit rejects list --embedded --db-name {DATABASE}")
     print(f"psql:               {server.psql_command(DATABASE)}")
+    print("Dashboard:          make dashboard (beside a running demo, emergencies appear in it)")
     print("The private Postgres keeps running; make stop ends it.")
     return EXIT_CLEAN if exit_code == EXIT_CLEAN and arrived == sent else EXIT_FAILED
 

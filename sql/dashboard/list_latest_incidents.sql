@@ -1,5 +1,5 @@
 -- Fills: nothing.
--- Reads: request_info, the latest of some exhibitions; the index on incident.at makes it quick.
+-- Reads: request_info, the latest of some exhibitions and of one type or all; the index on incident.at makes it quick.
 -- Twice is safe: it only reads.
 select incident_id,
        at,
@@ -10,5 +10,6 @@ select incident_id,
        incident_type
 from request_info
 where exhibition_id = any(%(exhibitions)s)
+  and (%(type)s::smallint is null or incident_type_id = %(type)s)
 order by at desc, incident_id desc
 limit %(limit)s

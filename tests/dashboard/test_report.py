@@ -15,6 +15,7 @@ from dashboard_case import PHONE
 from dashboard.__main__ import main
 from dashboard.database import Reader
 from dashboard.figures import (
+    EMERGENCY,
     read_catalogue,
     read_data_figures,
     read_exhibition_figures,
@@ -154,7 +155,8 @@ def test_figures_of_one_page_see_one_state(sample):
 def test_the_feed_is_quick_whatever_the_selection_and_newest_first(sample):
     with closing(Reader(sample.database)) as reader, reader.look() as cursor:
         selection = Selection(Period(date(2023, 10, 30), date(2023, 10, 30)), (1, 2), "Europe/London")
-        feed = read_latest_incidents(cursor, selection)
+        feed = read_latest_incidents(cursor, selection, 10)
+        assert [row["floors"] for row in read_latest_incidents(cursor, selection, 10, EMERGENCY)] == ["1, 2"]
     assert [(row["incident_type"], row["floors"]) for row in feed] == [("emergency", "1, 2"), ("assistance", "1")]
 
 

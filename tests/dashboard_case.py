@@ -48,14 +48,17 @@ class Page:
     def wait_for_text(self, text: str, where: Any = None) -> None:
         (where or self.playwright).get_by_text(text, exact=False).first.wait_for(timeout=WAIT_MS)
 
-    def pictures(self, count: int) -> list[list[str]]:
-        """Return the words of each picture, once there are so many."""
+    def pictures(self, count: int, without: str | None = None) -> list[list[str]]:
+        """Return the words of each picture, once there are so many and none says what is to go."""
         drawn = self.playwright.locator(".stVegaLiteChart svg.marks")
         deadline = time.monotonic() + WAIT_MS / 1000
-        while drawn.count() < count:
-            assert time.monotonic() < deadline, f"{drawn.count()} pictures instead of {count}"
+        while True:
+            words = [picture.locator("text").all_text_contents() for picture in drawn.all()]
+            gone = without is None or not any(without in word for picture in words for word in picture)
+            if len(words) >= count and gone:
+                return words
+            assert time.monotonic() < deadline, f"{len(words)} of {count} pictures, {without} is {gone and 'gone'}"
             time.sleep(0.1)
-        return [picture.locator("text").all_text_contents() for picture in drawn.all()]
 
     def choose(self, label: str, option: str) -> None:
         """Click an option of one of the filters that take several."""

@@ -206,7 +206,7 @@ def test_the_machine_s_script_sets_a_machine_up_twice(museum: Museum, bucket, se
     owner = secrets.create_secret(Name=f"owner-{museum.database.db_name}", SecretString=json.dumps(login))["ARN"]
     environment = {
         **os.environ, "PATH": f"{stubs}:{os.environ['PATH']}", "STUB_LOG": str(server_home / "stubs.log"),
-        "REPOSITORY_URL": str(source), "REPOSITORY_REF": commit, "PYTHON": "/usr/bin/python3",  # others than root can run it
+        "REPOSITORY_URL": str(source), "REPOSITORY_REF": commit, "PYTHON": "/usr/bin/python3",
         "MUSEUM_HOME": str(home), "MUSEUM_USER": "nobody", "UNIT_DIR": str(units), "CRON_DIR": str(cron),
         "DB_HOST": museum.database.db_host, "DB_PORT": str(museum.database.db_port),
         "DB_NAME": museum.database.db_name, "OWNER_SECRET_ID": owner, "MUSEUM_BUCKET": bucket.name,
@@ -246,7 +246,7 @@ def test_the_machine_s_script_sets_a_machine_up_twice(museum: Museum, bucket, se
             text=True, check=False,
         )  # fmt: skip
         assert report.returncode == 0, report.stdout
-        assert (home / "report.html").stat().st_size > 50_000
+        assert "Room 0" in (home / "report.html").read_text()
     finally:
         with closing(connect(museum.database, "owner")) as connection, connection, connection.cursor() as cursor:
             for name in logins:

@@ -58,6 +58,14 @@ LATE_AND_REJECTED = """
 """
 
 
+EMERGENCIES = 6
+EMERGENCY_NOW = """
+    insert into incident (exhibition_id, at, incident_type_id, source_id, position)
+    values (1, now(), 1, (select min(source_id) from event_source), 2000000000 + %(number)s)
+    returning to_char(at at time zone 'Europe/London', 'HH24:MI:SS')
+"""
+
+
 def measure_figures(settings: DatabaseSettings, repeats: int) -> list[list[Any]]:
     """Time the figures of each page over the hourly counts and over every row; both must be equal."""
     with closing(connect(settings, "bench")) as connection, connection.cursor() as cursor:
@@ -128,10 +136,31 @@ def measure_pages(run: Bench, settings: DatabaseSettings, port: int) -> list[lis
                     [f"{name} in Chromium, again", f"{statistics.median(seconds[1:]):.2f}", "", "", BAR_SECONDS]
                 )
                 context.close()
+            rows.append(["an emergency, from commit to seen", *emergency_seconds(browser, settings, port)])
     finally:
         server.terminate()
         server.wait(timeout=20)
     return rows
+
+
+def emergency_seconds(browser: Any, settings: DatabaseSettings, port: int) -> tuple[Any, ...]:
+    """Return the slowest of some emergencies, from the commit of the press until it stands on the open page."""
+    page = browser.new_page()
+    open_page(page, f"http://127.0.0.1:{port}/safety")
+    shown = page.locator(".feed .emergency")
+    shown.first.wait_for(timeout=60_000)
+    seconds = []
+    with closing(connect(settings, "bench")) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        for number in range(EMERGENCIES):
+            time.sleep(0.37 * number)
+            cursor.execute(EMERGENCY_NOW, {"number": number})
+            (local_at,) = cursor.fetchone() or ("",)
+            started = time.perf_counter()
+            shown.get_by_text(local_at).first.wait_for(timeout=60_000)
+            seconds.append(time.perf_counter() - started)
+    page.close()
+    return f"{max(seconds):.2f}", "", "", BAR_SECONDS
 
 
 def visit(context: Any, address: str, pictures: int) -> float:

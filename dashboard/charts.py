@@ -22,6 +22,9 @@ MUTED = "#7A7A7A"
 WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 BAR_HEIGHT = 34
 LABEL_PIXELS = 150
+TWO_LINES = "split(replace(datum.label, regexp('^(.{8,24}) (?=.{4})'), '$1\\n'), '\\n')"
+"""Vega's expression that breaks a label at the last blank before its 25th letter."""
+
 PERIOD_FORMATS = {"hour": "%d %b %H:%M", "day": "%d %b %Y", "week": "week of %d %b %Y", "month": "%b %Y"}
 FREQUENCIES = {"hour": "h", "day": "D", "week": "W-MON", "month": "MS"}
 MOST_LINES = len(PALETTE)
@@ -263,10 +266,9 @@ def _values(frame: pd.DataFrame, *columns: str) -> Iterable[tuple[Any, ...]]:
 
 
 def _names(name: str, order: list[str]) -> alt.Y:
-    """Return the axis with one line for each name, in this order."""
-    return alt.Y(
-        f"{name}:N", title=None, sort=None, scale=alt.Scale(domain=order), axis=alt.Axis(labelLimit=LABEL_PIXELS)
-    )
+    """Return the axis with one line for each name, in this order; a long name takes two lines."""
+    axis = alt.Axis(labelLimit=LABEL_PIXELS, labelExpr=TWO_LINES)
+    return alt.Y(f"{name}:N", title=None, sort=None, scale=alt.Scale(domain=order), axis=axis)
 
 
 def _periods(grain: str) -> alt.X:

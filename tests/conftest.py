@@ -33,7 +33,8 @@ NO_SAMPLE_DATA = "no sample data beside the project"
 CANNOT_MOUNT = "this user or machine mounts no small disk"
 NO_TERRAFORM = "terraform is not installed, so its own checks are left out"
 NOT_ROOT = "only root sets a machine up"
-ALLOWED_SKIPS = (NO_SAMPLE_DATA, CANNOT_MOUNT, NO_TERRAFORM, NOT_ROOT)
+NO_SYSTEMD = "systemd is not installed, so nobody can say whether it understands the units"
+ALLOWED_SKIPS = (NO_SAMPLE_DATA, CANNOT_MOUNT, NO_TERRAFORM, NOT_ROOT, NO_SYSTEMD)
 FULL = os.environ.get("ETL_FULL") == "1"
 TEMPLATE = "museum_template"
 FOUNDING = {"BOOTSTRAP_SERVERS", "SECURITY_PROTOCOL", "SASL_MECHANISM", "USERNAME", "PASSWORD"}

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from conftest import NO_TERRAFORM, NOT_ROOT, PROJECT_DIR
+from conftest import NO_SYSTEMD, NO_TERRAFORM, NOT_ROOT, PROJECT_DIR
 from museum_case import Museum, exhibition_json
 
 from etlkit.postgres import connect
@@ -171,6 +171,20 @@ def test_shell_scripts_pass_shellcheck(script):
     result = subprocess.run([program, str(script)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
     assert os.access(script, os.X_OK)
+
+
+def test_systemd_understands_the_units(tmp_path):
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip(NO_SYSTEMD)
+    python = shutil.which("true")
+    for unit in MACHINE.glob("*.service"):
+        text = unit.read_text().replace("User=museum", "User=root").replace("/opt/museum/.venv/bin/python", python)
+        (tmp_path / unit.name).write_text(text.replace("/opt/museum", str(PROJECT_DIR)))
+    units = sorted(map(str, tmp_path.glob("*.service")))
+    assert len(units) == 3
+    result = subprocess.run([program, "verify", "--man=no", *units], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
 
 STUBS = {

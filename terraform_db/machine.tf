@@ -14,35 +14,73 @@ locals {
     var.kafka_secret_arn,
   ])
 
-  # What machine/setup.sh reads from its environment.
+  # What machine/setup.sh reads, each time it runs; nothing here is secret.
   machine_settings = {
-    REPOSITORY_URL    = var.repository_url
-    REPOSITORY_REF    = var.repository_ref
-    AWS_REGION        = var.region
-    DB_HOST           = aws_db_instance.museum.address
-    DB_NAME           = var.db_name
-    OWNER_SECRET_ID   = aws_db_instance.museum.master_user_secret[0].secret_arn
-    MUSEUM_BUCKET     = var.bucket
-    MUSEUM_KEY_PREFIX = var.key_prefix
-    BOOTSTRAP_SERVERS = var.bootstrap_servers
-    SECURITY_PROTOCOL = var.kafka_security_protocol
-    SASL_MECHANISM    = var.kafka_sasl_mechanism
-    KAFKA_TOPIC       = var.kafka_topic
-    KAFKA_SECRET_ID   = var.kafka_secret_arn == null ? "" : var.kafka_secret_arn
-    ALERT_TOPIC_ARN   = var.alert_email == null ? "" : aws_sns_topic.alerts[0].arn
+    REPOSITORY_URL      = var.repository_url
+    REPOSITORY_REF      = var.repository_ref
+    DB_HOST             = aws_db_instance.museum.address
+    DB_NAME             = var.db_name
+    OWNER_SECRET_ID     = aws_db_instance.museum.master_user_secret[0].secret_arn
+    MUSEUM_BUCKET       = var.bucket
+    MUSEUM_KEY_PREFIX   = var.key_prefix
+    MUSEUM_NAME         = var.museum_name
+    MUSEUM_TIMEZONE     = var.timezone
+    MUSEUM_OPENING_TIME = var.opening_time
+    MUSEUM_CLOSING_TIME = var.closing_time
+    BOOTSTRAP_SERVERS   = var.bootstrap_servers
+    SECURITY_PROTOCOL   = var.kafka_security_protocol
+    SASL_MECHANISM      = var.kafka_sasl_mechanism
+    KAFKA_TOPIC         = var.kafka_topic
+    KAFKA_SECRET_ID     = var.kafka_secret_arn == null ? "" : var.kafka_secret_arn
+    ALERT_TOPIC_ARN     = var.alert_email == null ? "" : aws_sns_topic.alerts[0].arn
   }
 
-  user_data = join("\n", concat(
-    ["#!/bin/bash"],
-    [for name, value in local.machine_settings : "export ${name}='${replace(value, "'", "'\\''")}'"],
-    [file("${path.module}/machine/setup.sh")],
-  ))
+  kafka_ports = toset([
+    for server in compact(split(",", var.bootstrap_servers)) : element(split(":", trimspace(server)), length(split(":", trimspace(server))) - 1)
+  ])
+
+  machine_statements = concat(
+    [
+      {
+        Effect    = "Allow"
+        Action    = ["s3:ListBucket"]
+        Resource  = ["arn:aws:s3:::${var.bucket}"]
+        Condition = { StringLike = { "s3:prefix" = ["${var.key_prefix}*"] } }
+      },
+    ],
+    [
+      for statement in [
+        { actions = ["s3:GetObject"], resources = ["arn:aws:s3:::${var.bucket}/${var.key_prefix}*"] },
+        { actions = ["secretsmanager:GetSecretValue"], resources = local.secret_arns },
+        { actions = ["ssm:GetParameter"], resources = aws_ssm_parameter.machine[*].arn },
+        { actions = ["sns:Publish"], resources = aws_sns_topic.alerts[*].arn },
+        { actions = ["kms:Decrypt", "kms:GenerateDataKey"], resources = aws_kms_key.alerts[*].arn },
+        { actions = ["kms:Decrypt"], resources = compact([var.kafka_secret_kms_key_arn]) },
+      ] : { Effect = "Allow", Action = statement.actions, Resource = statement.resources }
+      if length(statement.resources) > 0
+    ],
+  )
+
+  user_data = join("\n", [
+    "#!/bin/bash",
+    "export AWS_REGION='${var.region}' SETTINGS_PARAMETER='/${var.name}/machine'",
+    file("${path.module}/machine/setup.sh"),
+  ])
+}
+
+resource "aws_ssm_parameter" "machine" {
+  # checkov:skip=CKV_AWS_337:nothing in it is secret, so the account's own key is enough
+  count       = local.machine_count
+  name        = "/${var.name}/machine"
+  description = "What the machine is set up with; setup.sh reads it each time it runs"
+  type        = "SecureString"
+  value       = join("\n", [for name, value in local.machine_settings : "${name}=${value}"])
 }
 
 resource "aws_security_group" "machine" {
   count       = local.machine_count
   name        = "${var.name}-machine"
-  description = "The pipeline's machine: nothing comes in"
+  description = "The machine: nothing comes in"
   vpc_id      = local.vpc_id
 }
 
@@ -57,19 +95,19 @@ resource "aws_vpc_security_group_egress_rule" "https" {
 }
 
 resource "aws_vpc_security_group_egress_rule" "kafka" {
-  count             = var.run_pipeline && var.bootstrap_servers != "" ? 1 : 0
+  for_each          = var.run_pipeline ? local.kafka_ports : toset([])
   security_group_id = aws_security_group.machine[0].id
   description       = "The Kafka brokers"
   cidr_ipv4         = var.kafka_cidr_block
   ip_protocol       = "tcp"
-  from_port         = var.kafka_port
-  to_port           = var.kafka_port
+  from_port         = tonumber(each.value)
+  to_port           = tonumber(each.value)
 }
 
 resource "aws_vpc_security_group_egress_rule" "database" {
   count                        = local.machine_count
   security_group_id            = aws_security_group.machine[0].id
-  description                  = "The museum's database"
+  description                  = "The database of the museum"
   referenced_security_group_id = aws_security_group.database.id
   ip_protocol                  = "tcp"
   from_port                    = 5432
@@ -79,7 +117,7 @@ resource "aws_vpc_security_group_egress_rule" "database" {
 resource "aws_vpc_security_group_ingress_rule" "machine" {
   count                        = local.machine_count
   security_group_id            = aws_security_group.database.id
-  description                  = "Postgres from the pipeline's machine"
+  description                  = "Postgres from the machine"
   referenced_security_group_id = aws_security_group.machine[0].id
   ip_protocol                  = "tcp"
   from_port                    = 5432
@@ -110,39 +148,8 @@ resource "aws_iam_role_policy" "machine" {
   name  = "read-bucket-and-secrets"
   role  = aws_iam_role.machine[0].id
   policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = concat(
-      [
-        {
-          Effect    = "Allow"
-          Action    = "s3:ListBucket"
-          Resource  = "arn:aws:s3:::${var.bucket}"
-          Condition = { StringLike = { "s3:prefix" = "${var.key_prefix}*" } }
-        },
-        {
-          Effect   = "Allow"
-          Action   = "s3:GetObject"
-          Resource = "arn:aws:s3:::${var.bucket}/${var.key_prefix}*"
-        },
-        {
-          Effect   = "Allow"
-          Action   = "secretsmanager:GetSecretValue"
-          Resource = local.secret_arns
-        },
-      ],
-      var.alert_email == null ? [] : [
-        {
-          Effect   = "Allow"
-          Action   = "sns:Publish"
-          Resource = aws_sns_topic.alerts[0].arn
-        },
-        {
-          Effect   = "Allow"
-          Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
-          Resource = aws_kms_key.alerts[0].arn
-        },
-      ],
-    )
+    Version   = "2012-10-17"
+    Statement = local.machine_statements
   })
 }
 
@@ -157,7 +164,7 @@ resource "aws_instance" "machine" {
   count                       = local.machine_count
   ami                         = data.aws_ssm_parameter.image[0].value
   instance_type               = var.machine_type
-  subnet_id                   = local.subnet_ids[0]
+  subnet_id                   = var.machine_subnet_id == null ? sort(local.subnet_ids)[0] : var.machine_subnet_id
   vpc_security_group_ids      = [aws_security_group.machine[0].id]
   associate_public_ip_address = var.machine_public_address
   iam_instance_profile        = aws_iam_instance_profile.machine[0].name
@@ -179,13 +186,26 @@ resource "aws_instance" "machine" {
 
   tags = { Name = "${var.name}-pipeline" }
 
+  depends_on = [
+    aws_iam_role_policy.machine,
+    aws_iam_role_policy_attachment.session_manager,
+    aws_vpc_security_group_egress_rule.https,
+    aws_vpc_security_group_egress_rule.database,
+    aws_vpc_security_group_ingress_rule.machine,
+  ]
+
   lifecycle {
-    # a newer image or script is no reason to throw a running machine away; upgrades are in docs/operations.md
-    ignore_changes = [ami, user_data]
+    # none of these is a reason to throw a running machine away; upgrades are in docs/operations.md
+    ignore_changes = [ami, user_data, subnet_id, associate_public_ip_address]
 
     precondition {
       condition     = var.repository_url != ""
       error_message = "run_pipeline needs repository_url: where the machine clones the suite from."
+    }
+
+    precondition {
+      condition     = var.bootstrap_servers == "" || !startswith(var.kafka_security_protocol, "SASL") || var.kafka_secret_arn != null
+      error_message = "kafka_security_protocol ${var.kafka_security_protocol} needs kafka_secret_arn; without a login it is SSL or PLAINTEXT."
     }
   }
 }

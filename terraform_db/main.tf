@@ -49,7 +49,7 @@ resource "aws_db_subnet_group" "museum" {
 
 resource "aws_security_group" "database" {
   name        = "${var.name}-database"
-  description = "Postgres, from named networks and from the pipeline's machine"
+  description = "Postgres, from named networks and from the machine"
   vpc_id      = local.vpc_id
 }
 
@@ -138,9 +138,11 @@ resource "aws_db_instance" "museum" {
   maintenance_window        = "mon:02:30-mon:03:30"
   copy_tags_to_snapshot     = true
   deletion_protection       = var.deletion_protection
+  delete_automated_backups  = false
   skip_final_snapshot       = false
-  final_snapshot_identifier = "${var.name}-final"
+  final_snapshot_identifier = var.final_snapshot_name == null ? "${var.name}-final" : var.final_snapshot_name
 
+  apply_immediately               = var.apply_immediately
   auto_minor_version_upgrade      = true
   enabled_cloudwatch_logs_exports = ["postgresql", "upgrade"]
   monitoring_interval             = 60
@@ -193,13 +195,13 @@ resource "aws_kms_key" "alerts" {
 resource "aws_cloudwatch_metric_alarm" "storage" {
   count               = var.alert_email == null ? 0 : 1
   alarm_name          = "${var.name}-database-storage"
-  alarm_description   = "Less than 2 GB free: the load will soon fail with exit code 1"
+  alarm_description   = "Less than 1 GB free although the disk grows by itself: loads will soon fail with exit code 1"
   namespace           = "AWS/RDS"
   metric_name         = "FreeStorageSpace"
   dimensions          = { DBInstanceIdentifier = aws_db_instance.museum.identifier }
   statistic           = "Minimum"
   comparison_operator = "LessThanThreshold"
-  threshold           = 2000000000
+  threshold           = 1000000000
   period              = 300
   evaluation_periods  = 2
   alarm_actions       = [aws_sns_topic.alerts[0].arn]
@@ -208,14 +210,14 @@ resource "aws_cloudwatch_metric_alarm" "storage" {
 resource "aws_cloudwatch_metric_alarm" "credits" {
   count               = var.alert_email == null ? 0 : 1
   alarm_name          = "${var.name}-database-credits"
-  alarm_description   = "The small instance's CPU credits run out: everything becomes slow; take a larger class"
+  alarm_description   = "The small instance computes more than its credits allow, which costs extra; take a larger class"
   namespace           = "AWS/RDS"
-  metric_name         = "CPUCreditBalance"
+  metric_name         = "CPUSurplusCreditsCharged"
   dimensions          = { DBInstanceIdentifier = aws_db_instance.museum.identifier }
-  statistic           = "Minimum"
-  comparison_operator = "LessThanThreshold"
-  threshold           = 10
+  statistic           = "Maximum"
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
   period              = 300
-  evaluation_periods  = 3
+  evaluation_periods  = 12
   alarm_actions       = [aws_sns_topic.alerts[0].arn]
 }

@@ -19,7 +19,7 @@ output "db_secret_id" {
 }
 
 output "machine_id" {
-  description = "The pipeline's machine."
+  description = "The machine."
   value       = one(aws_instance.machine[*].id)
 }
 
@@ -34,4 +34,9 @@ output "dashboard_command" {
     for machine in aws_instance.machine :
     "aws ssm start-session --region ${var.region} --target ${machine.id} --document-name AWS-StartPortForwardingSession --parameters portNumber=8501,localPortNumber=8501"
   ])
+}
+
+output "machine_role_arn" {
+  description = "Whom a bucket of another account must let read."
+  value       = one(aws_iam_role.machine[*].arn)
 }

@@ -14,8 +14,8 @@ variable "name" {
   default     = "museum"
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,30}[a-z0-9]$", var.name))
-    error_message = "name must be 3 to 32 small letters, digits and hyphens, beginning with a letter."
+    condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.name)) && length(var.name) <= 20 && !startswith(var.name, "sg-")
+    error_message = "name must be up to 20 small letters, digits and single hyphens, beginning with a letter."
   }
 }
 
@@ -29,8 +29,19 @@ variable "allowed_cidr_blocks" {
   }
 
   validation {
-    condition     = alltrue([for block in var.allowed_cidr_blocks : can(cidrhost(block, 0)) ? tonumber(split("/", block)[1]) > 7 : true])
-    error_message = "allowed_cidr_blocks must not open the database to the whole internet, or to half of it."
+    condition = alltrue([
+      for block in var.allowed_cidr_blocks :
+      can(cidrhost(block, 0)) ? tonumber(split("/", block)[1]) >= (strcontains(block, ":") ? 32 : 8) : true
+    ])
+    error_message = "allowed_cidr_blocks must not open the database to the whole internet, or to a large part of it."
+  }
+
+  validation {
+    condition = alltrue([
+      for block in var.allowed_cidr_blocks :
+      can(cidrhost(block, 0)) && !strcontains(block, ":") ? cidrhost(block, 0) == split("/", block)[0] : true
+    ])
+    error_message = "allowed_cidr_blocks must name networks by their first address, such as 203.0.113.0/24."
   }
 }
 
@@ -47,7 +58,7 @@ variable "vpc_id" {
 }
 
 variable "subnet_ids" {
-  description = "Subnets of that network in at least two zones; [] for all of them. The machine goes into the first."
+  description = "Subnets of that network in at least two zones; [] for all of them."
   type        = list(string)
   default     = []
 }
@@ -111,9 +122,21 @@ variable "backup_retention_days" {
 }
 
 variable "deletion_protection" {
-  description = "Whether terraform destroy is refused. The last snapshot is taken in any case."
+  description = "Whether AWS refuses to delete the database, by terraform destroy or otherwise. The last snapshot is taken in any case."
   type        = bool
   default     = true
+}
+
+variable "final_snapshot_name" {
+  description = "The name of the snapshot that a deletion leaves, which must be new; null for NAME-final."
+  type        = string
+  default     = null
+}
+
+variable "apply_immediately" {
+  description = "Whether changes of the database, such as a larger class, restart it now rather than on Monday night."
+  type        = bool
+  default     = false
 }
 
 variable "alert_email" {
@@ -133,7 +156,7 @@ variable "run_pipeline" {
 }
 
 variable "repository_url" {
-  description = "Where the machine clones the suite from, over https."
+  description = "Where the machine clones the suite from, over https and without a login."
   type        = string
   default     = ""
 
@@ -165,6 +188,36 @@ variable "machine_public_address" {
   description = "Whether the machine has a public address, its way out where there is no NAT gateway."
   type        = bool
   default     = true
+}
+
+variable "machine_subnet_id" {
+  description = "The machine's subnet, which needs a way out; null for the first of subnet_ids."
+  type        = string
+  default     = null
+}
+
+variable "museum_name" {
+  description = "What the dashboard calls the museum."
+  type        = string
+  default     = "Liverpool Museum of Natural History"
+}
+
+variable "timezone" {
+  description = "The museum's time zone."
+  type        = string
+  default     = "Europe/London"
+}
+
+variable "opening_time" {
+  description = "When the museum opens, local time."
+  type        = string
+  default     = "08:45"
+}
+
+variable "closing_time" {
+  description = "When the museum closes, local time."
+  type        = string
+  default     = "18:15"
 }
 
 variable "bucket" {
@@ -209,10 +262,10 @@ variable "kafka_secret_arn" {
   default     = null
 }
 
-variable "kafka_port" {
-  description = "The brokers' port."
-  type        = number
-  default     = 9092
+variable "kafka_secret_kms_key_arn" {
+  description = "The ARN of that secret's own key, as MSK wants one; null for the account's."
+  type        = string
+  default     = null
 }
 
 variable "kafka_cidr_block" {

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import re
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 import boto3
 import pytest
 from conftest import NO_SYSTEMD, NO_TERRAFORM, NOT_ROOT, PROJECT_DIR
+from dotenv import dotenv_values
 from museum_case import Museum, exhibition_json
 
 from etlkit.postgres import connect
@@ -26,7 +26,8 @@ hcl2 = pytest.importorskip("hcl2", reason="python-hcl2 is not installed: pip ins
 TERRAFORM_DIR = PROJECT_DIR / "terraform_db"
 FILES = sorted(TERRAFORM_DIR.glob("*.tf"))
 MACHINE = TERRAFORM_DIR / "machine"
-SCRIPTS = [*sorted(MACHINE.glob("*.sh")), PROJECT_DIR / ".ci" / "run"]
+COMMANDS = ("museum", "museum-owner", "museum-psql")
+SCRIPTS = [*sorted(MACHINE.glob("*.sh")), *(MACHINE / name for name in COMMANDS), PROJECT_DIR / ".ci" / "run"]
 LARGEST_USER_DATA = 16_384
 
 
@@ -127,11 +128,14 @@ def test_every_exception_from_a_rule_has_a_reason():
         ({"allowed_cidr_blocks": []}, None),
         ({"allowed_cidr_blocks": ["0.0.0.0/0"]}, "must not open the database to the whole internet"),
         ({"allowed_cidr_blocks": ["203.0.113.7/32", "::/0"]}, "must not open the database to the whole internet"),
-        ({"allowed_cidr_blocks": ["128.0.0.0/1"]}, "or to half of it"),
+        ({"allowed_cidr_blocks": ["128.0.0.0/1"]}, "or to a large part of it"),
+        ({"allowed_cidr_blocks": ["2a00::/8"]}, "or to a large part of it"),
+        ({"allowed_cidr_blocks": ["203.0.113.7/24"]}, "by their first address"),
         ({"allowed_cidr_blocks": ["everybody"]}, "must be networks such as"),
         ({}, "No value for required variable"),
         ({"allowed_cidr_blocks": [], "backup_retention_days": 0}, "must be from 1 to 35"),
         ({"allowed_cidr_blocks": [], "name": "Museum!"}, "small letters"),
+        ({"allowed_cidr_blocks": [], "name": "a-museum-of-a-very-long-name"}, "small letters"),
         ({"allowed_cidr_blocks": [], "engine_version": "14.9"}, "15 or newer"),
         ({"allowed_cidr_blocks": [], "repository_url": "git@example.org:x.git"}, "must begin with https"),
     ],
@@ -147,16 +151,64 @@ def test_unsafe_values_are_refused(tmp_path, values, complaint):
     assert complaint is None or complaint in said
 
 
-def test_the_machine_s_settings_reach_its_script_as_they_are(tmp_path):
+@pytest.mark.parametrize("email", [None, "data-team@example.org"])
+@pytest.mark.parametrize("servers", ["", "one.example.org:9092, two.example.org:9093"])
+def test_what_terraform_computes_for_the_machine(tmp_path, email, servers):
+    """The locals of machine.tf, evaluated by terraform itself, with its own resources standing in for AWS's."""
+    shutil.copy(TERRAFORM_DIR / "variables.tf", tmp_path)
+    (tmp_path / "machine").symlink_to(MACHINE)
     text = (TERRAFORM_DIR / "machine.tf").read_text()
-    expression = re.search(r"  user_data = (join\(.*?\n  \)\))\n", text, re.DOTALL)[1]
-    hostile = """it's $HOME `id` "quoted" \\ and = more"""
-    expression = expression.replace("local.machine_settings", json.dumps({"GIVEN": hostile}))
-    expression = expression.replace('file("${path.module}/machine/setup.sh")', '"printf %s \\"$GIVEN\\""')
-    (tmp_path / "main.tf").write_text(f'output "script" {{\n  value = {expression}\n}}\n')
-    assert terraform(tmp_path, "apply", "-auto-approve", "-input=false").returncode == 0
-    script = terraform(tmp_path, "output", "-raw", "script").stdout
-    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout == hostile
+    computed = re.search(r"^locals \{.*?^\}", text, re.DOTALL | re.MULTILINE)[0]
+    for name, stand_in in {
+        r"aws_db_instance\.museum\.master_user_secret\[0\]\.secret_arn": '"arn:of:the:owner"',
+        r"aws_db_instance\.museum\.address": '"db.example.org"',
+        r"aws_ssm_parameter\.machine\[\*\]\.arn": "terraform_data.machine[*].id",
+        r"aws_(sns_topic|kms_key)\.alerts\[(\*|0)\]\.arn": r"terraform_data.alerts[\2].id",
+    }.items():
+        computed, count = re.subn(name, stand_in, computed)
+        assert count, name
+    assert "aws_" not in computed
+    (tmp_path / "main.tf").write_text(
+        computed
+        + """
+resource "terraform_data" "machine" { count = local.machine_count }
+resource "terraform_data" "alerts" { count = var.alert_email == null ? 0 : 1 }
+output "policy" { value = jsonencode(local.machine_statements) }
+output "ports" { value = jsonencode(local.kafka_ports) }
+output "settings" { value = jsonencode(local.machine_settings) }
+output "user_data" { value = local.user_data }
+"""
+    )
+    values = {"allowed_cidr_blocks": [], "alert_email": email, "run_pipeline": True, "bootstrap_servers": servers}
+    (tmp_path / "given.auto.tfvars.json").write_text(json.dumps(values))
+    assert terraform(tmp_path, "init", "-backend=false", "-input=false").returncode == 0
+    applied = terraform(tmp_path, "apply", "-auto-approve", "-input=false", "-no-color")
+    assert applied.returncode == 0, applied.stderr
+    found = json.loads(terraform(tmp_path, "output", "-json").stdout)
+    policy = json.loads(found["policy"]["value"])
+    actions = {action for statement in policy for action in statement["Action"]}
+    assert {"s3:ListBucket", "s3:GetObject", "secretsmanager:GetSecretValue", "ssm:GetParameter"} <= actions
+    assert ("sns:Publish" in actions) == (email is not None)
+    assert all(statement["Resource"] for statement in policy)
+    assert json.loads(found["ports"]["value"]) == (["9092", "9093"] if servers else [])
+    assert json.loads(found["settings"]["value"])["DB_HOST"] == "db.example.org"
+    assert "\n" not in "".join(json.loads(found["settings"]["value"]).values())
+    assert len(found["user_data"]["value"]) < LARGEST_USER_DATA
+    assert found["user_data"]["value"].startswith(
+        "#!/bin/bash\nexport AWS_REGION='eu-west-2' SETTINGS_PARAMETER='/museum/machine'\n"
+    )
+
+
+def test_aws_accepts_the_descriptions_of_the_security_groups():
+    """EC2 takes only these characters there, and says so only when it is applied."""
+    allowed = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}")
+    descriptions = [
+        re.sub(r"\$\{[^}]*\}", "x", body["description"])
+        for name, body in blocks("resource").items()
+        if name.startswith(("aws_security_group", "aws_vpc_security_group"))
+    ]
+    assert len(descriptions) >= 6
+    assert [text for text in descriptions if not allowed.fullmatch(text)] == []
 
 
 def test_the_machine_s_script_fits_into_user_data():
@@ -182,7 +234,7 @@ def test_systemd_understands_the_units(tmp_path):
         text = unit.read_text().replace("User=museum", "User=root").replace("/opt/museum/.venv/bin/python", python)
         (tmp_path / unit.name).write_text(text.replace("/opt/museum", str(PROJECT_DIR)))
     units = sorted(map(str, tmp_path.glob("*.service")))
-    assert len(units) == 3
+    assert len(units) == 2
     result = subprocess.run([program, "verify", "--man=no", *units], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
@@ -190,13 +242,16 @@ def test_systemd_understands_the_units(tmp_path):
 STUBS = {
     "dnf": 'echo "dnf $*" >> "$STUB_LOG"',
     "systemctl": 'echo "systemctl $*" >> "$STUB_LOG"',
-    "aws": """printf '{"username": "kafka user", "password": "it is $ecret"}'""",
+    "aws": 'if [ "$1" = ssm ]; then cat "$STUB_SETTINGS"; elif [ "$1" = sns ]; then echo "$*" >> "$STUB_LOG"; '
+    'else cat "$STUB_SECRET"; fi',
 }
 
 
 @pytest.mark.full
 @pytest.mark.skipif(os.geteuid() != 0, reason=NOT_ROOT)
-def test_the_machine_s_script_sets_a_machine_up_twice(museum: Museum, bucket, server_home, monkeypatch, s3_endpoint):
+def test_the_machine_s_script_sets_a_machine_up_and_again(
+    museum: Museum, bucket, server_home, monkeypatch, s3_endpoint
+):
     """As root: clone, environment, schema, roles, logins, settings, load, cron and units; only AWS is played."""
     stubs, units, cron, home = (server_home / name for name in ("stubs", "units", "cron", "home"))
     for folder in (stubs, units, cron):
@@ -218,49 +273,93 @@ def test_the_machine_s_script_sets_a_machine_up_twice(museum: Museum, bucket, se
     )  # fmt: skip
     login = {"username": museum.database.db_user, "password": museum.database.db_password.get_secret_value()}
     owner = secrets.create_secret(Name=f"owner-{museum.database.db_name}", SecretString=json.dumps(login))["ARN"]
-    environment = {
-        **os.environ, "PATH": f"{stubs}:{os.environ['PATH']}", "STUB_LOG": str(server_home / "stubs.log"),
-        "REPOSITORY_URL": str(source), "REPOSITORY_REF": commit, "PYTHON": "/usr/bin/python3",
-        "MUSEUM_HOME": str(home), "MUSEUM_USER": "nobody", "UNIT_DIR": str(units), "CRON_DIR": str(cron),
-        "DB_HOST": museum.database.db_host, "DB_PORT": str(museum.database.db_port),
+    secret = {"username": "kafka user", "password": "it's $ecret\\\\"}
+    (server_home / "secret.json").write_text(json.dumps(secret))
+    settings = {
+        "REPOSITORY_URL": source, "REPOSITORY_REF": commit, "DB_HOST": museum.database.db_host,
         "DB_NAME": museum.database.db_name, "OWNER_SECRET_ID": owner, "MUSEUM_BUCKET": bucket.name,
-        "MUSEUM_ENDPOINT_URL": s3_endpoint, "AWS_ENDPOINT_URL_SECRETS_MANAGER": s3_endpoint,
-        "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y",
-        "BOOTSTRAP_SERVERS": "broker.example.org:9092", "KAFKA_SECRET_ID": "kafka", "SASL_MECHANISM": "PLAIN",
+        "MUSEUM_KEY_PREFIX": "lmnh", "MUSEUM_NAME": "A museum's own name", "BOOTSTRAP_SERVERS": "broker.example.org:9092",
+        "SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN", "KAFKA_TOPIC": "lmnh", "KAFKA_SECRET_ID": "kafka",
         "ALERT_TOPIC_ARN": "arn:aws:sns:eu-west-2:1:museum",
     }  # fmt: skip
+    parameter = server_home / "settings.txt"
+    parameter.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    conf, data, commands = server_home / "conf", server_home / "data", server_home / "commands"
+    commands.mkdir()
+    environment = {
+        **os.environ, "PATH": f"{stubs}:{os.environ['PATH']}", "STUB_LOG": str(server_home / "stubs.log"),
+        "STUB_SETTINGS": str(parameter), "STUB_SECRET": str(server_home / "secret.json"),
+        "SETTINGS_PARAMETER": "/museum/machine", "AWS_REGION": "eu-west-2", "PYTHON": "/usr/bin/python3",
+        "MUSEUM_HOME": str(home), "MUSEUM_DATA": str(data), "MUSEUM_CONF": str(conf), "MUSEUM_USER": "nobody",
+        "UNIT_DIR": str(units), "CRON_DIR": str(cron), "COMMAND_DIR": str(commands),
+        "DB_PORT": str(museum.database.db_port), "MUSEUM_ENDPOINT_URL": s3_endpoint,
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER": s3_endpoint, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y",
+    }  # fmt: skip
     environment.pop("DB_PASSWORD")
+    daily = {name: value for name, value in environment.items() if not name.startswith("DB_")}
+
+    def set_up(**more: str) -> str:
+        result = subprocess.run(
+            [str(MACHINE / "setup.sh")],
+            env={**environment, **more},
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = result.stdout + result.stderr
+        assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "museum set-up: done"), said
+        return said
+
+    def museum_command(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(commands / "museum"), *words], env=daily, cwd="/", capture_output=True, text=True, check=False
+        )
+
     logins = ("museum_pipeline", "museum_dashboard")
     try:
-        for _twice in range(2):
-            result = subprocess.run(
-                [str(MACHINE / "setup.sh")], env=environment, cwd="/", capture_output=True, text=True, check=False
-            )
-            assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "museum set-up: done"), (
-                result.stdout + result.stderr
-            )
+        set_up()
         env_file = home / ".env"
-        assert (env_file.stat().st_mode & 0o777, env_file.stat().st_uid) == (0o600, pwd.getpwnam("nobody").pw_uid)
-        assert "DB_USER='museum_pipeline'" in env_file.read_text()
-        assert "KAFKA_PASSWORD='it is $ecret'" in env_file.read_text()
+        first = dotenv_values(env_file, interpolate=False)
+        assert (env_file.stat().st_mode & 0o777, env_file.stat().st_uid) == (0o640, 0)
+        assert (first["KAFKA_PASSWORD"], first["MUSEUM_NAME"]) == (secret["password"], "A museum's own name")
+        assert first["DB_USER"] == "museum_pipeline"
         assert museum.count("review") == 1
         assert (cron / "museum").read_text().endswith(f" nobody {home}/terraform_db/machine/run_pipeline.sh\n")
         assert f"WorkingDirectory={home}\n" in (units / "museum-consumer.service").read_text()
         assert "systemctl restart museum-consumer.service" in (server_home / "stubs.log").read_text()
-        as_pipeline = ["runuser", "-u", "nobody", "--", str(home / ".venv" / "bin" / "python")]
-        daily = {**environment, "HOME": str(home)}
-        for name in ("DB_HOST", "DB_PORT", "DB_NAME"):
-            daily.pop(name)
-        nothing_new = subprocess.run(
-            [*as_pipeline, "pipeline.py", "--push"], cwd=home, env=daily, capture_output=True, text=True, check=False
-        )
-        assert nothing_new.returncode == 0, nothing_new.stdout
-        report = subprocess.run(
-            [*as_pipeline, "-m", "dashboard", "--export", "report.html"], cwd=home, env=daily, capture_output=True,
-            text=True, check=False,
-        )  # fmt: skip
+        assert museum_command("pipeline.py", "--push").returncode == 0
+        report = museum_command("-m", "dashboard", "--export", str(data / "report.html"))
         assert report.returncode == 0, report.stdout
-        assert "Room 0" in (home / "report.html").read_text()
+        assert "A museum&#39;s own name" in (data / "report.html").read_text()
+        writable = subprocess.run(
+            ["runuser", "-u", "nobody", "--", "find", str(home), "-writable", "-not", "-type", "l"], capture_output=True,
+            text=True, check=True,
+        )  # fmt: skip
+        assert writable.stdout == "", "the programs' user changes neither code nor settings"
+
+        parameter.write_text(parameter.read_text().replace("broker.example.org:9092", ""))
+        set_up()  # with other settings: the passwords stay, the consumer goes
+        second = dotenv_values(env_file, interpolate=False)
+        assert second["DB_PASSWORD"] == first["DB_PASSWORD"]
+        assert "BOOTSTRAP_SERVERS" not in second
+        assert "systemctl disable --now museum-consumer.service" in (server_home / "stubs.log").read_text()
+        assert museum_command("pipeline.py", "--push").returncode == 0
+
+        shutil.rmtree(home / ".venv" / "lib")  # broken off in the middle
+        (home / ".env").unlink()
+        set_up()
+        assert museum_command("pipeline.py", "--push").returncode == 0
+
+        parameter.write_text(
+            parameter.read_text().replace(bucket.name, bucket.name) + "REPOSITORY_REF=no-such-version\n"
+        )
+        failed = subprocess.run(
+            [str(MACHINE / "setup.sh")], env=environment, cwd="/", capture_output=True, text=True, check=False
+        )
+        assert failed.returncode != 0
+        assert "sns publish" in (server_home / "stubs.log").read_text()
+        assert "failed in line" in (server_home / "stubs.log").read_text()
     finally:
         with closing(connect(museum.database, "owner")) as connection, connection, connection.cursor() as cursor:
             for name in logins:

@@ -1,15 +1,28 @@
 #!/bin/bash
-# alert.sh TEXT: tells the journal, and the alarm topic where .alert names one.
+# alert.sh [--once KEY] TEXT: tells the journal, and the alarm topic that /etc/museum/alert names; with --once at most one
+# message an hour for each key. As ExecStopPost of a unit: alert.sh --stopped UNIT says so when the unit ended badly.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
-ALERT_TOPIC_ARN=""
-AWS_REGION=""
-if [ -e .alert ]; then
+ALERT_TOPIC_ARN="" AWS_REGION="" MUSEUM_DATA=/var/lib/museum
+if [ -e /etc/museum/alert ]; then
     # shellcheck source=/dev/null
-    . ./.alert
+    . /etc/museum/alert
 fi
+key=""
+case $1 in
+    --once) key=$2 && shift 2 ;;
+    --stopped)
+        [ "${SERVICE_RESULT:-success}" != success ] || exit 0
+        key=$2
+        set -- "$2 ended: ${SERVICE_RESULT}, ${EXIT_CODE:-} ${EXIT_STATUS:-}; see journalctl -u $2"
+        ;;
+esac
 text="$(hostname): $*"
 logger -p user.err -t museum-alert "$text"
+if [ -n "$key" ]; then
+    stamp="$MUSEUM_DATA/.told-$key"
+    [ -z "$(find "$stamp" -mmin -60 2>/dev/null)" ] || exit 0
+    touch "$stamp"
+fi
 if [ -n "$ALERT_TOPIC_ARN" ]; then
-    aws sns publish --region "$AWS_REGION" --topic-arn "$ALERT_TOPIC_ARN" --subject "museum" --message "$text"
+    aws sns publish --region "$AWS_REGION" --topic-arn "$ALERT_TOPIC_ARN" --subject museum --message "$text"
 fi

@@ -1,16 +1,21 @@
 #!/bin/bash
 # What cron runs: the pipeline, then the report; everything goes to the journal, journalctl -t museum-pipeline.
-# An end that somebody should look at (not 0 clean, 3 rejects, 4 another run at work) is told to alert.sh.
+# Somebody is told of an end that is not 0 clean, 3 rejects or 4 another run at work, and when nothing has succeeded for hours.
 set -uo pipefail
-cd "$(dirname "$0")/../.." || exit 2
+cd /opt/museum || exit 2
 exec > >(logger -t museum-pipeline) 2>&1
+alert=/opt/museum/terraform_db/machine/alert.sh
+succeeded=/var/lib/museum/last_success
 
-.venv/bin/python pipeline.py --push --max-rejects 1000 --log-level WARNING
+exec 9</etc/museum/lock
+flock -s 9 # a set-up is under way: wait for its end
+timeout --kill-after=60 2h .venv/bin/python pipeline.py --push --max-rejects 1000 --log-level WARNING
 code=$?
 case $code in
-    0 | 3 | 4) ;;
-    *) terraform_db/machine/alert.sh "the pipeline ended with $code" ;;
+    0 | 3) touch "$succeeded" ;;
+    4) [ -z "$(find "$succeeded" -mmin +180)" ] || "$alert" --once pipeline "no load has succeeded for three hours" ;;
+    *) "$alert" "the pipeline ended with $code" ;;
 esac
-.venv/bin/python -m dashboard --export report.html --log-level WARNING ||
-    terraform_db/machine/alert.sh "the report could not be written"
+.venv/bin/python -m dashboard --export /var/lib/museum/report.html --log-level WARNING ||
+    "$alert" --once report "the report could not be written"
 exit $code

@@ -264,7 +264,6 @@ def test_the_machine_s_script_sets_a_machine_up_and_again(
     commit = subprocess.run(
         ["git", "-C", str(source), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    subprocess.run(["chown", "-R", "nobody", str(source)], check=True)
     bucket.put("lmnh_exhibition_room0.json", exhibition_json(0))
     bucket.put("lmnh_hist_data_0.csv", "at,site,val,type\n2023-03-06 10:00:00,0,3,\n")
     secrets = boto3.client(

@@ -1,7 +1,7 @@
 """Write the machine's .env: what its environment says, and passwords that are made here once and stay here.
 
-In come setup.sh's environment and, on standard input, the Kafka secret as JSON ({} for none); out goes the file, replaced as
-a whole. A second time keeps the passwords, so that it changes what the settings changed and nothing else.
+In come setup.sh's environment and, on standard input, the Kafka secret as JSON ({} for none); out goes the file,
+replaced as a whole. A second time keeps the passwords, so that it changes what the settings changed and nothing else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from dotenv import dotenv_values
 
 COPIED = (
     "DB_HOST", "DB_PORT", "DB_NAME", "MUSEUM_BUCKET", "MUSEUM_KEY_PREFIX", "MUSEUM_NAME", "MUSEUM_TIMEZONE",
-    "MUSEUM_OPENING_TIME", "MUSEUM_CLOSING_TIME", "BOOTSTRAP_SERVERS", "SECURITY_PROTOCOL", "SASL_MECHANISM", "KAFKA_TOPIC",
+    "MUSEUM_OPENING_TIME", "MUSEUM_CLOSING_TIME", "BOOTSTRAP_SERVERS", "SECURITY_PROTOCOL", "SASL_MECHANISM",
+    "KAFKA_TOPIC",
 )  # fmt: skip
 PASSWORD_BYTES = 24
 

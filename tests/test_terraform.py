@@ -249,8 +249,8 @@ STUBS = {
 
 @pytest.mark.full
 @pytest.mark.skipif(os.geteuid() != 0, reason=NOT_ROOT)
-def test_the_machine_s_script_sets_a_machine_up_and_again(
-    museum: Museum, bucket, server_home, monkeypatch, s3_endpoint
+def test_the_machine_s_script_sets_a_machine_up_and_again(  # noqa: PLR0915 - one machine's story
+    museum: Museum, bucket, server_home, s3_endpoint
 ):
     """As root: clone, environment, schema, roles, logins, settings, load, cron and units; only AWS is played."""
     stubs, units, cron, home = (server_home / name for name in ("stubs", "units", "cron", "home"))
@@ -277,8 +277,9 @@ def test_the_machine_s_script_sets_a_machine_up_and_again(
     settings = {
         "REPOSITORY_URL": source, "REPOSITORY_REF": commit, "DB_HOST": museum.database.db_host,
         "DB_NAME": museum.database.db_name, "OWNER_SECRET_ID": owner, "MUSEUM_BUCKET": bucket.name,
-        "MUSEUM_KEY_PREFIX": "lmnh", "MUSEUM_NAME": "A museum's own name", "BOOTSTRAP_SERVERS": "broker.example.org:9092",
-        "SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN", "KAFKA_TOPIC": "lmnh", "KAFKA_SECRET_ID": "kafka",
+        "MUSEUM_KEY_PREFIX": "lmnh", "MUSEUM_NAME": "A museum's own name",
+        "BOOTSTRAP_SERVERS": "broker.example.org:9092", "SECURITY_PROTOCOL": "SASL_SSL",
+        "SASL_MECHANISM": "PLAIN", "KAFKA_TOPIC": "lmnh", "KAFKA_SECRET_ID": "kafka",
         "ALERT_TOPIC_ARN": "arn:aws:sns:eu-west-2:1:museum",
     }  # fmt: skip
     parameter = server_home / "settings.txt"
@@ -332,8 +333,8 @@ def test_the_machine_s_script_sets_a_machine_up_and_again(
         assert report.returncode == 0, report.stdout
         assert "A museum&#39;s own name" in (data / "report.html").read_text()
         writable = subprocess.run(
-            ["runuser", "-u", "nobody", "--", "find", str(home), "-writable", "-not", "-type", "l"], capture_output=True,
-            text=True, check=True,
+            ["runuser", "-u", "nobody", "--", "find", str(home), "-writable", "-not", "-type", "l"],
+            capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert writable.stdout == "", "the programs' user changes neither code nor settings"
 

@@ -3,7 +3,7 @@
 # The settings come from the Parameter Store (machine.tf writes them there); what the environment says wins over them:
 #     sudo REPOSITORY_REF=v1.2.3 /opt/museum/terraform_db/machine/setup.sh
 # Code and settings belong to root; what the programs write lies in /var/lib/museum and belongs to their user.
-set -euo pipefail
+set -Eeuo pipefail
 
 : "${MUSEUM_HOME:=/opt/museum}" "${MUSEUM_DATA:=/var/lib/museum}" "${MUSEUM_CONF:=/etc/museum}" "${MUSEUM_USER:=museum}"
 : "${UNIT_DIR:=/etc/systemd/system}" "${CRON_DIR:=/etc/cron.d}" "${COMMAND_DIR:=/usr/local/bin}"

@@ -374,6 +374,7 @@ class LiveStream:
         try:
             if self.session is not None:
                 self.session.update_history(self.figures, self.lag())
+                self.session.fold_hours()
         except (psycopg2.Error, LoadError) as error:
             self._lose_session(error)
 

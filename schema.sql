@@ -2,6 +2,16 @@
 -- It creates what is missing and never drops; changes are additive, and meta.schema_version says what was applied.
 -- The same without psql: python load.py --apply-schema
 begin;
+set transaction isolation level read committed;
+
+-- Before anything else is locked: who brings a database up to version 3 waits for its writers, then they wait.
+do $$
+begin
+    if to_regclass('review') is not null and to_regclass('review_hour') is null then
+        lock table review, incident in share row exclusive mode;
+    end if;
+end
+$$;
 
 -- Schema meta: what the suite's systems that live in Postgres write about themselves.
 -- Twice is harmless: everything is created only where it is missing.
@@ -134,9 +144,19 @@ create table if not exists event_source (
     check (kind <> 'kafka' or (cluster is not null and topic is not null and partition is not null
                                and next_offset is not null and key is null))
 );
-alter table event_source add column if not exists fencing_token bigint not null default 0;
-alter table event_source add column if not exists last_message text;
-alter table event_source add column if not exists topic_id text;
+-- Version 2; only where it is missing, since altering a table keeps readers waiting too.
+do $$
+begin
+    if not exists (
+        select from pg_attribute where attrelid = 'event_source'::regclass and attname = 'topic_id' and not attisdropped
+    ) then
+        alter table event_source
+            add column if not exists fencing_token bigint not null default 0,
+            add column if not exists last_message text,
+            add column if not exists topic_id text;
+    end if;
+end
+$$;
 
 create table if not exists review (
     review_id     bigint generated always as identity primary key,
@@ -177,6 +197,7 @@ create table if not exists review_hour (
     primary key (exhibition_id, hour, rating_id)
 );
 create index if not exists review_hour_hour on review_hour (hour);
+create index if not exists review_hour_empty on review_hour (hour) where reviews = 0;
 create table if not exists review_hour_change (
     exhibition_id integer not null,
     hour          timestamptz not null,
@@ -192,6 +213,7 @@ create table if not exists incident_hour (
     primary key (exhibition_id, hour, incident_type_id)
 );
 create index if not exists incident_hour_hour on incident_hour (hour);
+create index if not exists incident_hour_empty on incident_hour (hour) where incidents = 0;
 create table if not exists incident_hour_change (
     exhibition_id    integer not null,
     hour             timestamptz not null,
@@ -204,14 +226,19 @@ create or replace function utc_hour(at timestamptz) returns timestamptz
     language sql immutable strict parallel safe
     return date_bin('1 hour', at, '2000-01-01 00:00:00+00');
 
+-- Taken by whoever folds or clears the counts, so that no two of them meet; nobody who only notes takes it.
+create or replace function lock_hours() returns void
+    language sql
+    return pg_advisory_xact_lock(hashtextextended('museum:hours', 0));
+
 create or replace function note_review_change() returns trigger
     language plpgsql
-    set search_path from current
 as $$
 begin
     if tg_op = 'TRUNCATE' then
-        delete from review_hour;
+        perform lock_hours();
         delete from review_hour_change;
+        delete from review_hour;
         return null;
     end if;
     if tg_op <> 'DELETE' then
@@ -232,12 +259,12 @@ $$;
 
 create or replace function note_incident_change() returns trigger
     language plpgsql
-    set search_path from current
 as $$
 begin
     if tg_op = 'TRUNCATE' then
-        delete from incident_hour;
+        perform lock_hours();
         delete from incident_hour_change;
+        delete from incident_hour;
         return null;
     end if;
     if tg_op <> 'DELETE' then
@@ -253,6 +280,17 @@ begin
         group by 1, 2, 3;
     end if;
     return null;
+end
+$$;
+
+-- Whoever may write presses needs no right on the counts: the functions work as their owner, in the owner's schema only.
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['note_review_change', 'note_incident_change'] loop
+        execute format('alter function %I() security definer set search_path = %I, pg_temp', name, current_schema());
+    end loop;
 end
 $$;
 

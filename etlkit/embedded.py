@@ -136,6 +136,7 @@ class EmbeddedServer:
             db_user=endpoint.user,
             db_password=SecretStr(endpoint.password),
             db_sslmode="prefer",
+            db_secret_id=None,
         )
 
     def drop_database(self, name: str) -> None:

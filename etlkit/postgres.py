@@ -31,6 +31,10 @@ Cursor = psycopg2.extensions.cursor
 CONNECT_TIMEOUT_SECONDS = 10
 READ_BYTES = 65_536
 _ARN_REGION = 3
+_REFUSED_BY_AWS = (
+    "ResourceNotFound", "AccessDenied", "InvalidParameter", "InvalidRequest", "DecryptionFailure", "UnrecognizedClient",
+    "InvalidClientTokenId", "InvalidSignature",
+)  # fmt: skip
 _REFUSALS = ("authentication failed", "does not exist", "no password supplied", "no pg_hba.conf entry")
 
 
@@ -62,6 +66,11 @@ def connect(settings: DatabaseSettings, application_name: str, *, mute_seconds: 
     except psycopg2.OperationalError as error:
         where = f"{user}@{settings.db_host}:{settings.db_port}/{settings.db_name}"
         reason = _first_line(error)
+        if settings.db_secret_id and "authentication failed" in str(error):
+            raise LoadError(
+                f"cannot log in to {where}: {reason}, with the login of DB_SECRET_ID. While it rotates that passes; "
+                "else the secret and the server do not agree. Nothing was loaded."
+            ) from error
         if any(refusal in str(error) for refusal in _REFUSALS):
             advice = "Check DB_NAME, DB_USER and DB_PASSWORD."
             if reason.startswith("database ") and "does not exist" in reason:
@@ -76,10 +85,11 @@ def connect(settings: DatabaseSettings, application_name: str, *, mute_seconds: 
 def _read_secret(settings: DatabaseSettings) -> tuple[str, SecretStr]:
     """Return the user and the password of the settings' AWS secret, a JSON object as RDS writes it.
 
-    Raises ConfigError for a secret that is not there or of another form, LoadError when AWS does not answer.
+    Raises ConfigError for a secret that is not there, closed to us or of another form, LoadError for what may pass.
     """
     import boto3  # noqa: PLC0415 - only where a secret is kept there
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError, NoRegionError, ParamValidationError  # noqa: PLC0415
 
     secret_id = settings.db_secret_id or ""
     parts = secret_id.split(":")  # arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME
@@ -91,11 +101,17 @@ def _read_secret(settings: DatabaseSettings) -> tuple[str, SecretStr]:
             region_name=parts[3] if parts[0] == "arn" and len(parts) > _ARN_REGION else None,
             aws_access_key_id=access_key,
             aws_secret_access_key=secret_key,
+            config=Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 2}),
         )
         text = client.get_secret_value(SecretId=secret_id).get("SecretString", "")
+    except (NoRegionError, ParamValidationError) as error:
+        raise ConfigError(f"DB_SECRET_ID {secret_id!r} cannot be read: {error} Nothing was touched.") from error
     except ClientError as error:
-        reason = error.response.get("Error", {}).get("Message") or str(error)
-        raise ConfigError(f"DB_SECRET_ID {secret_id!r} cannot be read: {reason} Nothing was touched.") from error
+        told = error.response.get("Error", {})
+        reason = told.get("Message") or str(error)
+        if str(told.get("Code", "")).startswith(_REFUSED_BY_AWS):
+            raise ConfigError(f"DB_SECRET_ID {secret_id!r} cannot be read: {reason} Nothing was touched.") from error
+        raise LoadError(f"AWS does not give the secret of DB_SECRET_ID: {reason}. Nothing was loaded.") from error
     except (BotoCoreError, ValueError) as error:
         raise LoadError(f"AWS does not give the secret of DB_SECRET_ID: {error}. Nothing was loaded.") from error
     try:

@@ -91,6 +91,8 @@ def load_settings(
     loaded: list[Settings] = []
     for settings_class in classes:
         own = {name: value for name, value in given.items() if name in settings_class.model_fields}
+        if "db_user" in own:
+            own.setdefault("db_secret_id", None)  # a login by flag is nearer than a secret of the environment
         try:
             loaded.append(settings_class(_env_file=env_file, **own))
         except (OSError, UnicodeDecodeError) as error:

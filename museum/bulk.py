@@ -50,12 +50,12 @@ REBUILDS = (
     "create_review_at",
     "create_incident_exhibition_at",
     "create_incident_at",
-    "clear_review_hour",
     "clear_review_hour_change",
+    "clear_review_hour",
     "count_review_hours",
     "fill_review_hour",
-    "clear_incident_hour",
     "clear_incident_hour_change",
+    "clear_incident_hour",
     "count_incident_hours",
     "fill_incident_hour",
 )
@@ -83,6 +83,7 @@ def take_bulk_target(cursor: Cursor, rows: int, logger: logging.Logger) -> bool:
     cursor.execute("select set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,))
     try:
         run_file(cursor, SQL / "lock_bulk_target.sql")
+        run_file(cursor, SQL / "lock_hours.sql")
         is_ours = _is_bulk_target(cursor)
         for name in DROPS if is_ours else ():
             run_file(cursor, SQL / f"{name}.sql")

@@ -25,28 +25,37 @@ from museum.settings import Command, argument_parser
 SQL = Path(__file__).resolve().parent.parent / "sql" / "roles"
 ROLES = {"loader": "museum_loader", "reader": "museum_reader"}
 SHORTEST_PASSWORD = 12
+LONGEST_NAME = 63
 
 
 def make_login(connection: Connection, name: str, role: str, password: str) -> bool:
     """Create a login in a role, or give the login that is there this password; return whether it is new.
 
-    Raises ConfigError for a short password, or when the role is not there yet, LoadError when the server refuses.
+    Raises ConfigError for a short password, a role that is not there yet, or a name that is more than such a login;
+    LoadError when the server refuses.
     """
     if len(password) < SHORTEST_PASSWORD:
         raise ConfigError(f"the password must have at least {SHORTEST_PASSWORD} characters. Nothing was touched.")
-    identifiers = {"login": sql.Identifier(name), "role": sql.Identifier(role)}
+    if len(name.encode()) > LONGEST_NAME:
+        raise ConfigError(f"the name {name!r} is longer than Postgres's {LONGEST_NAME} bytes. Nothing was touched.")
+    login, group = sql.Identifier(name), sql.Identifier(role)
     with load_errors(f"making the login {name}"), connection, connection.cursor() as cursor:
-        run_file(cursor, SQL / "find_roles.sql", {"names": [name, role]})
-        found = {row[0] for row in cursor.fetchall()}
+        run_file(cursor, SQL / "find_roles.sql", {"names": [name, role], "role": role})
+        found = dict(cursor.fetchall())
         if role not in found:
             raise ConfigError(
                 f"there is no role {role} yet. Run once: python load.py --apply-roles. Nothing was touched."
             )
+        if not found.get(name, True):
+            raise ConfigError(
+                f"{name!r} is there already and is more than a login in {role}: it has other rights or roles, or owns "
+                "something. Take another name. Nothing was touched."
+            )
         if name not in found:
-            cursor.execute(sql.SQL("create role {login}").format(**identifiers))
-        verifier = encrypt_password(password, name, scope=connection, algorithm="scram-sha-256")
-        cursor.execute(sql.SQL("alter role {login} login password %s").format(**identifiers), (verifier,))
-        cursor.execute(sql.SQL("grant {role} to {login}").format(**identifiers))
+            cursor.execute(sql.SQL("create role {}").format(login))
+        verifier = sql.Literal(encrypt_password(password, name, scope=connection, algorithm="scram-sha-256"))
+        cursor.execute(sql.SQL("alter role {} login password {}").format(login, verifier))
+        cursor.execute(sql.SQL("grant {} to {}").format(group, login))
     return name not in found
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from contextlib import closing
 
 import pytest
+from conftest import PROJECT_DIR
 from museum_case import miscounted_hours
 
 from etlkit.postgres import Connection, connect
-from museum.hourly import LOCK_NAME, fold_hours, lock_key
+from museum.hourly import fold_hours, fold_in_passing
 
 try:
     from hypothesis import HealthCheck, given, settings
@@ -45,6 +48,24 @@ CHANGES = st.lists(
 )
 
 
+SOURCE = """
+    insert into event_source (kind, bucket, key, content_hash, run_id) values ('file', 'b', 'k', 'h', gen_random_uuid())
+"""
+
+
+def run_alone(database, statement: str) -> None:
+    with closing(connect(database, "alone")) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def wait_for_lock(connection: Connection) -> None:
+    """Wait until some session waits for a lock."""
+    deadline = time.monotonic() + 20
+    while total(connection, "select count(*) from pg_locks where not granted") == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.fixture
 def presses(connection: Connection) -> Connection:
     """A connection to a museum of three exhibitions without presses."""
@@ -53,10 +74,7 @@ def presses(connection: Connection) -> Connection:
             "insert into exhibition (exhibition_id, exhibition_code, exhibition_name) "
             "select n, 'EXH_0' || n - 1, 'Room ' || n from generate_series(1, 3) n"
         )
-        cursor.execute(
-            "insert into event_source (kind, bucket, key, content_hash, run_id) "
-            "values ('file', 'b', 'k', 'h', gen_random_uuid())"
-        )
+        cursor.execute(SOURCE)
     return connection
 
 
@@ -123,8 +141,6 @@ def test_nobody_waits_for_a_fold_or_folds_twice(presses, database):
             cursor.execute(INSERT, {"exhibition": 1, "rating": 3, "count": 5})
             cursor.execute("select sum(reviews) from review_tally")
             assert cursor.fetchone() == (10,)
-            cursor.execute("select pg_try_advisory_lock(%s)", (lock_key(LOCK_NAME),))
-            assert cursor.fetchone() == (False,)
         first.commit()
     assert total(presses, "select sum(reviews) from review_tally") == 10
     assert total(presses, "select sum(reviews) from review_hour_change") == 5
@@ -173,9 +189,84 @@ def test_a_bulk_load_counts_anew_after_everything_was_deleted(museum, monkeypatc
     for table in ("review", "incident", "event_source"):
         museum.query(f"delete from {table}")
     assert museum.query("select sum(reviews) from review_hour_change") == [(-30,)]
-    museum.push()
+    assert museum.push().load["rows_stored"] == 31
+    assert museum.count("review_hour_change") == 0, "a row by row load would have noted them"
     assert museum.query("select count(*), sum(reviews) from review_tally") == [(1, 30)]
     assert museum.query("select count(*), sum(incidents) from incident_tally") == [(1, 1)]
+    triggers = "select distinct tgenabled from pg_trigger where tgname ~ '_hour_'"
+    assert museum.query(triggers) == [("O",)]
     museum.kiosk(1, "2023-03-06 10:00:00,0,3,")
     museum.push()
-    assert museum.query("select sum(reviews) from review_tally") == [(31,)], "the trigger is on again"
+    assert museum.query("select sum(reviews) from review_tally") == [(31,)]
+
+
+def test_an_empty_table_and_a_fold_meet(presses, database):
+    """A truncation, or a bulk load, waits for the fold under way and leaves no ghost of what it moved."""
+    with presses.cursor() as cursor:
+        cursor.execute(INSERT, {"exhibition": 1, "rating": 3, "count": 5})
+    with closing(connect(database, "fold")) as first, first.cursor() as folding:
+        assert fold_hours(folding)
+        truncating = threading.Thread(target=run_alone, args=(database, "truncate review"))
+        truncating.start()
+        wait_for_lock(presses)
+        first.commit()
+        truncating.join(timeout=20)
+    assert total(presses, "select count(*) from review_hour") == 0
+    assert miscounted_hours(database) == []
+
+
+def test_a_fold_in_passing_waits_for_nobody_and_fails_in_silence(presses, database):
+    with presses.cursor() as cursor:
+        cursor.execute(INSERT, {"exhibition": 1, "rating": 3, "count": 5})
+    with closing(connect(database, "passing")) as consumer:
+        with closing(connect(database, "reindex")) as other, other.cursor() as holding:
+            holding.execute("lock table review_hour in share mode")
+            began = time.monotonic()
+            fold_in_passing(consumer, 5)
+            assert time.monotonic() - began < 2
+            with consumer, consumer.cursor() as cursor:
+                cursor.execute("select count(*) from review_hour_change")
+                assert cursor.fetchone()[0] > 0
+        fold_in_passing(consumer, 5)
+    assert total(presses, "select count(*) from review_hour_change") == 0
+    assert total(presses, "select sum(reviews) from review_hour") == 5
+
+
+def test_hours_whose_presses_have_gone_go_too(presses):
+    with presses.cursor() as cursor:
+        cursor.execute(INSERT, {"exhibition": 1, "rating": 3, "count": 5})
+        for statement in ("select", "delete from review"):
+            cursor.execute(statement)
+            cursor.execute("begin")
+            fold_hours(cursor)
+            cursor.execute("commit")
+    assert total(presses, "select count(*) from review_hour") == 0
+
+
+def test_an_upgrade_counts_what_writers_bring_meanwhile(empty_database):
+    """From version 2, with a press that is committed while the upgrade waits, whatever the default isolation."""
+    text = (PROJECT_DIR / "schema.sql").read_text()
+    later = text.index("-- Presses by hour")
+    before = text[:later] + text[text.index("-- Views: the questions") : text.index("-- How well each")] + "commit;"
+    name = empty_database.db_name
+    run_alone(empty_database, before)
+    run_alone(empty_database, f"alter database {name} set default_transaction_isolation = 'repeatable read'")
+    run_alone(empty_database, "insert into exhibition values (1, 'EXH_00', 'Room')")
+    run_alone(empty_database, SOURCE)
+    one = {"exhibition": 1, "rating": 3, "count": 1}
+    with closing(connect(empty_database, "writer")) as writer, closing(connect(empty_database, "look")) as look:
+        look.autocommit = True
+        with writer.cursor() as cursor:
+            cursor.execute(INSERT, one)
+            upgrade = threading.Thread(target=run_alone, args=(empty_database, text))
+            upgrade.start()
+            wait_for_lock(look)
+            cursor.execute("select count(*) from event_source")
+            with look.cursor() as reading:
+                reading.execute("set lock_timeout = '500ms'")
+                reading.execute("select count(*) from review, event_source")
+            writer.commit()
+        upgrade.join(timeout=20)
+    assert miscounted_hours(empty_database) == []
+    with closing(connect(empty_database, "look")) as look:
+        assert total(look, "select sum(reviews) from review_hour") == 1

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import socketserver
+import threading
+import time
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 
 import boto3
 import psycopg2
 import pytest
 from conftest import PROJECT_DIR
-from live_case import call, press
+from live_case import call, ended, press
 from museum_case import Museum
 
+from etlkit.__main__ import list_runs
 from etlkit.errors import ConfigError, LoadError
 from etlkit.postgres import apply_schema, connect
 from etlkit.settings import DatabaseSettings
@@ -132,7 +138,7 @@ def test_the_loader_loads_many_rows_without_owning_the_tables(as_loader, monkeyp
     assert as_loader.count("review") == 1000
 
 
-def test_the_loader_consumes_the_live_stream(live, logins, monkeypatch):
+def test_the_loader_consumes_the_live_stream(live, logins, database, monkeypatch):
     monkeypatch.setenv("DB_PASSWORD", PASSWORD)
     live.museum.database = logins["loader"]
     live.produce([press(0), call(1, 1), press(2, site="99"), press(3, val=9)])
@@ -140,6 +146,19 @@ def test_the_loader_consumes_the_live_stream(live, logins, monkeypatch):
     assert live.consume("--from-beginning").exit_code == 0
     assert live.consume("--replay-rejects").exit_code == 0
     assert live.stored() == 2
+    owner = replace(live.museum, database=database)
+    assert owner.query("select distinct status from meta.ingestion_runs") == [("completed",)]
+    assert owner.query("select count(*) from review_hour_change") == [(0,)], "it folds too"
+    killed = live.start()
+    live.wait_for(lambda: owner.query("select 1 from meta.ingestion_runs where status = 'running'"), "a running run")
+    killed.kill()
+    ended(killed)
+    time.sleep(0.5)
+    assert live.consume().exit_code == 0
+    assert owner.query("select count(*) from meta.ingestion_runs where status = 'failed'") == [(1,)]
+    with closing(connect(logins["loader"], "etlkit")) as connection:
+        list_runs(connection, Namespace(system="museum", limit=5))
+    assert "failed" in live.museum.capsys.readouterr().out
 
 
 def test_the_roles_are_applied_without_psql_too(museum):
@@ -186,6 +205,26 @@ def test_a_login_needs_its_role_and_a_long_password(museum, login_name, monkeypa
     assert museum.query("select count(*) from pg_roles where rolname = %s", (login_name,)) == [(0,)]
 
 
+def test_a_role_that_is_more_than_such_a_login_is_left_alone(museum, logins, monkeypatch):
+    owner = museum.database.db_user
+    before = museum.query("select rolpassword from pg_authid order by oid")
+    for name in (owner, logins["loader"].db_user):
+        code, said = make_login(museum, monkeypatch, "--role", "reader", name, password="long enough for it")
+        assert (code, "is there already and is more than a login" in said) == (2, True), said
+    assert museum.query("select rolpassword from pg_authid order by oid") == before
+
+
+@pytest.mark.parametrize("name", ["50 % of {it}", 'a "quoted" one', "ä" * 31])
+def test_odd_names_are_names(museum, monkeypatch, name):
+    museum.run("load", "--apply-roles", *museum.database_flags)
+    for _twice in range(2):
+        code, said = make_login(museum, monkeypatch, "--role", "reader", name, password="long enough for it")
+        assert code == 0, said
+    museum.query('drop role "{}"'.format(name.replace('"', '""').replace("%", "%")))
+    code, said = make_login(museum, monkeypatch, "--role", "reader", "n" * 64, password="long enough for it")
+    assert (code, "longer than Postgres's 63 bytes" in said) == (2, True)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # A login that AWS keeps
 # ---------------------------------------------------------------------------------------------------------------------
@@ -221,7 +260,8 @@ def test_the_pipeline_logs_in_with_a_secret_also_after_it_rotated(museum, logins
     with closing(connect(museum.database, "owner")) as connection, connection, connection.cursor() as cursor:
         cursor.execute(f"alter role {loader.db_user} password 'another one'")
     refused = museum.run("pipeline", "--skip-extract", "--push", *flags)
-    assert (refused.exit_code, loader.db_user in refused.last_line) == (2, True)
+    assert (refused.exit_code, loader.db_user in refused.last_line) == (1, True)
+    assert "While it rotates that passes" in refused.last_line
     keep(vault, loader, "another one")
     assert museum.run("pipeline", "--skip-extract", "--push", *flags).exit_code == 0
     assert "another one" not in museum.log_file.read_text()
@@ -235,6 +275,48 @@ def test_a_secret_that_is_not_there_or_no_login_is_explained(database, vault):
     odd = settings.model_copy(update={"db_secret_id": arn})
     with pytest.raises(ConfigError, match="is no JSON object with username and password"):
         connect(odd, "test")
+
+
+@pytest.mark.parametrize(
+    ("code", "raised"),
+    [("AccessDeniedException", ConfigError), ("ThrottlingException", LoadError), ("InternalServiceError", LoadError)],
+)
+def test_what_may_pass_at_aws_is_no_wrong_setting(database, code, raised):
+    with socketserver.TCPServer(("127.0.0.1", 0), aws_that_says(code)) as aws:
+        threading.Thread(target=aws.serve_forever, daemon=True).start()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", f"http://127.0.0.1:{aws.server_address[1]}")
+            patch.setenv("AWS_ACCESS_KEY_ID", "x")
+            patch.setenv("AWS_SECRET_ACCESS_KEY", "y")
+            with pytest.raises(raised, match="DB_SECRET_ID"):
+                connect(database.model_copy(update={"db_secret_id": "x"}), "test")
+        aws.shutdown()
+
+
+def aws_that_says(code: str):
+    class Refusal(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.dumps({"__type": code, "message": "said so"}).encode()
+            self.send_response(500 if code.startswith("Internal") else 400)
+            self.send_header("Content-Type", "application/x-amz-json-1.1")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_words):
+            pass
+
+    return Refusal
+
+
+def test_a_secret_in_the_environment_leaves_the_private_server_and_a_login_by_flag_alone(
+    museum, postgres, logins, monkeypatch
+):
+    monkeypatch.setenv("DB_SECRET_ID", "no-such-secret")
+    connect(postgres.ensure_database(museum.database.db_name), "test").close()
+    museum.exhibition(0)
+    museum.kiosk(0, "2023-03-06 10:00:00,0,3,")
+    assert museum.push().exit_code == 0, "--db-user is nearer than the environment"
 
 
 def test_aws_that_does_not_answer_is_no_wrong_setting(database, vault, monkeypatch):

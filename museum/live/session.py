@@ -25,7 +25,7 @@ from etlkit.postgres import (
 )
 from etlkit.runs import Run, complete_run, fail_run, start_run
 from etlkit.settings import DatabaseSettings
-from museum.hourly import fold_hours
+from museum.hourly import fold_in_passing
 from museum.live.batch import BatchLoad, LiveRules
 from museum.live.claims import HEARTBEAT_SECONDS, SQL, PartitionLedger
 from museum.live.figures import LiveFigures
@@ -35,6 +35,7 @@ from museum.settings import SCHEMA_SYSTEM, SCHEMA_VERSION, Command
 STATEMENT_TIMEOUT = "60s"
 """Well below the five minutes after which the group gives a member's partitions away."""
 MUTE_SECONDS = 20
+FOLD_SECONDS = 0.3
 DEAD_RUN = "its end was not recorded; what it had stored stays"
 _PERMANENT = ("28", "3D", "42", "0A")
 """Classes of SQLSTATE that no waiting mends: login, database, missing or forbidden objects, unsupported features."""
@@ -85,7 +86,7 @@ class LiveSession:
         start_run(self.connection, self.run, {"cluster": topic.cluster, "topic": topic.name}, is_alone=False)
 
     def update_history(self, figures: LiveFigures, lag: int | None) -> None:
-        """Write the figures so far into the run's row, and fold the hourly counts."""
+        """Write the figures so far into the run's row."""
         if self.run.dry_run:
             return
         values = {
@@ -94,11 +95,16 @@ class LiveSession:
         }
         with load_errors("writing the run's history"), self.connection, self.connection.cursor() as cursor:
             run_file(cursor, SQL / "update_run.sql", values)
-            fold_hours(cursor)
+
+    def fold_hours(self) -> None:
+        """Fold the hourly counts for a moment; that it fails harms nobody."""
+        if not self.run.dry_run:
+            fold_in_passing(self.connection, FOLD_SECONDS)
 
     def complete_history(self, figures: LiveFigures, lag: int | None) -> int:
         """Complete the run; return how many live rejects are open."""
         self.update_history(figures, lag)
+        self.fold_hours()
         with load_errors("completing the run's history"), self.connection, self.connection.cursor() as cursor:
             run_file(cursor, SQL / "read_run_counts.sql", {"run_id": str(self.run.run_id)})
             processed, created = cursor.fetchone() or (0, 0)

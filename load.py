@@ -38,6 +38,7 @@ from etlkit.postgres import (
     require_schema,
     rolled_back_on_error,
     run_file,
+    schema_version,
 )
 from etlkit.rejects import create_staging, fill_rejected_records, resolve_files, resolve_missing, stage_rejects
 from etlkit.runs import Run, complete_run, fail_run, start_run
@@ -363,6 +364,9 @@ def main(arguments: list[str] | None = None) -> int:
     def body(command: Command, logger: logging.Logger) -> Outcome:
         if command.flags.apply_schema:
             with closing(connect(database_settings(command, logger), "museum schema")) as connection:
+                found = schema_version(connection, SCHEMA_SYSTEM)
+                if found is not None and found > SCHEMA_VERSION:
+                    return Outcome(f"The database has the newer schema {found}, which does; nothing was touched.")
                 execute_schema(connection, SCHEMA_FILE, logger)
             return Outcome("The schema is in place.")
         if command.flags.apply_roles:

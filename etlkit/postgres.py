@@ -221,14 +221,20 @@ def apply_schema(connection: Connection, path: Path) -> None:
         cursor.execute(path.read_text(encoding="utf-8"))
 
 
-def require_schema(connection: Connection, system: str, version: int, command: str) -> None:
-    """Raise ConfigError with the command to run unless the system's schema has at least this version."""
+def schema_version(connection: Connection, system: str) -> int | None:
+    """Return the version of a system's schema in the database, None where it was never applied."""
     with load_errors("reading the schema's version"), connection, connection.cursor() as cursor:
         cursor.execute("select to_regclass('meta.schema_version') is not null")
-        found = None
-        if _only(cursor):
-            cursor.execute("select max(version) from meta.schema_version where system = %s", (system,))
-            found = _only(cursor)
+        if not _only(cursor):
+            return None
+        cursor.execute("select max(version) from meta.schema_version where system = %s", (system,))
+        version: int | None = _only(cursor)
+        return version
+
+
+def require_schema(connection: Connection, system: str, version: int, command: str) -> None:
+    """Raise ConfigError with the command to run unless the system's schema has at least this version."""
+    found = schema_version(connection, system)
     if found is None:
         raise ConfigError(f"the database has no {system} schema yet. Run once: {command}. Nothing was touched.")
     if found < version:

@@ -161,6 +161,14 @@ def test_the_loader_consumes_the_live_stream(live, logins, database, monkeypatch
     assert "failed" in live.museum.capsys.readouterr().out
 
 
+def test_a_newer_schema_is_left_alone(museum):
+    museum.query("update meta.schema_version set version = 99")
+    museum.query("drop view floor_requests")
+    result = museum.run("load", "--apply-schema", *museum.database_flags)
+    assert (result.exit_code, "the newer schema 99" in result.last_line) == (0, True)
+    assert museum.query("select to_regclass('floor_requests')") == [(None,)]
+
+
 def test_the_roles_are_applied_without_psql_too(museum):
     result = museum.run("load", "--apply-roles", *museum.database_flags)
     assert (result.exit_code, "museum_reader and museum_loader" in result.last_line) == (0, True)

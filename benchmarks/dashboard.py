@@ -78,7 +78,7 @@ def measure_figures(settings: DatabaseSettings, repeats: int) -> list[list[Any]]
             "exhibitions, all days": lambda cursor: read_exhibition_figures(cursor, catalogue, everything),
             "exhibitions, 30 days": lambda cursor: read_exhibition_figures(cursor, catalogue, month),
             "safety, all days": lambda cursor: read_safety_figures(cursor, catalogue, everything),
-            "live feed": lambda cursor: read_latest_incidents(cursor, everything, 10, EMERGENCY),
+            "live feed": lambda cursor: read_latest_incidents(cursor, TIMEZONE, 10, incident_type_id=EMERGENCY),
             "data": read_data_figures,
         }
         return [[name, *compare(connection, look, repeats)] for name, look in looks.items()]

@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
-from dashboard.command_line import chosen_selection, dashboard_command, dashboard_parser
+from dashboard.command_line import check_flags, chosen_selection, dashboard_command, dashboard_parser
 from dashboard.database import Reader
 from dashboard.figures import read_catalogue
 from dashboard.report import Heading, render_report, write_report
@@ -30,6 +30,7 @@ from museum.demo import DATABASE as DEMO_DATABASE
 from museum.live.demo import DATABASE as LIVE_DEMO_DATABASE
 from museum.settings import PROJECT_DIR, SCHEMA_SYSTEM, SCHEMA_VERSION, Command, print_settings_error
 
+LARGEST_REPORT = 2_000_000
 APP = Path(__file__).with_name("app.py")
 STREAMLIT_OPTIONS = {
     "browser.gatherUsageStats": "false",
@@ -38,7 +39,8 @@ STREAMLIT_OPTIONS = {
     "runner.magicEnabled": "false",
     "server.fileWatcherType": "none",
     "server.showEmailPrompt": "false",
-    "theme.primaryColor": "#0072B2",
+    "theme.light.primaryColor": "#0072B2",
+    "theme.dark.primaryColor": "#56B4E9",
 }
 
 
@@ -73,8 +75,10 @@ def export(command: Command, logger: logging.Logger) -> Outcome:
             made=command.now,
         )
         page = render_report(cursor, catalogue, selection, heading)
-    path = command.flags.export.absolute()
+    path = command.flags.export.resolve()
     size = write_report(path, page)
+    if size > LARGEST_REPORT:
+        logger.warning("the report is larger than %s MB; choose fewer days or exhibitions", LARGEST_REPORT / 1e6)
     period = str(selection.period) if selection else "no presses yet"
     return Outcome(f"Wrote {path} ({size / 1000:,.0f} kB): {period}.", {"report": str(path), "bytes": size})
 
@@ -89,7 +93,8 @@ def prepare(command: Command, logger: logging.Logger) -> Outcome:
 
 
 def checked_reader(command: Command, logger: logging.Logger) -> Reader:
-    """Return a reader of the command's database, which must have today's schema."""
+    """Return a reader of the command's database, which must have today's schema; ConfigError for odd flags."""
+    check_flags(command)
     database = database_settings(as_reader(command), logger)
     with closing(connect(database, "museum dashboard")) as connection:
         require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, "python load.py --apply-schema")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
 import sys
-import threading
-import time
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -28,6 +27,7 @@ from dashboard.figures import (
     read_latest_incidents,
     read_safety_figures,
 )
+from dashboard.gate import is_right
 from dashboard.sections import (
     data_sections,
     data_tiles,
@@ -48,9 +48,12 @@ DATA_SECONDS = 5.0
 CACHE_SECONDS = 3.0
 """For how long viewers share the figures of one selection."""
 
-WRONG_PASSWORD_SECONDS = 1.0
-PERIODS = {"All": None, "7 days": 7, "30 days": 30, "12 months": 365, "Own days": 0}
-_gate = threading.Lock()
+CALLED_OUT_FOR = timedelta(minutes=10)
+ALL_DAYS, OWN_DAYS = "All", "Own days"
+PERIODS = {ALL_DAYS: None, "Last 7 days": 7, "30 days": 30, "12 months": 365, OWN_DAYS: None}
+"""How many days up to the latest press."""
+
+ICON = Path(__file__).with_name("icon.png")
 
 
 @st.cache_resource(show_spinner=False)
@@ -92,15 +95,13 @@ def data_figures() -> DataFigures:
 def main() -> None:
     """Show the page that was asked for, behind the password where there is one."""
     settings = dashboard_settings(open_command()[0])
-    st.set_page_config(page_title=settings.museum_name, page_icon=":material/museum:", layout="wide")
+    st.set_page_config(page_title=settings.museum_name, page_icon=str(ICON), layout="wide")
     st.html("<style>.stMainBlockContainer { padding-top: 3.5rem; }</style>")
     password = settings.museum_dashboard_password
     is_let_in = password is None or st.session_state.get("is_let_in", False)
     page = st.navigation(
         [
-            st.Page(
-                exhibitions_page, title="Exhibitions", icon=":material/star:", url_path="exhibitions", default=True
-            ),
+            st.Page(exhibitions_page, title="Exhibitions", icon=":material/star:", default=True),
             st.Page(safety_page, title="Safety", icon=":material/health_and_safety:", url_path="safety"),
             st.Page(data_page, title="Data", icon=":material/database:", url_path="data"),
         ],
@@ -113,15 +114,13 @@ def main() -> None:
 
 
 def ask_for_password(password: str) -> None:
-    """Let the viewer in with the right password; wrong ones are slowed down, one after another for everybody."""
+    """Let the viewer in with the right password."""
     with st.form("let me in", width=420):
         given = st.text_input("Password", type="password")
         if st.form_submit_button("Open"):
-            if hmac.compare_digest(given.encode(), password.encode()):
+            if is_right(given, password):
                 st.session_state["is_let_in"] = True
                 st.rerun()
-            with _gate:
-                time.sleep(WRONG_PASSWORD_SECONDS)
             st.error("That is not the password.")
 
 
@@ -131,55 +130,101 @@ def show_title(title: str) -> None:
     st.header(title, anchor=False)
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What the filters say; which days and exhibitions that is changes as presses and exhibitions come."""
+
+    period: str
+    days: Period | None
+    departments: tuple[str, ...]
+    exhibitions: tuple[str, ...]
+
+    @property
+    def is_of_some(self) -> bool:
+        """Tell whether not all the exhibitions are chosen."""
+        return bool(self.departments or self.exhibitions)
+
+    def ids(self, catalogue: Catalogue) -> tuple[int, ...]:
+        """Return the chosen exhibitions that there are now."""
+        return catalogue.chosen_ids(self.departments, self.exhibitions)
+
+    def selection(self) -> Selection | None:
+        """Return what is chosen by now; None, and a word to the viewer, while there is nothing."""
+        catalogue = catalogue_now()
+        if catalogue.span is None:
+            st.info("There are no presses yet: run the pipeline or the consumer.", icon=":material/info:")
+            return None
+        days = PERIODS[self.period]
+        period = catalogue.span.last(days) if days else (self.days or catalogue.span).within(catalogue.span)
+        ids = self.ids(catalogue)
+        if period is None or not ids:
+            st.info("Nothing is there that was chosen; choose again.", icon=":material/info:")
+            return None
+        return Selection(period, ids, open_command()[0].museum.museum_timezone)
+
+
 @explained
 def exhibitions_page() -> None:
     """Show how the exhibitions do."""
     show_title("Exhibitions")
-    selection = choose()
-    if selection is not None:
-        show_exhibitions(selection)
+    show_exhibitions(choose())
 
 
 @st.fragment(run_every=FIGURES_SECONDS)
 @explained
-def show_exhibitions(selection: Selection) -> None:
+def show_exhibitions(choice: Choice) -> None:
     """Show the exhibitions' figures, again every half minute."""
-    figures = exhibition_figures(selection)
-    show_tiles(exhibition_tiles(figures))
-    show_sections(exhibition_sections(figures))
+    selection = choice.selection()
+    if selection is not None:
+        figures = exhibition_figures(selection)
+        show_period(selection.period)
+        show_tiles(exhibition_tiles(figures))
+        show_sections(exhibition_sections(figures))
 
 
 @explained
 def safety_page() -> None:
     """Show where and when help is needed, the latest requests first."""
     show_title("Safety")
-    selection = choose()
-    if selection is not None:
-        show_feed(selection)
-        show_safety(selection)
+    choice = choose()
+    show_feed(choice)
+    show_safety(choice)
 
 
 @st.fragment(run_every=FEED_SECONDS)
 @explained
-def show_feed(selection: Selection) -> None:
-    """Show the latest requests, again every second; an emergency that comes meanwhile is called out."""
+def show_feed(choice: Choice) -> None:
+    """Show the latest requests, again every second; an emergency that comes meanwhile is called out, wherever it is."""
+    timezone = open_command()[0].museum.museum_timezone
+    ids = choice.ids(catalogue_now()) if choice.is_of_some else None
     with open_command()[1].look() as cursor:
-        emergencies = read_latest_incidents(cursor, selection, EMERGENCIES_SHOWN, EMERGENCY)
-        incidents = read_latest_incidents(cursor, selection, FEED_LENGTH)
-    newest = max((emergency["incident_id"] for emergency in emergencies), default=0)
-    seen = st.session_state.setdefault("newest_emergency", newest)
-    for emergency in emergencies:
-        if emergency["incident_id"] > seen:
-            where = f"{emergency['exhibition']}, floor {emergency['floors']}"
-            st.toast(f"**Emergency**: {plain(where)}", icon=":material/emergency:", duration="long")
-    st.session_state["newest_emergency"] = max(newest, seen)
+        latest = read_latest_incidents(cursor, timezone, EMERGENCIES_SHOWN, incident_type_id=EMERGENCY)
+        emergencies = latest
+        if ids is not None:
+            emergencies = read_latest_incidents(
+                cursor, timezone, EMERGENCIES_SHOWN, exhibitions=ids, incident_type_id=EMERGENCY
+            )
+        incidents = read_latest_incidents(cursor, timezone, FEED_LENGTH, exhibitions=ids)
+    call_out(latest)
     left, right = st.columns(2)
     with left:
         st.subheader("Latest emergencies")
-        show_incidents(emergencies, "There was no emergency yet.")
+        show_incidents(emergencies, "No emergency here yet.")
     with right:
         st.subheader("Latest requests for help")
-        show_incidents(incidents, "Nobody has asked for help yet.")
+        show_incidents(incidents, "No request for help here yet.")
+
+
+def call_out(emergencies: list[dict[str, Any]]) -> None:
+    """Call out the emergencies of the last minutes that this viewer has not seen since the page was opened."""
+    known = st.session_state.get("known_emergencies")
+    numbers = {emergency["incident_id"] for emergency in emergencies}
+    for emergency in emergencies:
+        is_new = known is not None and emergency["incident_id"] not in known
+        if is_new and datetime.now(UTC) - emergency["at"] < CALLED_OUT_FOR:
+            where = emergency["exhibition"] + (f", floor {emergency['floors']}" if emergency["floors"] else "")
+            st.toast(f"**Emergency**: {plain(where)}", icon=":material/emergency:", duration="long")
+    st.session_state["known_emergencies"] = (known or set()) | numbers
 
 
 def show_incidents(incidents: list[dict[str, Any]], otherwise: str) -> None:
@@ -192,12 +237,19 @@ def show_incidents(incidents: list[dict[str, Any]], otherwise: str) -> None:
 
 @st.fragment(run_every=FIGURES_SECONDS)
 @explained
-def show_safety(selection: Selection) -> None:
+def show_safety(choice: Choice) -> None:
     """Show the safety figures, again every half minute."""
-    figures = safety_figures(selection)
-    st.subheader(f"From {selection.period}" if selection.period.days > 1 else f"On {selection.period}")
-    show_tiles(safety_tiles(figures))
-    show_sections(safety_sections(figures))
+    selection = choice.selection()
+    if selection is not None:
+        figures = safety_figures(selection)
+        show_period(selection.period)
+        show_tiles(safety_tiles(figures))
+        show_sections(safety_sections(figures))
+
+
+def show_period(period: Period) -> None:
+    """Say which days the figures are of."""
+    st.subheader(f"From {period}" if period.days > 1 else f"On {period}", anchor=False)
 
 
 @st.fragment(run_every=DATA_SECONDS)
@@ -211,36 +263,27 @@ def data_page() -> None:
     show_sections(data_sections(figures, timezone))
 
 
-def choose() -> Selection | None:
-    """Show the filters, whose choices stand in the address, and return what is chosen; None while there is nothing."""
+def choose() -> Choice:
+    """Show the filters, whose choices stand in the address, and return what they say."""
     catalogue = catalogue_now()
-    if catalogue.span is None:
-        st.info("There are no presses yet: run the pipeline or the consumer, then look again.", icon=":material/info:")
-        return None
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.segmented_control(
-            "Period", list(PERIODS), default="All", required=True, key="period", bind="query-params", wrap=True
-        )
-        period = chosen_period(catalogue.span, PERIODS[name or "All"])
+    period = st.segmented_control(
+        "Period", list(PERIODS), default=ALL_DAYS, required=True, key="period", bind="query-params", wrap=True
+    )
+    days = choose_days(catalogue.span) if period == OWN_DAYS and catalogue.span else None
     left, right = st.columns(2)
     departments = left.multiselect(
         "Departments", catalogue.departments, key="department", placeholder="all departments", bind="query-params"
     )
-    ids = catalogue.chosen_ids(departments)
     frame = catalogue.exhibitions
-    names = list(frame[frame["exhibition_id"].isin(ids)]["exhibition"])
+    names = frame[frame["exhibition_id"].isin(catalogue.chosen_ids(departments))]["exhibition"]
     exhibitions = right.multiselect(
-        "Exhibitions", names, key="exhibition", placeholder="all exhibitions", bind="query-params"
+        "Exhibitions", list(names), key="exhibition", placeholder="all exhibitions", bind="query-params"
     )
-    return Selection(period, catalogue.chosen_ids(departments, exhibitions), open_command()[0].museum.museum_timezone)
+    return Choice(period or ALL_DAYS, days, tuple(departments), tuple(exhibitions))
 
 
-def chosen_period(span: Period, days: int | None) -> Period:
-    """Return all of the span, its last days, or the days of the viewer's own, for which 0 stands."""
-    if days is None:
-        return span
-    if days > 0:
-        return span.last(days)
+def choose_days(span: Period) -> Period | None:
+    """Show the calendar, and return the days; None while only one end is chosen."""
     given = st.date_input(
         "Days",
         (span.first_day, span.last_day),
@@ -249,9 +292,10 @@ def chosen_period(span: Period, days: int | None) -> Period:
         format="DD/MM/YYYY",
         key="days",
         width=280,
+        bind="query-params",
     )
     picked = [day for day in (given if isinstance(given, tuple) else (given,)) if isinstance(day, date)]
-    return Period(picked[0], picked[-1]) if picked else span
+    return Period(picked[0], picked[-1]) if picked else None
 
 
 main()

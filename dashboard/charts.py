@@ -16,16 +16,24 @@ AnyChart = alt.Chart | alt.LayerChart
 
 PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D31"]
 DASHES = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 4], [1, 1], [10, 3]]
-ASSISTANCE, EMERGENCY = PALETTE[0], PALETTE[5]
+KNOWN_TYPES = {0: PALETTE[0], 1: PALETTE[5]}
 OTHER_TYPES = [PALETTE[2], PALETTE[3], PALETTE[1], PALETTE[6]]
-MUTED = "#7A7A7A"
+MUTED = "#666666"
+BLACK_TO_WHITE = 0.65
+"""From which share of the most on a cell is so dark that its number is white."""
+
 WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 BAR_HEIGHT = 34
-LABEL_PIXELS = 150
-TWO_LINES = "split(replace(datum.label, regexp('^(.{8,24}) (?=.{4})'), '$1\\n'), '\\n')"
-"""Vega's expression that breaks a label at the last blank before its 25th letter."""
+LABEL_PIXELS = 130
+LEGEND_PIXELS = 220
+TWO_LINES = "split(replace(datum.label, regexp('^(?=.{25})(.{8,24}) '), '$1\\n'), '\\n')"
+"""Vega's expression that breaks a label of 25 letters or more at the last blank before the 25th."""
 
 PERIOD_FORMATS = {"hour": "%d %b %H:%M", "day": "%d %b %Y", "week": "week of %d %b %Y", "month": "%b %Y"}
+_DAY = 86_400_000
+STEPS = {"hour": _DAY / 24, "day": _DAY, "week": 7 * _DAY, "month": 28 * _DAY}
+"""The shortest way from one mark of a time axis to the next, in milliseconds."""
+
 FREQUENCIES = {"hour": "h", "day": "D", "week": "W-MON", "month": "MS"}
 MOST_LINES = len(PALETTE)
 
@@ -88,7 +96,7 @@ def average_lines(frame: pd.DataFrame, grain: str, best: int) -> alt.Chart:
             x=_periods(grain),
             y=alt.Y("average:Q", title="average rating", scale=alt.Scale(domain=[0, best]), axis=_ticks(best)),
             color=alt.Color(
-                "exhibition:N", scale=alt.Scale(domain=names, range=PALETTE[: len(names)]), legend=_legend(2, "stroke")
+                "exhibition:N", scale=alt.Scale(domain=names, range=PALETTE[: len(names)]), legend=_legend(1, "stroke")
             ),
             strokeDash=alt.StrokeDash("exhibition:N", scale=alt.Scale(domain=names, range=DASHES[: len(names)])),
             tooltip=[
@@ -106,7 +114,7 @@ def hour_bars(frame: pd.DataFrame) -> alt.LayerChart:
     """Show how many reviews each hour of the local day brings; the busiest is marked."""
     shown = frame.assign(is_busiest=frame["reviews"] == frame["reviews"].max())
     base = alt.Chart(shown).encode(
-        x=alt.X("hour_of_day:O", title="hour of the day (local time)", axis=alt.Axis(labelAngle=0)),
+        x=_hours(shown),
         y=alt.Y("reviews:Q", title="reviews"),
         tooltip=[
             alt.Tooltip("hour_of_day:O", title="hour"),
@@ -121,7 +129,7 @@ def hour_bars(frame: pd.DataFrame) -> alt.LayerChart:
     return (bars + labels).properties(height=240)
 
 
-def incident_bars(frame: pd.DataFrame, name: str, types: list[str]) -> alt.LayerChart:
+def incident_bars(frame: pd.DataFrame, name: str, types: dict[str, int]) -> alt.LayerChart:
     """Show the requests for help of each `name`, by type, the most first."""
     sums = frame.groupby([name, "incident_type"], as_index=False)["incidents"].sum()
     totals = sums.groupby(name, as_index=False)["incidents"].sum().sort_values("incidents", ascending=False)
@@ -144,14 +152,14 @@ def incident_bars(frame: pd.DataFrame, name: str, types: list[str]) -> alt.Layer
     return (bars + labels).properties(height=_height(len(order)))
 
 
-def incident_hours(frame: pd.DataFrame, types: list[str]) -> alt.Chart:
+def incident_hours(frame: pd.DataFrame, types: dict[str, int]) -> alt.Chart:
     """Show at which hours of the local day help is needed, by type."""
-    sums = frame.groupby(["hour_of_day", "incident_type"], as_index=False)["incidents"].sum()
+    sums = frame.groupby(["hour_of_day", "incident_type"], as_index=False)[["incidents"]].sum()
     return (
         alt.Chart(sums)
         .mark_bar()
         .encode(
-            x=alt.X("hour_of_day:O", title="hour of the day (local time)", axis=alt.Axis(labelAngle=0)),
+            x=_hours(sums),
             y=alt.Y("incidents:Q", title="requests for help", axis=alt.Axis(tickMinStep=1)),
             color=_types(types),
             tooltip=[
@@ -166,26 +174,20 @@ def incident_hours(frame: pd.DataFrame, types: list[str]) -> alt.Chart:
 
 def incident_heat(frame: pd.DataFrame) -> alt.LayerChart:
     """Show weekday against hour of the local day; a cell says its number, an empty one stays empty."""
-    sums = frame.groupby(["weekday", "hour_of_day"], as_index=False)["incidents"].sum()
+    sums = frame.groupby(["weekday", "hour_of_day"], as_index=False)[["incidents"]].sum()
     sums["day"] = [WEEKDAYS[number - 1] for number in sums["weekday"]]
-    hours = list(range(int(sums["hour_of_day"].min()), int(sums["hour_of_day"].max()) + 1))
     most = int(sums["incidents"].max())
     base = alt.Chart(sums).encode(
-        x=alt.X(
-            "hour_of_day:O",
-            title="hour of the day (local time)",
-            scale=alt.Scale(domain=hours),
-            axis=alt.Axis(labelAngle=0),
-        ),
+        x=_hours(sums),
         y=alt.Y("day:O", title=None, scale=alt.Scale(domain=WEEKDAYS)),
         tooltip=["day:O", alt.Tooltip("hour_of_day:O", title="hour"), alt.Tooltip("incidents:Q", format=",")],
     )
     cells = base.mark_rect(cornerRadius=2).encode(
         color=alt.Color("incidents:Q", scale=alt.Scale(scheme="blues", domain=[0, most]), legend=None),
     )
-    numbers = base.mark_text(fontSize=10).encode(
+    numbers = base.mark_text(fontSize=10, fontWeight="bold").encode(
         text=alt.Text("incidents:Q", format=".3~s"),
-        color=alt.condition(f"datum.incidents > {most / 2}", alt.value("white"), alt.value("#1B2A3A")),
+        color=alt.condition(f"datum.incidents > {most * BLACK_TO_WHITE}", alt.value("white"), alt.value("#1B2A3A")),
     )
     return (cells + numbers).properties(height=240)
 
@@ -211,7 +213,7 @@ def rate_bars(frame: pd.DataFrame) -> alt.LayerChart:
     )
 
 
-def incident_trend(frame: pd.DataFrame, grain: str, types: list[str]) -> alt.Chart:
+def incident_trend(frame: pd.DataFrame, grain: str, types: dict[str, int]) -> alt.Chart:
     """Show the requests for help over time, by type."""
     return (
         alt.Chart(frame)
@@ -271,9 +273,20 @@ def _names(name: str, order: list[str]) -> alt.Y:
     return alt.Y(f"{name}:N", title=None, sort=None, scale=alt.Scale(domain=order), axis=axis)
 
 
+def _hours(frame: pd.DataFrame) -> alt.X:
+    """Return the axis of the hours of the day, those without presses included."""
+    hours = list(range(int(frame["hour_of_day"].min()), int(frame["hour_of_day"].max()) + 1))
+    title = "hour of the day (local time)"
+    return alt.X("hour_of_day:O", title=title, scale=alt.Scale(domain=hours), axis=alt.Axis(labelAngle=0))
+
+
 def _periods(grain: str) -> alt.X:
     """Return the time axis of a grain."""
-    return alt.X("period:T", title=None, axis=alt.Axis(labelOverlap=True, tickCount=6, format=_axis_format(grain)))
+    return alt.X(
+        "period:T",
+        title=None,
+        axis=alt.Axis(labelOverlap=True, tickCount=6, tickMinStep=STEPS[grain], format=_axis_format(grain)),
+    )
 
 
 def _axis_format(grain: str) -> str:
@@ -281,17 +294,16 @@ def _axis_format(grain: str) -> str:
     return {"hour": "%d %b %H:%M", "day": "%d %b", "week": "%d %b %y", "month": "%b %Y"}[grain]
 
 
-def _types(types: list[str]) -> alt.Color:
-    """Return the colours of the types of requests: emergencies in vermilion wherever they stand."""
+def _types(types: dict[str, int]) -> alt.Color:
+    """Return the colours of the types of requests, by their ids: emergencies in vermilion whatever they are called."""
     others = iter(OTHER_TYPES * len(types))
-    known = {"assistance": ASSISTANCE, "emergency": EMERGENCY}
-    colours = [known.get(name) or next(others) for name in types]
-    return alt.Color("incident_type:N", scale=alt.Scale(domain=types, range=colours), legend=_legend(2))
+    colours = [KNOWN_TYPES.get(number) or next(others) for number in types.values()]
+    return alt.Color("incident_type:N", scale=alt.Scale(domain=list(types), range=colours), legend=_legend(1))
 
 
 def _legend(columns: int, symbol: str = "square") -> alt.Legend:
     """Return a legend above the chart, narrow enough for a phone."""
-    return alt.Legend(title=None, orient="top", columns=columns, labelLimit=LABEL_PIXELS, symbolType=symbol)
+    return alt.Legend(title=None, orient="top", columns=columns, labelLimit=LEGEND_PIXELS, symbolType=symbol)
 
 
 def _ticks(best: int) -> alt.Axis:

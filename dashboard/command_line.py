@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from dashboard.figures import Catalogue
 from dashboard.selection import Period, Selection
@@ -49,7 +50,7 @@ def dashboard_command(arguments: Sequence[str]) -> Command:
 def chosen_selection(command: Command, catalogue: Catalogue) -> Selection | None:
     """Return what the flags choose, None while there are no presses.
 
-    Raises ConfigError for an unknown department or exhibition, or days in the wrong order.
+    Raises ConfigError for an unknown department or exhibition, and for a choice that holds no day or no exhibition.
     """
     flags = command.flags
     names = set(catalogue.exhibitions["exhibition"])
@@ -62,11 +63,30 @@ def chosen_selection(command: Command, catalogue: Catalogue) -> Selection | None
             raise ConfigError(f"no {kind} is named {unknown[0]!r}; there are: {listed}. Nothing was written.")
     if catalogue.span is None:
         return None
-    period = Period(flags.first_day or catalogue.span.first_day, flags.last_day or catalogue.span.last_day)
-    if period.first_day > period.last_day:
+    first, last = flags.first_day or catalogue.span.first_day, flags.last_day or catalogue.span.last_day
+    period = Period(first, last).within(catalogue.span)
+    if period is None:
         raise ConfigError(
-            f"--first-day {period.first_day} lies after --last-day {period.last_day}; there are presses from "
-            f"{catalogue.span.first_day} to {catalogue.span.last_day}. Nothing was written."
+            f"there are no presses from {first} to {last}, only from {catalogue.span.first_day} to "
+            f"{catalogue.span.last_day}. Correct --first-day and --last-day. Nothing was written."
         )
     ids = catalogue.chosen_ids(flags.department, flags.exhibition)
+    if not ids:
+        raise ConfigError("no exhibition is in both what --department and --exhibition name. Nothing was written.")
     return Selection(period, ids, command.museum.museum_timezone)
+
+
+def check_flags(command: Command) -> None:
+    """Raise ConfigError for flags that would be ignored, and for a zone whose hours are not whole ones of UTC."""
+    flags = command.flags
+    given = {"--first-day": flags.first_day, "--last-day": flags.last_day, "--department": flags.department,
+             "--exhibition": flags.exhibition}  # fmt: skip
+    if not flags.export and (unused := [name for name, value in given.items() if value]):
+        raise ConfigError(f"{unused[0]} is for --export; on the page choose there. Nothing was touched.")
+    zone = command.museum.museum_timezone
+    offset = command.now.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
+    if offset % timedelta(hours=1):
+        raise ConfigError(
+            f"MUSEUM_TIMEZONE {zone} is not whole hours away from UTC, and presses are counted by hours of UTC. "
+            "Nothing was touched."
+        )

@@ -90,14 +90,16 @@ class SafetyFigures:
 
     incidents: exhibition, incident_type, weekday (1 is Monday), hour_of_day, incidents. floors: floor, incident_type,
     incidents, an exhibition on two floors counting on both. rates: exhibition, incidents, reviews, per_1000 (NaN
-    without reviews). trend: period, incident_type, incidents. totals and totals_before: incidents by type, of the
-    period and of the one of equal length before it; None where there is no data before.
+    without reviews). trend: period, incident_type, incidents. types: each type's id by its label. totals and
+    totals_before: incidents by type, of the period and of the one of equal length before it; None where there is no
+    data before.
     """
 
     incidents: pd.DataFrame
     floors: pd.DataFrame
     rates: pd.DataFrame
     trend: pd.DataFrame
+    types: dict[str, int]
     totals: dict[str, int]
     totals_before: dict[str, int] | None
     grain: str
@@ -107,6 +109,16 @@ class SafetyFigures:
         """Return how many requests there were for every 1,000 reviews."""
         reviews = int(self.rates["reviews"].sum())
         return 1000 * float(self.rates["incidents"].sum()) / reviews if reviews else None
+
+
+@dataclass(frozen=True)
+class LiveRun:
+    """The latest run of the live consumer: its status, how far behind it said it was, and when it said so."""
+
+    status: str
+    lag: int | None
+    reported_at: datetime | None
+    started_at: datetime
 
 
 @dataclass(frozen=True)
@@ -122,12 +134,7 @@ class DataFigures:
     open_rejects: int
     latest_press: datetime | None
     latest_file: datetime | None
-
-    @property
-    def live(self) -> pd.Series[Any] | None:
-        """Return the latest run of the live consumer."""
-        runs = self.runs[self.runs["kind"] == "live"]
-        return None if runs.empty else runs.iloc[0]
+    live: LiveRun | None
 
 
 def read_catalogue(cursor: Cursor, timezone: str) -> Catalogue:
@@ -194,6 +201,7 @@ def read_safety_figures(cursor: Cursor, catalogue: Catalogue, selection: Selecti
             ["per_1000", "exhibition"], ascending=[False, True], ignore_index=True
         ),
         trend=trend.merge(types, on="incident_type_id").drop(columns="incident_type_id"),
+        types={str(name): int(number) for number, name in types.itertuples(index=False)},
         totals=_totals(counts, types),
         totals_before=totals_before,
         grain=selection.period.grain,
@@ -201,12 +209,17 @@ def read_safety_figures(cursor: Cursor, catalogue: Catalogue, selection: Selecti
 
 
 def read_latest_incidents(
-    cursor: Cursor, selection: Selection, limit: int, incident_type_id: int | None = None
+    cursor: Cursor,
+    timezone: str,
+    limit: int,
+    *,
+    exhibitions: Iterable[int] | None = None,
+    incident_type_id: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the latest requests for help, of one type or all, newest first, whatever the selected period."""
+    """Return the latest requests for help, newest first: of some exhibitions or all, of one type or all."""
     parameters = {
-        "exhibitions": list(selection.exhibitions),
-        "timezone": selection.timezone,
+        "exhibitions": None if exhibitions is None else list(exhibitions),
+        "timezone": timezone,
         "type": incident_type_id,
         "limit": limit,
     }
@@ -219,7 +232,10 @@ def read_data_figures(cursor: Cursor) -> DataFigures:
     """Return how the data got here."""
     run_file(cursor, SQL / "read_freshness.sql")
     values = dict(zip(_columns(cursor), cursor.fetchone() or (), strict=True))
+    run_file(cursor, SQL / "read_live_run.sql")
+    live = cursor.fetchone()
     return DataFigures(
+        live=LiveRun(*live) if live else None,
         runs=_frame(cursor, "list_latest_runs", {"limit": RUNS_SHOWN}),
         rejects=_frame(cursor, "count_rejects_by_reason"),
         partitions=_frame(cursor, "list_partitions", {"limit": PARTITIONS_SHOWN}),

@@ -101,12 +101,14 @@ def render_report(cursor: Cursor, catalogue: Catalogue, selection: Selection | N
 def write_report(path: Path, page: str) -> int:
     """Put the page in place as a whole; return its size in bytes. ConfigError when it cannot be written there."""
     content = page.encode()
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is there and is no file. Correct --export. Nothing was written.")
     try:
         descriptor, unfinished = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
-            Path(unfinished).chmod(0o644)
+            Path(unfinished).chmod(0o666 & ~_umask())
             os.replace(unfinished, path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -117,6 +119,13 @@ def write_report(path: Path, page: str) -> int:
             f"{path} cannot be written: {error.strerror}. Correct --export. Nothing was written."
         ) from error
     return len(content)
+
+
+def _umask() -> int:
+    """Return which rights new files do not get here."""
+    current = os.umask(0)
+    os.umask(current)
+    return current
 
 
 def _drawn(sections: Iterable[Section]) -> list[dict[str, Any]]:
@@ -146,7 +155,7 @@ def _picture(section: Section) -> Markup:
     sized = fitted(chart).properties(width=WIDE_CHART_WIDTH if section.is_wide else CHART_WIDTH)
     buffer = io.StringIO()
     with alt.data_transformers.enable("default", max_rows=None):
-        sized.configure_view(stroke=None).save(buffer, format="svg")
+        sized.configure(aria=False).configure_view(stroke=None).save(buffer, format="svg")
     label = escape(f"{section.title}, {section.note}".strip(", "))
     svg = buffer.getvalue()
     return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))  # noqa: S704 - made by the chart library, which escapes

@@ -14,7 +14,13 @@ import pandas as pd
 
 from dashboard import charts
 from dashboard.charts import AnyChart
-from dashboard.figures import DataFigures, ExhibitionFigures, SafetyFigures
+from dashboard.figures import DataFigures, ExhibitionFigures, LiveRun, SafetyFigures
+
+MOST_BARS = 40
+"""More bars than this nobody reads, and no mail takes; the tables have them all."""
+
+SILENCE = timedelta(minutes=2)
+"""A running consumer says a word every minute."""
 
 
 @dataclass(frozen=True)
@@ -55,32 +61,38 @@ def exhibition_tiles(figures: ExhibitionFigures) -> list[Tile]:
 def exhibition_sections(figures: ExhibitionFigures) -> list[Section]:
     """Return what the Exhibitions Manager asks."""
     best = int(figures.distribution["rating_id"].max()) if len(figures.distribution) else 4
-    order = list(figures.exhibitions["exhibition"])
+    shown = figures.exhibitions.head(MOST_BARS)
+    order = list(shown["exhibition"])
     has_reviews = figures.reviews > 0
     ranking = figures.exhibitions.assign(
         floors=[", ".join(floors) for floors in figures.exhibitions["floors"]],
         average=figures.exhibitions["average"].round(4),
     )
     spread = figures.distribution.pivot_table(
-        index="exhibition", columns="rating", values="reviews", sort=False, observed=True
+        index="exhibition", columns="rating", values="reviews", aggfunc="sum", sort=False, observed=True
     )
-    spread = spread.reindex(order).fillna(0).astype("int64").reset_index()
+    spread = spread.reindex(list(figures.exhibitions["exhibition"])).fillna(0).astype("int64").reset_index()
     hours = figures.hours.assign(average=figures.hours["average"].round(4))
     return [
         Section(
             "Average rating",
             ranking[["exhibition", "department", "floors", "reviews", "average", "label"]],
-            _chart(len(order) > 0, lambda: charts.average_bars(figures.exhibitions, "exhibition", best)),
-            "from 0 to " + str(best) + "; in brackets the number of reviews",
+            _chart(len(order) > 0, lambda: charts.average_bars(shown, "exhibition", best)),
+            f"from 0 to {best}; in brackets the number of reviews" + _first_of(figures.exhibitions),
         ),
         Section(
             "How the ratings are spread",
             spread,
-            _chart(has_reviews, lambda: charts.distribution_bars(figures.distribution, order)),
+            _chart(
+                has_reviews,
+                lambda: charts.distribution_bars(
+                    figures.distribution[figures.distribution["exhibition"].isin(order)], order
+                ),
+            ),
         ),
         Section(
             "Trend",
-            _rounded(figures.trend),
+            _rounded(figures.trend).sort_values("period", ascending=False, kind="stable"),
             _chart(has_reviews, lambda: charts.average_lines(figures.trend, figures.grain, best)),
             f"by {figures.grain}" + _limited(figures.exhibitions),
             is_wide=True,
@@ -114,7 +126,8 @@ def safety_tiles(figures: SafetyFigures) -> list[Tile]:
 
 def safety_sections(figures: SafetyFigures) -> list[Section]:
     """Return what the Head of Security & Visitor Safety asks."""
-    types = list(figures.totals)
+    types = figures.types
+    most_needed = incidents_by_name(figures.incidents)
     incidents = figures.incidents
     is_needed = len(incidents) > 0
     by_exhibition = _pivot(incidents, "exhibition", types)
@@ -130,7 +143,8 @@ def safety_sections(figures: SafetyFigures) -> list[Section]:
         Section(
             "By exhibition",
             by_exhibition,
-            _chart(is_needed, lambda: charts.incident_bars(incidents, "exhibition", types)),
+            _chart(is_needed, lambda: charts.incident_bars(most_needed, "exhibition", types)),
+            _first_of(figures.rates).removeprefix("; "),
         ),
         Section(
             "When help is needed",
@@ -146,15 +160,12 @@ def safety_sections(figures: SafetyFigures) -> list[Section]:
         Section(
             "Requests per 1,000 reviews",
             figures.rates.assign(per_1000=figures.rates["per_1000"].round(1)),
-            _chart(is_needed, lambda: charts.rate_bars(figures.rates)),
-            "how often help is needed for as many visitors",
+            _chart(is_needed, lambda: charts.rate_bars(figures.rates.head(MOST_BARS))),
+            "how often help is needed for as many visitors" + _first_of(figures.rates),
         ),
         Section(
             "Over time",
-            figures.trend.pivot_table(index="period", columns="incident_type", values="incidents", observed=True)
-            .fillna(0)
-            .astype("int64")
-            .reset_index(),
+            _pivot(figures.trend, "period", types).sort_values("period", ascending=False),
             _chart(is_needed, lambda: charts.incident_trend(figures.trend, figures.grain, types)),
             f"by {figures.grain}",
         ),
@@ -163,16 +174,27 @@ def safety_sections(figures: SafetyFigures) -> list[Section]:
 
 def data_tiles(figures: DataFigures, now: datetime, timezone: str) -> list[Tile]:
     """Return how much there is and how fresh it is."""
-    live = figures.live
-    lag = "-" if live is None or pd.isna(live["lag"]) else f"{int(live['lag']):,}"
     zone = ZoneInfo(timezone)
     return [
         Tile("Presses stored", f"{figures.reviews + figures.incidents:,}", f"{figures.files:,} files"),
         Tile("Open rejects", f"{figures.open_rejects:,}"),
         Tile("Latest press", age(figures.latest_press, now), _moment(figures.latest_press, zone)),
         Tile("Latest file loaded", age(figures.latest_file, now), _moment(figures.latest_file, zone)),
-        Tile("Messages behind", lag, "no live run yet" if live is None else f"live run {live['status']}"),
+        _live_tile(figures.live, now),
     ]
+
+
+def _live_tile(live: LiveRun | None, now: datetime) -> Tile:
+    """Return how far the live consumer is behind, unless it has not been heard from for a while."""
+    label = "Messages behind"
+    if live is None:
+        return Tile(label, "-", "no live run yet")
+    if live.status != "running":
+        return Tile(label, "-", f"the consumer ended ({live.status})")
+    heard = live.reported_at or live.started_at
+    if now - heard > SILENCE:
+        return Tile(label, "?", f"not heard from for {age(heard, now).removesuffix(' ago')}")
+    return Tile(label, "-" if live.lag is None else f"{live.lag:,}", f"said {age(heard, now)}")
 
 
 def data_sections(figures: DataFigures, timezone: str) -> list[Section]:
@@ -215,15 +237,26 @@ def age(moment: datetime | None, now: datetime) -> str:
     return f"{seconds:.0f} s ago"
 
 
+def incidents_by_name(incidents: pd.DataFrame) -> pd.DataFrame:
+    """Return the incidents of the exhibitions that have the most of them."""
+    sums = incidents.groupby("exhibition")["incidents"].sum().sort_values(ascending=False)
+    return incidents[incidents["exhibition"].isin(sums.index[:MOST_BARS])]
+
+
+def _first_of(frame: pd.DataFrame) -> str:
+    """Say when a chart shows only the first of a long list."""
+    return f"; the first {MOST_BARS} of {len(frame)}" if len(frame) > MOST_BARS else ""
+
+
 def _chart(has_data: bool, draw: Callable[[], AnyChart]) -> AnyChart | None:  # noqa: FBT001 - reads as a condition
     """Draw only where there is something to draw."""
     return draw() if has_data else None
 
 
-def _pivot(frame: pd.DataFrame, name: str, types: list[str]) -> pd.DataFrame:
+def _pivot(frame: pd.DataFrame, name: str, types: dict[str, int]) -> pd.DataFrame:
     """Return one row a name with a column for each type and their sum, the most first."""
     table = frame.pivot_table(index=name, columns="incident_type", values="incidents", aggfunc="sum", observed=True)
-    table = table.reindex(columns=types).fillna(0).astype("int64")
+    table = table.reindex(columns=list(types)).fillna(0).astype("int64")
     table["all"] = table.sum(axis=1)
     return table.sort_values("all", ascending=False).reset_index()
 
@@ -256,5 +289,5 @@ def _number(value: float | None, places: int = 2) -> str:
 
 
 def _name(row: pd.Series | None) -> str:
-    """Return the exhibition of a row, nothing for none."""
-    return "" if row is None else str(row["exhibition"])
+    """Return the exhibition of a row and its number of reviews, nothing for none."""
+    return "" if row is None else f"{row['exhibition']} ({row['reviews']:,})"

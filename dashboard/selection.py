@@ -37,6 +37,11 @@ class Period:
         length = timedelta(days=self.days)
         return Period(self.first_day - length, self.last_day - length)
 
+    def within(self, other: Period) -> Period | None:
+        """Return what lies in another period too, None when nothing does."""
+        first, last = max(self.first_day, other.first_day), min(self.last_day, other.last_day)
+        return Period(first, last) if first <= last else None
+
     def last(self, days: int) -> Period:
         """Return the last days of this period."""
         return Period(max(self.first_day, self.last_day - timedelta(days=days - 1)), self.last_day)

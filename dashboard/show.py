@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import logging
 import re
 from collections.abc import Callable
 from typing import ParamSpec
@@ -15,20 +16,22 @@ from dashboard.charts import fitted
 from dashboard.sections import Section, Tile
 from etlkit.errors import EtlError
 
+LOGGER = logging.getLogger("museum.dashboard")
 P = ParamSpec("P")
 COLUMNS = 2
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>])")
 
 
 def explained(body: Callable[P, None]) -> Callable[P, None]:
-    """Let a part of the page that cannot be shown say why in one line, and offer to try again."""
+    """Let a part of the page that cannot be shown say so, and offer to try again; the log says why."""
 
     @functools.wraps(body)
     def show(*arguments: P.args, **named: P.kwargs) -> None:
         try:
             body(*arguments, **named)
         except EtlError as error:
-            st.error(plain(str(error)), icon=":material/error:")
+            LOGGER.warning("%s: %s", body.__name__, error)
+            st.error("The figures cannot be read just now. The dashboard's log says why.", icon=":material/error:")
             st.button("Try again", key=f"try {body.__name__} again")
 
     return show
@@ -36,7 +39,7 @@ def explained(body: Callable[P, None]) -> Callable[P, None]:
 
 def plain(text: str) -> str:
     """Return text that Markdown leaves as it is."""
-    return _MARKDOWN.sub(r"\\\1", text)
+    return _MARKDOWN.sub(r"\\\1", text.replace("&", "&amp;"))
 
 
 def show_tiles(tiles: list[Tile]) -> None:
@@ -78,7 +81,7 @@ def show_section(section: Section) -> None:
     elif len(section.table):
         show_table(section.table)
     else:
-        st.info("Nothing here in this period.")
+        st.info("Nothing here.")
 
 
 def show_table(table: pd.DataFrame) -> None:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,16 @@ class Page:
 
     playwright: Any
     address: str
+    foreign: list[str] = field(default_factory=list)
 
     def open(self, name: str = "", **query: str) -> None:
         asked = "&".join(f"{key}={value}" for key, value in query.items())
         self.playwright.goto(f"{self.address}/{name}?{asked}")
+
+    def note(self, url: str) -> None:
+        """Keep what the page asks of others than its own server."""
+        if not url.startswith((self.address, self.address.replace("http", "ws"), "data:", "blob:")):
+            self.foreign.append(url)
 
     def tile(self, label: str) -> str:
         """Return a tile's figure."""
@@ -69,8 +75,8 @@ class Page:
         return [str(text) for text in self.playwright.get_by_test_id("stAlertContentError").all_inner_texts()]
 
     def overflow(self) -> int:
-        """Return by how many pixels the page is wider than the screen."""
-        return int(self.playwright.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
+        """Return by how many pixels the page is wider than the screen; it scrolls in an element of its own."""
+        return int(self.playwright.get_by_test_id("stMain").evaluate("page => page.scrollWidth - page.clientWidth"))
 
 
 def find_chromium() -> str:

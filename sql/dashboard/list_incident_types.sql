@@ -2,6 +2,9 @@
 -- Reads: incident_type.
 -- Twice is safe: it only reads.
 select incident_type_id,
-       description as incident_type
+       case when count(*) over (partition by description) > 1
+            then concat(description, ' (', incident_type_id, ')')
+            else description
+       end as incident_type
 from incident_type
 order by incident_type_id

@@ -5,11 +5,11 @@ select incident_id,
        at,
        at at time zone %(timezone)s as local_at,
        exhibition_name as exhibition,
-       coalesce(floors, 'no floor') as floors,
+       floors,
        incident_type_id,
        incident_type
 from request_info
-where exhibition_id = any(%(exhibitions)s)
+where (%(exhibitions)s::integer[] is null or exhibition_id = any(%(exhibitions)s))
   and (%(type)s::smallint is null or incident_type_id = %(type)s)
 order by at desc, incident_id desc
 limit %(limit)s

@@ -9,8 +9,6 @@ select left(run_id::text, 8) as run,
        records_processed as processed,
        records_created as stored,
        coalesce((metadata -> 'load' ->> 'records_rejected')::bigint, (metadata -> 'live' ->> 'rejected')::bigint, 0) as rejected,
-       (metadata -> 'live' ->> 'lag')::bigint as lag,
-       (metadata ->> 'reported_at')::timestamptz as reported_at,
        left(error_message, 300) as error
 from meta.ingestion_runs
 where source_system = 'museum'

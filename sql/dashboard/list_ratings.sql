@@ -2,6 +2,9 @@
 -- Reads: rating_desc.
 -- Twice is safe: it only reads.
 select rating_id,
-       description as rating
+       case when count(*) over (partition by description) > 1
+            then concat(description, ' (', rating_id, ')')
+            else description
+       end as rating
 from rating_desc
 order by rating_id

@@ -26,7 +26,9 @@ def look(museum: Museum, chromium, tmp_path, monkeypatch) -> Iterator[Callable[.
             address = stack.enter_context(served(museum.database, tmp_path, *flags, **environment))
             context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, timezone_id="Asia/Tokyo")
             stack.callback(context.close)
-            return Page(context.new_page(), address)
+            page = Page(context.new_page(), address)
+            page.playwright.on("request", lambda request: page.note(request.url))
+            return page
 
         yield open_window
 
@@ -53,6 +55,7 @@ def test_the_real_museum_has_its_independent_figures_on_every_page(real_museum, 
     page = look()
     page.open()
     assert page.tile("Reviews") == f"{counts['reviews']:,}" == "2,064"
+    page.wait_for_text("Cetacean Sensations (472)")
     assert page.tile("Best rated") == "2.83"
     assert page.tile("Busiest hour") == "10:00"
     pictures = page.pictures(6)
@@ -67,6 +70,7 @@ def test_the_real_museum_has_its_independent_figures_on_every_page(real_museum, 
     page.open("data")
     assert page.tile("Presses stored") == "2,137"
     assert page.errors() == []
+    assert page.foreign == [], "the page asks nobody but its own server"
 
 
 def test_a_filter_changes_the_figures_and_stands_in_the_address(sample, look):
@@ -78,7 +82,7 @@ def test_a_filter_changes_the_figures_and_stands_in_the_address(sample, look):
     assert page.tile("Reviews") == "1"
     page.pictures(6, without="Whales")
     assert "department=Geology" in page.playwright.url
-    page.open("", department="Zoology", period="7+days")
+    page.open("", department="Zoology", period="Last+7+days")
     page.wait_for_tile("Reviews", "3")
     assert any("3.67" in text for text in page.pictures(6)[0])
 
@@ -123,7 +127,7 @@ def test_an_emergency_of_the_live_stream_appears_by_itself(live, look):
     consumer.terminate()
     assert ended(consumer)[0] == 0
     page.open("data")
-    page.wait_for_tile("Messages behind", "0")
+    page.wait_for_text("the consumer ended (completed)")
 
 
 @pytest.mark.parametrize("size", [DESKTOP, pytest.param(PHONE, marks=pytest.mark.full)], ids=["desktop", "phone"])
@@ -164,7 +168,7 @@ def test_every_page_fits_a_phone_with_much_data(museum, look):
     assert page.overflow() <= 0
 
 
-def test_a_database_that_goes_away_is_one_line_and_comes_back(sample, look):
+def test_a_database_that_goes_away_is_one_line_and_comes_back(sample, look, tmp_path):
     page = look()
     page.open("data")
     page.wait_for_tile("Presses stored", "6")
@@ -173,11 +177,36 @@ def test_a_database_that_goes_away_is_one_line_and_comes_back(sample, look):
     admin.query(f"alter database {name} allow_connections false")
     admin.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,))
     page.open("data")
-    page.wait_for_text("is not currently accepting connections")
+    page.wait_for_text("The figures cannot be read just now")
     assert "Traceback" not in page.playwright.content()
+    assert "is not currently accepting connections" in (tmp_path / "page.txt").read_text()
     admin.query(f"alter database {name} allow_connections true")
     page.playwright.get_by_role("button", name="Try again").click()
     page.wait_for_tile("Presses stored", "6")
+
+
+def test_an_open_page_learns_of_new_days_and_exhibitions(sample, look, monkeypatch):
+    page = look()
+    page.open("safety", department="Geology")
+    page.wait_for_tile("Emergency", "1")
+    sample.exhibition(3, EXHIBITION_NAME="Brand new", DEPARTMENT="Zoology")
+    sample.kiosk(1, "2023-07-06 10:00:00,3,-1,1", "2023-07-06 10:00:01,2,-1,1")
+    sample.push()
+    page.wait_for_text("Unseen", page.playwright.locator(".feed"))
+    assert "Brand new" not in page.playwright.locator(".feed").first.inner_text(), "it is not Geology's"
+    page.wait_for_tile("Emergency", "2")
+    page.wait_for_text("From 3 July 2023 to 6 July 2023")
+    page.playwright.get_by_test_id("stToast").first.wait_for(state="detached", timeout=10_000)
+
+
+def test_days_of_one_s_own_stand_in_the_address(sample, look):
+    page = look()
+    page.open("", period="Own+days", days="2023-07-04&days=2023-07-05")
+    page.wait_for_tile("Reviews", "1")
+    page.wait_for_text("From 4 July 2023 to 5 July 2023")
+    page.playwright.get_by_role("link", name="Safety").click()
+    page.wait_for_text("From 4 July 2023 to 5 July 2023")
+    assert "2023-07-04" in page.playwright.url
 
 
 def test_a_password_keeps_the_page_closed(sample, look):

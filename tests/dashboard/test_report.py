@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from contextlib import closing
-from datetime import date
+from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from dashboard.figures import (
     read_latest_incidents,
     read_safety_figures,
 )
+from dashboard.sections import data_tiles, safety_sections
 from dashboard.selection import Period, Selection
 from etlkit.errors import LoadError
 from etlkit.postgres import connect
@@ -154,9 +157,10 @@ def test_figures_of_one_page_see_one_state(sample):
 
 def test_the_feed_is_quick_whatever_the_selection_and_newest_first(sample):
     with closing(Reader(sample.database)) as reader, reader.look() as cursor:
-        selection = Selection(Period(date(2023, 10, 30), date(2023, 10, 30)), (1, 2), "Europe/London")
-        feed = read_latest_incidents(cursor, selection, 10)
-        assert [row["floors"] for row in read_latest_incidents(cursor, selection, 10, EMERGENCY)] == ["1, 2"]
+        feed = read_latest_incidents(cursor, "Europe/London", 10, exhibitions=(1, 2))
+        assert len(read_latest_incidents(cursor, "Europe/London", 10, exhibitions=(2,))) == 1
+        emergencies = read_latest_incidents(cursor, "Europe/London", 10, incident_type_id=EMERGENCY)
+        assert [row["floors"] for row in emergencies] == ["1, 2"]
     assert [(row["incident_type"], row["floors"]) for row in feed] == [("emergency", "1, 2"), ("assistance", "1")]
 
 
@@ -235,7 +239,11 @@ def test_an_empty_museum_has_a_report_too(museum):
             "no department is named 'Astrology'; there are: Geology, Zoology, no department",
         ),
         (["--exhibition", "Nothing"], "no exhibition is named 'Nothing'"),
-        (["--first-day", "2024-01-02", "--last-day", "2024-01-01"], "--first-day 2024-01-02 lies after"),
+        (["--first-day", "2024-01-02", "--last-day", "2024-01-01"], "there are no presses from 2024-01-02"),
+        (["--first-day", "9999-12-31"], "there are no presses from 9999-12-31"),
+        (["--last-day", "0001-01-01"], "there are no presses from 2023-10-29 to 0001-01-01"),
+        (["--department", "Zoology", "--exhibition", "Whales (EXH_02)"], "no exhibition is in both"),
+        (["--export", "/dev/null"], "is there and is no file"),
         (["--export", "/no/such/folder/report.html"], "cannot be written: No such file or directory"),
         (["--address", "0.0.0.0"], "MUSEUM_DASHBOARD_PASSWORD must be set"),
         (["--port", "0"], "MUSEUM_DASHBOARD_PORT is '0', expected a number from 1 to 65535"),
@@ -280,6 +288,81 @@ def test_the_page_refuses_at_once_what_it_could_only_show_later(sample, monkeypa
     code = main([*sample.database_flags, "--log-file", str(sample.log_file)])
     assert (code, "somebody@" in sample.capsys.readouterr().out) == (2, True)
     assert "wrong" not in sample.log_file.read_text()
+
+
+def test_flags_of_the_report_are_not_ignored_on_the_page(sample, monkeypatch):
+    common = [*sample.database_flags, "--log-file", str(sample.log_file)]
+    assert main([*common, "--department", "Zoology"]) == 2
+    assert "--department is for --export" in sample.capsys.readouterr().out
+    monkeypatch.setenv("MUSEUM_TIMEZONE", "Asia/Kolkata")
+    assert main(common) == 2
+    assert "not whole hours away from UTC" in sample.capsys.readouterr().out
+
+
+def test_a_link_s_target_is_written_and_the_umask_obeyed(sample):
+    link, target = sample.data_dir / "report.html", sample.data_dir / "other.html"
+    link.symlink_to(target)
+    before = os.umask(0o027)
+    try:
+        assert export(sample)[0] == 0
+    finally:
+        os.umask(before)
+    assert link.is_symlink()
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_report_of_hundreds_of_exhibitions_and_years_can_be_mailed(sample):
+    for site in range(300):
+        sample.exhibition(site, EXHIBITION_NAME=f"An exhibition with a name, number {site}", DEPARTMENT=f"D{site % 9}")
+    sample.push()
+    sample.query(
+        "insert into review (exhibition_id, at, rating_id, source_id, position) "
+        "select 1 + n % 300, timestamptz '2021-01-01 09:00+00' + n * interval '37 minutes', n % 5, 1, 1000 + n "
+        "from generate_series(1, 60000) n"
+    )
+    code, path, _ = export(sample)
+    assert (code, path.stat().st_size < LARGEST_REPORT) == (0, True), path.stat().st_size
+    page = path.read_text()
+    assert "the first 40 of 300" in page
+    assert "2025-" in page, "the newest rows of the trend"
+
+
+def test_equal_labels_stay_apart(sample):
+    sample.query("insert into incident_type (incident_type_id, description) values (2, 'assistance')")
+    sample.query("insert into rating_desc (rating_id, description) values (7, 'Good')")
+    sample.kiosk(1, *(f"2023-10-30 12:00:0{second},1,-1,2" for second in range(3)), "2023-10-30 12:00:00,1,7,")
+    sample.push()
+    safety = figures(sample, read_safety_figures)
+    assert safety.totals == {"assistance (0)": 1, "emergency": 1, "assistance (2)": 3}
+    tables = [section.table for section in safety_sections(safety)]
+    assert int(tables[1]["all"].sum()) == int(tables[5]["all"].sum()) == 5
+    assert figures(sample, read_exhibition_figures).distribution["reviews"].sum() == 5
+
+
+def test_what_the_live_consumer_says_of_itself(sample):
+    insert = (
+        "insert into meta.ingestion_runs (run_id, source_system, entity_type, started_at, status, metadata) values "
+        "(gen_random_uuid(), 'museum', %s, %s, %s, %s)"
+    )
+    now = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+    def tile() -> tuple[str, str]:
+        with closing(Reader(sample.database)) as reader, reader.look() as cursor:
+            found = data_tiles(read_data_figures(cursor), now, "Europe/London")[-1]
+        return found.value, found.note
+
+    assert tile() == ("-", "no live run yet")
+    said = json.dumps({"live": {"lag": 123456}, "reported_at": "2026-01-05T11:59:30+00:00"})
+    sample.query(insert, ("live", "2026-01-04T00:00:00+00:00", "running", said))
+    for hour in range(20):
+        sample.query(insert, ("batch", f"2026-01-04T{hour:02}:00:00+00:00", "completed", "{}"))
+    assert tile() == ("123,456", "said 30 s ago")
+    sample.query(
+        "update meta.ingestion_runs set metadata = %s where entity_type = 'live'", (said.replace("59:30", "10:00"),)
+    )
+    assert tile() == ("?", "not heard from for 50 min")
+    sample.query("update meta.ingestion_runs set status = 'failed' where entity_type = 'live'")
+    assert tile() == ("-", "the consumer ended (failed)")
 
 
 def test_a_port_that_is_taken_is_named(sample):

@@ -89,7 +89,8 @@ def prepare(command: Command, logger: logging.Logger) -> Outcome:
     settings = dashboard_settings(command)
     address, port = settings.museum_dashboard_address, settings.museum_dashboard_port
     _check_free(address, port)
-    return Outcome(f"The dashboard is at http://{address}:{port} (Ctrl-C ends it).")
+    name = command.database.db_name if command.database else ""
+    return Outcome(f"The dashboard of the database {name} is at http://{address}:{port} (Ctrl-C ends it).")
 
 
 def checked_reader(command: Command, logger: logging.Logger) -> Reader:

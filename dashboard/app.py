@@ -126,7 +126,9 @@ def ask_for_password(password: str) -> None:
 
 def show_title(title: str) -> None:
     """Show whose page this is."""
-    st.caption(plain(dashboard_settings(open_command()[0]).museum_name))
+    command = open_command()[0]
+    database = command.database.db_name if command.database else ""
+    st.caption(plain(f"{dashboard_settings(command).museum_name}, database {database}"))
     st.header(title, anchor=False)
 
 

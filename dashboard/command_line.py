@@ -29,8 +29,8 @@ def dashboard_parser() -> argparse.ArgumentParser:
         EXIT_CODES,
     )
     parser.add_argument("--export", metavar="FILE", type=Path, help="write the report and end, instead of the page")
-    parser.add_argument("--first-day", metavar="DAY", type=date.fromisoformat, help="of the report, ISO (the first)")
-    parser.add_argument("--last-day", metavar="DAY", type=date.fromisoformat, help="of the report, ISO (the last)")
+    parser.add_argument("--first-day", metavar="DAY", type=_day, help="of the report, ISO (the first)")
+    parser.add_argument("--last-day", metavar="DAY", type=_day, help="of the report, ISO (the last)")
     parser.add_argument("--department", metavar="NAME", action="append", default=[], help="in the report; repeatable")
     parser.add_argument("--exhibition", metavar="NAME", action="append", default=[], help="in the report; repeatable")
     parser.add_argument("--address", metavar="IP", help="where the page listens (127.0.0.1)")
@@ -90,3 +90,11 @@ def check_flags(command: Command) -> None:
             f"MUSEUM_TIMEZONE {zone} is not whole hours away from UTC, and presses are counted by hours of UTC. "
             "Nothing was touched."
         )
+
+
+def _day(text: str) -> date:
+    """Read a day as ISO writes it."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day such as 2026-01-31") from error

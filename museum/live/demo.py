@@ -85,7 +85,7 @@ def run_demo(seconds: float) -> int:
         arrived = show(connection, began, sent)
     print(f"\nRejected messages:  {python_command()} -m etlkit rejects list --embedded --db-name {DATABASE}")
     print(f"psql:               {server.psql_command(DATABASE)}")
-    print("Dashboard:          make dashboard (beside a running demo, emergencies appear in it)")
+    print("Dashboard:          make dashboard shows this database now; in the next demo emergencies appear in it")
     print("The private Postgres keeps running; make stop ends it.")
     return EXIT_CLEAN if exit_code == EXIT_CLEAN and arrived == sent else EXIT_FAILED
 

@@ -2,7 +2,8 @@
 -- Reads: the ledger's Kafka partitions, those that grew last first.
 -- Twice is safe: it only reads.
 select concat(topic, ' [', partition, ']') as partition,
-       rows as stored,
+       left(cluster, 8) as cluster,
+       rows as messages,
        next_offset,
        loaded_at as last_stored
 from event_source

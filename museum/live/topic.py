@@ -127,16 +127,20 @@ class KafkaTopic:
             self._consumer = Consumer(
                 {**self._configuration, "enable.partition.eof": True}, logger=_librdkafka_logger(self._chatter)
             )
-            self._admin = AdminClient(
-                {key: value for key, value in self._configuration.items() if key in ADMIN_SETTINGS}
-                | {"error_cb": lambda _: None},
-                logger=_librdkafka_logger(self._chatter),
-            )
+            self._admin = self._new_admin()
         except KafkaException as error:
             raise ConfigError(
                 f"the Kafka client refuses its settings: {error.args[0].str()}. Check KAFKA_CA_FILE and the login. "
                 "Nothing was touched."
             ) from error
+
+    def _new_admin(self) -> AdminClient:
+        """Return a client that asks the cluster's controller."""
+        return AdminClient(
+            {key: value for key, value in self._configuration.items() if key in ADMIN_SETTINGS}
+            | {"error_cb": lambda _: None},
+            logger=_librdkafka_logger(self._chatter),
+        )
 
     def connect(self, is_stopping: Callable[[], bool] = lambda: False) -> None:
         """Find cluster, topic and partitions.
@@ -309,8 +313,10 @@ class KafkaTopic:
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise TopicChanged from error
+            self._admin = self._new_admin()  # one that lost the controller may wait for it for minutes
             raise _retryable("asking for the topic's id", error) from error
         except TimeoutError as error:
+            self._admin = self._new_admin()
             raise RetryableError("no answer on the topic's id") from error
         if found != self.topic_id:
             self.topic_id = found

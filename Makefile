@@ -13,10 +13,14 @@ LIVE_TESTS := $(addprefix tests/live/test_consumer.py::test_, poison_is_kept_and
 	every_incident_is_announced_once)
 CHECKOV_FLAGS := --directory terraform_db --framework terraform --compact --quiet --skip-download
 STAMP := $(VENV)/.set-up
-.PHONY: help setup demo demo-live test schema dashboard bench-museum bench-live bench-dashboard bench-peers stop lint types terraform check format clean
+SYSTEMS := people_hub
+HUB := systems/people_hub
+HUB_PYTHON := $(HUB)/.venv/bin/python
+HUB_STAMP := $(HUB)/.venv/.set-up
+.PHONY: $(foreach system,$(SYSTEMS),setup-$(system) demo-$(system) test-$(system)) test-all bench-hub help setup demo demo-live test schema dashboard bench-museum bench-live bench-dashboard bench-peers stop lint types terraform check format clean
 
 help: ## this menu
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## the environment in .venv (the other targets do it when needed)
 
@@ -61,6 +65,24 @@ bench-peers: $(STAMP) .local/peers/sling .local/peers/dlt ## Sling and dlt besid
 	@$(BIN)/uv venv --quiet --python $(BIN)/python $@
 	@$(BIN)/uv pip install --quiet --python $@/bin/python -r $<
 
+setup-people_hub: $(HUB_STAMP) ## the people hub's own environment
+
+$(HUB_STAMP): $(STAMP) $(HUB)/pyproject.toml pyproject.toml constraints.txt
+	@test -x $(HUB_PYTHON) || $(BIN)/uv venv --quiet --python $(BIN)/python $(HUB)/.venv
+	@$(BIN)/uv pip install --quiet --python $(HUB_PYTHON) --compile-bytecode -e "$(HUB)[dev]" -c constraints.txt
+	@touch $@
+
+demo-people_hub: $(HUB_STAMP) ## the people hub for real: OpenLDAP, a REST server, a spreadsheet, a private Postgres
+	@$(HUB_PYTHON) -m people_hub.demo
+
+test-people_hub: $(HUB_STAMP) ## the people hub's tests on real servers, short counts
+	@cd $(HUB) && .venv/bin/python -m pytest -q
+
+test-all: test $(foreach system,$(SYSTEMS),test-$(system)) ## every system's tests, short counts
+
+bench-hub: $(HUB_STAMP) ## change detection of 300,000 people against the founding pattern (minutes)
+	@$(HUB_PYTHON) benchmarks/hub.py $(BENCH_FLAGS)
+
 stop: $(STAMP) ## stop the private Postgres; its data stays
 	@$(BIN)/python -m etlkit server stop
 
@@ -68,8 +90,9 @@ lint: $(STAMP) ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-types: $(STAMP) ## mypy, strict
+types: $(STAMP) $(HUB_STAMP) ## mypy, strict
 	@$(BIN)/mypy
+	@$(BIN)/mypy --python-executable $(HUB_PYTHON) $(HUB)/people_hub
 
 format: $(STAMP) ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix .
@@ -89,7 +112,8 @@ check: lint types terraform ## what CI runs: lint, types, checkov, every test at
 	@if [ -x $(POSTGRES_15)/postgres ]; then $(BIN)/python -m pytest -q -m "not full" --postgres=$(POSTGRES_15) $(DATABASE_TESTS) $(LIVE_TESTS); \
 	elif [ -n "$$ETL_NO_SKIPS" ]; then echo "error: no Postgres 15 in $(POSTGRES_15)"; exit 1; \
 	else echo "Postgres 15 is not in $(POSTGRES_15); its tests were left out"; fi
+	@cd $(HUB) && ETL_FULL=1 .venv/bin/python -m pytest -q
 
 clean: ## remove the environment and what runs wrote; asks first
 	@read -p "Remove .venv, .local, bucket_data, combined_data and logs? [y/N] " answer && [ "$$answer" = y ] && \
-		{ test -x $(BIN)/python && $(BIN)/python -m etlkit server stop; rm -rf $(VENV) .local bucket_data combined_data pipeline.log* consumer.log* dashboard.log*; }
+		{ test -x $(BIN)/python && $(BIN)/python -m etlkit server stop; rm -rf $(VENV) $(foreach system,$(SYSTEMS),systems/$(system)/.venv systems/$(system)/.local systems/$(system)/logs) .local bucket_data combined_data pipeline.log* consumer.log* dashboard.log*; }

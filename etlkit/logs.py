@@ -18,6 +18,7 @@ from typing import TextIO
 
 LOG_FILE_BYTES = 5_000_000
 LOG_FILE_BACKUPS = 5
+FILE_FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 REDACTED = "***"
 BARE = {"bare": True}
 """As extra of a log call: a line that stands on the console without its level's name."""
@@ -45,12 +46,23 @@ class RedactingFormatter(logging.Formatter):
 
 
 class ConsoleFormatter(RedactingFormatter):
-    """Bare text for INFO, the level's name before anything graver; tracebacks stay in the file."""
+    """The line format where there is one, else bare text with the level's name before anything graver than INFO.
+
+    Tracebacks stay in the file.
+    """
+
+    def __init__(self, line_format: str | None, secrets: Iterable[str] = ()) -> None:
+        """Keep the format."""
+        super().__init__(line_format or "%(message)s", secrets)
+        self._is_bare = line_format is None
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line, without a traceback."""
         text = record.getMessage()
-        if record.levelno >= logging.WARNING and not hasattr(record, "bare"):
+        if not self._is_bare:
+            record.message, record.asctime = text, self.formatTime(record)
+            text = self.formatMessage(record)
+        elif record.levelno >= logging.WARNING and not hasattr(record, "bare"):
             text = f"{record.levelname.lower()}: {text}"
         return _harmless(redact(text, self.secrets))
 
@@ -121,11 +133,13 @@ def configure_logging(
     level: str = "INFO",
     console: TextIO | None = None,
     secrets: Iterable[str] = (),
+    line_format: str | None = None,
 ) -> logging.Logger:
     """Return the named logger with a console handler at level and a rotating file handler at DEBUG.
 
-    Calling it again replaces the handlers. A log file that cannot be opened is reported on the console and the run
-    goes on without it, since a full disk must not keep a cron job from saying what went wrong.
+    With a line format both show it, the console's lines too. Calling it again replaces the handlers. A log file that
+    cannot be opened is reported on the console and the run goes on without it, since a full disk must not keep a cron
+    job from saying what went wrong.
     """
     logger = logging.getLogger(logger_name)
     close_handlers(logger)
@@ -134,7 +148,7 @@ def configure_logging(
     known = list(secrets)
     on_console = ConsoleHandler(console or sys.stdout)
     on_console.setLevel(level)
-    on_console.setFormatter(ConsoleFormatter("%(message)s", known))
+    on_console.setFormatter(ConsoleFormatter(line_format, known))
     logger.addHandler(on_console)
     if log_file is not None:
         try:
@@ -146,9 +160,7 @@ def configure_logging(
             logger.warning("log file %s cannot be written (%s); logging to the console only", log_file, error.strerror)
         else:
             in_file.setLevel(logging.DEBUG)
-            in_file.setFormatter(
-                RedactingFormatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s", known)
-            )
+            in_file.setFormatter(RedactingFormatter(line_format or FILE_FORMAT, known))
             logger.addHandler(in_file)
     return logger
 

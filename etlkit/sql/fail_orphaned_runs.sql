@@ -4,7 +4,7 @@
 update meta.ingestion_runs
 set status = 'failed',
     completed_at = clock_timestamp(),
-    error_message = 'the process ended without a word; nothing of this run was stored'
+    error_message = 'the process ended without a word; what it had not committed was rolled back'
 where source_system = %(source_system)s
   and entity_type = %(entity_type)s
   and status = 'running'

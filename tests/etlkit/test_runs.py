@@ -193,7 +193,7 @@ def test_what_a_killed_process_left_is_repaired_by_the_next_run(connection, work
     for orphan in orphans:
         found = row(connection, orphan)
         assert found["status"] == "failed"
-        assert found["error_message"] == "the process ended without a word; nothing of this run was stored"
+        assert found["error_message"] == "the process ended without a word; what it had not committed was rolled back"
         assert found["completed_at"] is not None
     assert status(connection, run) == "running"
 

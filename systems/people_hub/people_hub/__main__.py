@@ -1,0 +1,306 @@
+"""python -m people_hub: schemas, settings and sources, runs, their health, rejected records, history.
+
+In come a command and its flags, out go what it prints and its exit code; every command may be repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import re
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any
+
+from tabulate import tabulate
+
+from etlkit.command import exit_process
+from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, ConfigError, EtlError
+from etlkit.logs import redact
+from etlkit.postgres import Connection, apply_schema, load_errors, require_schema, run_file, schema_version
+from etlkit.settings import Settings
+from people_hub.bronze.ingestion import INIT_COMMAND
+from people_hub.bronze.replay import retry_stream
+from people_hub.bronze.store import SQL
+from people_hub.bronze.stream import Script, Stream, all_scripts, choose_scripts, find_stream
+from people_hub.hub_settings import META_FILE, SCHEMA_FILE, SCHEMA_SYSTEM, SCHEMA_VERSION, load_hub_settings
+from people_hub.postgres_adapter import PostgresAdapter
+from people_hub.script import EXIT_CODES, HubCommand, add_common_flags, positive_number, run_hub_command, run_streams
+
+SHOWN_TEXT = 80
+_AGE = re.compile(r"([0-9]{1,6})([hdw])")
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+
+def init_schemas(command: HubCommand) -> int:
+    """Create what is missing of the schemas meta, bronze and silver."""
+    with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
+        found = schema_version(connection, SCHEMA_SYSTEM)
+        if found is not None and found > SCHEMA_VERSION:
+            command.logger.info("✅ The database has the newer schema %s, which does; nothing was touched.", found)
+            return EXIT_CLEAN
+        apply_schema(connection, META_FILE)
+        apply_schema(connection, SCHEMA_FILE)
+    command.logger.info("✅ The schemas meta, bronze and silver are in place.")
+    return EXIT_CLEAN
+
+
+def check_everything(flags: argparse.Namespace) -> int:
+    """Try every setting and every source, and print all findings in one list."""
+    scripts = choose_scripts("ingest", flags.only) if flags.only else all_scripts()
+    sources: dict[type[Settings], list[Script]] = {}
+    for script in scripts:
+        sources.setdefault(script.stream.settings, []).append(script)
+    usable, findings = [], []
+    for settings_class, users in sources.items():
+        try:
+            load_hub_settings((settings_class,), {"database_url": "embedded"})
+            usable.append(settings_class)
+        except ConfigError as error:
+            findings.append(("❌", _names(users), redact(str(error))))
+
+    def body(command: HubCommand) -> int:
+        results = [*findings, _check_database(command)]
+        results += [_check_source(command, sources[found], command.sources[found]) for found in usable]
+        command.say([tabulate(results, headers=["", "what", "found"], tablefmt="simple", maxcolwidths=[2, 30, 90])])
+        is_good = all(mark == "✅" for mark, *_ in results)
+        exit_code = EXIT_CLEAN if is_good else EXIT_CONFIG if findings else EXIT_FAILED
+        command.results.extend({"what": what, "found": found, "is_good": mark == "✅"} for mark, what, found in results)
+        command.say(["✅ Everything answers." if is_good else f"❌ Not everything is well. [exit {exit_code}]"])
+        return exit_code
+
+    return run_hub_command(flags, "check", body, tuple(usable))
+
+
+def show_status(command: HubCommand) -> int:
+    """Print the health of every stream."""
+    streams = [script.stream.name for script in all_scripts()]
+    with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
+        rows = _query(connection, "list_stream_health", {"streams": streams})
+    command.results.extend(rows)
+    never = sorted(set(streams) - {row["stream"] for row in rows})
+    shown = [
+        {
+            "stream": row["stream"],
+            "last run": row["status"] or "-",
+            "started": _minute(row["started_at"]),
+            "last success": _minute(row["last_success_at"]),
+            "last full listing": _minute(row["last_full_at"]),
+            "records": f"{row['records']:,}",
+            "deleted": f"{row['deleted']:,}",
+            "open rejects": f"{row['open_rejects']:,}",
+            "error": _shorten(row["error_message"] or "", 50) if row["status"] == "failed" else "",
+        }
+        for row in rows
+    ]
+    command.say([tabulate(shown, headers="keys", tablefmt="simple", disable_numparse=True) if shown else "no runs yet"])
+    if never and shown:
+        command.say([f"never run: {', '.join(never)}"])
+    return EXIT_CLEAN
+
+
+def show_rejects(command: HubCommand) -> int:
+    """Print open rejected records, or judge them again with --retry."""
+    scripts = all_scripts()
+    if command.flags.stream:
+        wanted = find_stream(command.flags.stream).name
+        scripts = [script for script in scripts if script.stream.name == wanted]
+    with closing(command.open_adapter()) as adapter:
+        if command.flags.retry:
+            return _retry_rejects(command, adapter, scripts)
+        with closing(adapter.detached_connection()) as connection:
+            names = [script.stream.name for script in scripts]
+            rows = _query(connection, "list_open_rejects", {"sources": names, "limit": command.flags.show})
+    command.results.extend({**row, "raw": bytes(row["raw"]).decode("utf-8", "replace")} for row in rows)
+    shown = [
+        {
+            "stream": row["source"],
+            "record": _shorten(row["position"], 40),
+            "reasons": ", ".join(row["reasons"]),
+            "since": _minute(row["first_seen"]),
+            "text": _shorten(bytes(row["raw"]).decode("utf-8", "replace"), SHOWN_TEXT),
+        }
+        for row in rows
+    ]
+    command.say(
+        [tabulate(shown, headers="keys", tablefmt="simple", disable_numparse=True) if shown else "no open rejects"]
+    )
+    return EXIT_CLEAN
+
+
+def _retry_rejects(command: HubCommand, adapter: PostgresAdapter, scripts: list[Script]) -> int:
+    """Judge the open rejects of some streams again, and say what became of them."""
+    retries = []
+    for script in scripts:
+        retry = retry_stream(adapter, script.stream, command.options(), command.logger)
+        retries.append(retry)
+        command.results.append(asdict(retry))
+        if retry.tried:
+            command.logger.info(
+                "✅ %s: %s tried, %s good now, %s still bad",
+                retry.stream, f"{retry.tried:,}", f"{retry.resolved:,}", f"{retry.still_bad:,}",
+            )  # fmt: skip
+    tried, resolved = (sum(getattr(retry, name) for retry in retries) for name in ("tried", "resolved"))
+    would = " [DRY RUN]" if command.flags.dry_run else ""
+    command.logger.info(
+        "✅ %s open rejects tried, %s resolved, %s stay open.%s Log: %s",
+        f"{tried:,}", f"{resolved:,}", f"{tried - resolved:,}", would, command.log_file,
+    )  # fmt: skip
+    return EXIT_CLEAN
+
+
+def show_history(command: HubCommand) -> int:
+    """Print every version of one record, the newest first, and which fields each one changed."""
+    stream = find_stream(command.flags.stream)
+    with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
+        rows = _query(connection, "list_versions", {**_identity(stream), "external_id": command.flags.id})
+    if not rows:
+        raise ConfigError(f"{stream.name} has no record {command.flags.id!r}.")
+    command.results.extend(rows)
+    for number, row in enumerate(rows):
+        before = rows[number + 1]["raw_data"] if number + 1 < len(rows) else None
+        mark = "⏭️ deleted" if row["is_tombstone"] else "🆕 first" if before is None else "📝 changed"
+        command.say(
+            [f"{row['ingested_at']:%Y-%m-%d %H:%M:%S} {mark} (version {row['raw_id']}, run {row['ingestion_run_id']})"]
+        )
+        if not row["is_tombstone"]:
+            command.say(f"    {line}" for line in _differences(before or {}, row["raw_data"]))
+    return EXIT_CLEAN
+
+
+def prune_versions(command: HubCommand) -> int:
+    """Delete versions older than an age that are nobody's newest."""
+    found = _AGE.fullmatch(command.flags.older_than)
+    if not found:
+        raise ConfigError(f"--older-than is {command.flags.older_than!r}, expected a number of h, d or w, e.g. 400d.")
+    with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
+        require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, INIT_COMMAND)
+        with load_errors("pruning versions"), connection, connection.cursor() as cursor:
+            cursor.execute("select set_config('people_hub.is_pruning', 'on', true)")
+            count = run_file(cursor, SQL / "delete_old_versions.sql", {"older_than": f"{found[1]} {_UNITS[found[2]]}"})
+            if command.flags.dry_run:
+                connection.rollback()
+    would = "would remove" if command.flags.dry_run else "removed"
+    command.logger.info("✅ %s %s versions older than %s; every newest one stays", would, f"{count:,}", found[0])
+    return EXIT_CLEAN
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m people_hub",
+        description="People, departments, groups and computers into bronze, with their whole history.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, text: str, *, runs_streams: bool = False) -> argparse.ArgumentParser:
+        action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        add_common_flags(action, runs_streams=runs_streams)
+        action.set_defaults(command=name)
+        return action
+
+    add("init", "create what is missing of the schemas meta, bronze and silver").set_defaults(body=init_schemas)
+    action = add("check", "try every setting and every source, in one list")
+    action.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these, e.g. tdx_users")
+    for kind, text in (("ingest", "list the sources into bronze"), ("enrich", "fetch the details that are due")):
+        action = add(kind, text, runs_streams=True)
+        action.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these, e.g. tdx_users")
+    add("status", "the health of every stream").set_defaults(body=show_status)
+    action = add("rejects", "open rejected records")
+    action.add_argument("--retry", action="store_true", help="judge them again and store what is good now")
+    action.add_argument("--dry-run", action="store_true", help="with --retry: say what would happen")
+    action.add_argument("--stream", metavar="STREAM", help="only this stream's, e.g. tdx/user")
+    action.add_argument("--show", metavar="N", type=positive_number, default=50, help="how many to show (50)")
+    action.set_defaults(body=show_rejects)
+    action = add("history", "every version of one record")
+    action.add_argument("stream", metavar="STREAM", help="e.g. tdx/user or ingest_tdx_users")
+    action.add_argument("id", metavar="ID", help="the record's key")
+    action.set_defaults(body=show_history)
+    action = add("prune", "remove old versions; the newest one of every record stays")
+    action.add_argument("--older-than", required=True, metavar="AGE", help="a number of h, d or w, e.g. 400d")
+    action.add_argument("--dry-run", action="store_true", help="say how many, and remove none")
+    action.set_defaults(body=prune_versions)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    flags = command_parser().parse_args(arguments)
+    if flags.command in ("ingest", "enrich", "check"):
+        try:
+            if flags.command == "check":
+                return check_everything(flags)
+            return run_streams(choose_scripts(flags.command, flags.only), flags, flags.command)
+        except ConfigError as error:
+            return run_hub_command(flags, flags.command, _raising(error))
+    return run_hub_command(flags, flags.command, flags.body)
+
+
+def _raising(error: ConfigError) -> Any:
+    def body(_command: HubCommand) -> int:
+        raise error
+
+    return body
+
+
+def _check_database(command: HubCommand) -> tuple[str, str, str]:
+    """Return whether the database answers and has the schemas."""
+    try:
+        with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
+            require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, INIT_COMMAND)
+            where = adapter.settings
+    except EtlError as error:
+        return "❌", "database", redact(str(error), command.secrets)
+    return "✅", "database", f"{where.db_host}:{where.db_port}/{where.db_name} has the schemas"
+
+
+def _check_source(command: HubCommand, users: list[Script], settings: Settings) -> tuple[str, str, str]:
+    """Return whether a source answers."""
+    try:
+        return "✅", _names(users), users[0].stream.check(settings)
+    except EtlError as error:
+        logging.getLogger(f"people_hub.{users[0].name}").debug("check failed", exc_info=error)
+        return "❌", _names(users), redact(str(error), command.secrets)
+
+
+def _names(users: list[Script]) -> str:
+    return ", ".join(script.name for script in users)
+
+
+def _identity(stream: Stream) -> dict[str, str]:
+    return {"source_system": stream.source_system, "entity_type": stream.entity_type}
+
+
+def _query(connection: Connection, name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a SQL file's rows as dictionaries."""
+    require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, INIT_COMMAND)
+    with load_errors(f"running {name}"), connection, connection.cursor() as cursor:
+        run_file(cursor, SQL / f"{name}.sql", parameters)
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return a line for every field that differs."""
+    return [
+        f"{name}: {_shorten(json.dumps(before.get(name), ensure_ascii=False), 50)} -> "
+        f"{_shorten(json.dumps(after.get(name), ensure_ascii=False), 50)}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _minute(moment: Any) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else "-"
+
+
+def _shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+if __name__ == "__main__":
+    exit_process(main())

@@ -1,0 +1,144 @@
+"""What a run counted, that it adds up, and the lines that say so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from etlkit.errors import DataError
+
+RULE = "=" * 60
+SHOWN_ERRORS = 100
+
+
+@dataclass
+class Statistics:
+    """A run's figures; `as_dict` is what `run_main_process` returns."""
+
+    run_id: str
+    dry_run: bool = False
+    processed: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    repeated: int = 0
+    passed_over: int = 0
+    failed: int = 0
+    new_rejects: int = 0
+    deleted: int = 0
+    open_rejects: int = 0
+    is_full: bool = False
+    is_complete: bool = False
+    errors: list[str] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    completed_at: datetime | None = None
+
+    @property
+    def skipped(self) -> int:
+        """Return the records that bronze had already, in this version."""
+        return self.unchanged + self.repeated + self.passed_over
+
+    @property
+    def duration(self) -> float:
+        """Return how long the run took or has taken, in seconds."""
+        return ((self.completed_at or datetime.now(UTC)) - self.started_at).total_seconds()
+
+    def reject(self, position: str, reason: str) -> None:
+        """Count a bad record and keep its line, up to a hundred of them."""
+        self.failed += 1
+        self.reasons[reason.split(":", 1)[0]] += 1
+        if len(self.errors) < SHOWN_ERRORS:
+            self.errors.append(f"{position}: {reason}")
+
+    def require_sum(self) -> None:
+        """Raise DataError unless every record that came is stored, rejected or was there already."""
+        total = self.created + self.updated + self.skipped + self.failed
+        if self.processed != total:
+            raise DataError(
+                f"the figures do not add up: {self.processed:,} records came, {total:,} are accounted for "
+                f"({self.sum_line()}). This is a defect of the hub; the run failed."
+            )
+
+    def sum_line(self) -> str:
+        """Return where every record went."""
+        return (
+            f"{self.processed:,} records in = {self.created:,} new + {self.updated:,} changed + "
+            f"{self.skipped:,} there already + {self.failed:,} rejected"
+        )
+
+    def summary_lines(self, title: str) -> list[str]:
+        """Return the block that ends every run's log."""
+        would = " (would be)" if self.dry_run else ""
+        lines = [
+            RULE,
+            f"📊 FINAL RESULTS SUMMARY: {title}" + (" [DRY RUN]" if self.dry_run else ""),
+            RULE,
+            f"Duration: {self.duration:.2f} seconds",
+            f"Total Processed: {self.processed}",
+            f"├─ New Records{would}: {self.created}",
+            f"├─ Updated Records{would}: {self.updated}",
+            f"└─ Skipped (Unchanged): {self.skipped}",
+            f"Deleted{would}: {self.deleted}",
+            f"Rejected: {self.failed}" + (f" ({_counted(self.reasons)})" if self.failed else ""),
+            "Quality Issues: 0",
+            f"Errors: {self.failed}",
+            f"Sum: {self.sum_line()}",
+        ]
+        return [*lines, *(f"⚠️ {note}" for note in self.notes), f"Run ID: {self.run_id}", RULE]
+
+    def results_lines(self) -> list[str]:
+        """Return what a script prints after its log."""
+        return [
+            "",
+            "📊 Results Summary:" + (" [DRY RUN]" if self.dry_run else ""),
+            f"   Run ID: {self.run_id}",
+            f"   Records Processed: {self.processed}",
+            f"   Records Created: {self.created}",
+            f"   Records Updated: {self.updated}",
+            f"   Records Skipped: {self.skipped}",
+            f"   Records Deleted: {self.deleted}",
+            f"   Errors: {self.failed}",
+            f"   Duration: {self.duration:.2f} seconds",
+        ]
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what the run's history keeps beside its columns."""
+        return {
+            "records_skipped": self.skipped,
+            "records_failed": self.failed,
+            "records_deleted": self.deleted,
+            "listing_complete": self.is_complete,
+            "full_listing": self.is_full,
+            "reasons": dict(self.reasons),
+            "notes": self.notes,
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the statistics as the founding document names them."""
+        return {
+            "run_id": self.run_id,
+            "records_processed": self.processed,
+            "records_created": self.created,
+            "records_updated": self.updated,
+            "records_skipped": self.skipped,
+            "records_deleted": self.deleted,
+            "records_failed": self.failed,
+            "new_rejects": self.new_rejects,
+            "open_rejects": self.open_rejects,
+            "quality_issues": [],
+            "errors": self.errors,
+            "notes": self.notes,
+            "listing_complete": self.is_complete,
+            "dry_run": self.dry_run,
+            "started_at": self.started_at,
+            "completed_at": self.completed_at,
+        }
+
+
+def _counted(reasons: Counter[str]) -> str:
+    """Return reasons with how often each occurred."""
+    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))

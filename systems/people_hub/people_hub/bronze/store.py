@@ -1,0 +1,186 @@
+"""Bronze in Postgres: which of a page's records are new, their versions and heads, and what has vanished.
+
+In come keys, hashes and records of one stream, out go rows of bronze.raw_entities and bronze.entity_heads. A re-run is
+safe: what the heads know already is left alone. Every method works in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+
+from etlkit.postgres import Connection, Cursor, copy_rows, run_file
+from people_hub.bronze.canonical import Content, hash_version, read_content
+from people_hub.bronze.stream import Stream
+
+SQL = Path(__file__).resolve().parent.parent / "sql"
+SESSION_TABLES = ("create_staging_listing", "create_seen_key", "create_staging_version", "create_met_reject")
+_DUE_ROWS = 500
+_RECORD_FAULTS = ("22", "23", "54")
+"""SQLSTATE classes that one record can be to blame for: its data, a constraint, a limit of its size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A new version of one record."""
+
+    source_system: str
+    entity_type: str
+    external_id: str
+    content: Content
+    hash_version: int = hash_version(frozenset())
+    metadata: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the heads say of a page's records, by their place in the page; all others are unchanged."""
+
+    new: frozenset[int]
+    changed: frozenset[int]
+    repeated: frozenset[int]
+    conflicting: frozenset[int]
+    hashed_by_other_rule: frozenset[int]
+
+
+def store_versions(cursor: Cursor, versions: Sequence[Version], run_id: UUID) -> list[tuple[Version, str]]:
+    """Store versions by COPY; return those that the database refuses, with its reason.
+
+    A batch that fails is halved until the record to blame is alone, so that one bad record costs no other.
+    """
+    run_file(cursor, SQL / "create_staging_version.sql")
+    refused: list[tuple[Version, str]] = []
+    _store_or_halve(cursor, versions, run_id, refused)
+    return refused
+
+
+def _store_or_halve(
+    cursor: Cursor, versions: Sequence[Version], run_id: UUID, refused: list[tuple[Version, str]]
+) -> None:
+    """Store versions inside a savepoint, or each half of them, down to the record that fails alone."""
+    if not versions:
+        return
+    cursor.execute("savepoint page")
+    try:
+        cursor.execute("truncate staging_version")
+        copy_rows(cursor, SQL / "copy_staging_version.sql", (_row(n, version) for n, version in enumerate(versions)))
+        run_file(cursor, SQL / "fill_raw_entities.sql", {"run_id": str(run_id)})
+    except psycopg2.Error as error:
+        if not (error.pgcode or "").startswith(_RECORD_FAULTS):
+            raise
+        cursor.execute("rollback to savepoint page")
+        if len(versions) == 1:
+            refused.append((versions[0], f"refused_by_database: {_reason(error)}"))
+        else:
+            middle = len(versions) // 2
+            _store_or_halve(cursor, versions[:middle], run_id, refused)
+            _store_or_halve(cursor, versions[middle:], run_id, refused)
+    else:
+        cursor.execute("release savepoint page")
+
+
+def _row(number: int, version: Version) -> tuple[object, ...]:
+    """Return a version's row for staging_version."""
+    return (
+        number, version.source_system, version.entity_type, version.external_id, version.content.entity_hash,
+        version.hash_version, version.content.as_json(), json.dumps(version.metadata or {}),
+    )  # fmt: skip
+
+
+def _reason(error: psycopg2.Error) -> str:
+    """Return the server's sentence in words that an array of reasons can hold."""
+    sentence = (error.diag.message_primary or type(error).__name__).split("\n")[0]
+    return "".join(char if char.isalnum() or char in " _-.:()" else "'" for char in sentence)[:200]
+
+
+class BronzeStore:
+    """One run's view of bronze: one stream, one session."""
+
+    def __init__(self, connection: Connection, stream: Stream, run_id: UUID) -> None:
+        """Keep what the statements need."""
+        self._connection = connection
+        self._stream = stream
+        self._run_id = run_id
+        self._parameters: dict[str, Any] = {
+            "source_system": stream.source_system,
+            "entity_type": stream.entity_type,
+            "hash_version": stream.hash_version,
+            "run_id": str(run_id),
+            "source": stream.name,
+        }
+
+    def create_session_tables(self, cursor: Cursor) -> None:
+        """Create the session's TEMP tables."""
+        for name in SESSION_TABLES:
+            self.run(cursor, name)
+
+    def run(self, cursor: Cursor, name: str, **parameters: object) -> int:
+        """Run a statement with the stream's parameters and some more; return the rows it touched."""
+        return run_file(cursor, SQL / f"{name}.sql", {**self._parameters, **parameters})
+
+    def ask(self, cursor: Cursor, name: str, **parameters: object) -> tuple[Any, ...]:
+        """Return the first row of a statement, an empty tuple when there is none."""
+        self.run(cursor, name, **parameters)
+        return cursor.fetchone() or ()
+
+    def judge(self, cursor: Cursor, listed: Iterable[tuple[int, str, str]]) -> Judged:
+        """Hold (place, key, hash) of a page against the heads and against the run's earlier pages, and remember it."""
+        copy_rows(cursor, SQL / "copy_staging_listing.sql", listed)
+        self.run(cursor, "classify_listing")
+        places: dict[str, set[int]] = {}
+        for place, state in cursor.fetchall():
+            places.setdefault(state, set()).add(place)
+        return Judged(**{name: frozenset(places.get(name, ())) for name in Judged.__dataclass_fields__})
+
+    def same_by_new_rule(self, cursor: Cursor, contents: Mapping[str, Content]) -> dict[str, str]:
+        """Return (key: hash) of those whose stored record has the same hash under today's rule: no real change."""
+        self.run(cursor, "list_head_records", external_ids=list(contents))
+        return {
+            key: contents[key].entity_hash
+            for key, raw in cursor.fetchall()
+            if read_content(json.loads(raw), self._stream.volatile).entity_hash == contents[key].entity_hash
+        }
+
+    def store(
+        self, cursor: Cursor, contents: Mapping[str, Content], metadata: Mapping[str, Any]
+    ) -> list[tuple[str, str]]:
+        """Store new versions of some keys; return (key, reason) of those that the database refuses."""
+        versions = [
+            Version(
+                self._stream.source_system,
+                self._stream.entity_type,
+                key,
+                content,
+                self._stream.hash_version,
+                {**metadata, "cleaned": list(content.cleaned)} if content.cleaned else metadata,
+            )
+            for key, content in contents.items()
+        ]
+        refused = store_versions(cursor, versions, self._run_id)
+        return [(version.external_id, reason) for version, reason in refused]
+
+    def due_keys(self) -> Iterator[str]:
+        """Yield the keys of detail_due, the most urgent first; no transaction stays open between them."""
+        after = 0
+        while True:
+            with self._connection, self._connection.cursor() as cursor:
+                self.run(cursor, "list_detail_due", after=after, limit=_DUE_ROWS)
+                rows = cursor.fetchall()
+            if not rows:
+                return
+            for after, key in rows:  # noqa: B007 - the last one is where the next rows start
+                yield key
+
+    def living_keys(self, entity_type: str) -> Iterator[str]:
+        """Yield the keys of the living records of another stream of the same source."""
+        with self._connection, self._connection.cursor() as cursor:
+            self.run(cursor, "list_living_keys", entity_type=entity_type)
+            rows = cursor.fetchall()
+        for (key,) in rows:
+            yield key

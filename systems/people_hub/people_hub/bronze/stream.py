@@ -1,0 +1,152 @@
+"""What a source is to the engine: a stream says how to list its records, which key they have, what is volatile."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import people_hub
+from etlkit.errors import ConfigError
+from etlkit.settings import Settings
+from people_hub.bronze.canonical import BadRecordError, hash_version
+
+SCRIPT_KINDS = ("ingest", "enrich")
+
+
+def key_of(*names: str) -> Callable[[Mapping[str, Any]], object]:
+    """Return how a record's key is read: the value of a field, or those of several with colons between them."""
+    if len(names) == 1:
+        return lambda record: record.get(names[0])
+
+    def joined(record: Mapping[str, Any]) -> str | None:
+        values = [record.get(name) for name in names]
+        is_whole = all(isinstance(value, (str, int)) and str(value).strip() for value in values)
+        return ":".join(str(value).strip() for value in values) if is_whole else None
+
+    return joined
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run wants of a source.
+
+    `watermark` is what the last listing left, None on a full sync. `due` yields the keys whose detail is to be fetched.
+    """
+
+    watermark: Mapping[str, Any] | None = None
+    due: Callable[[], Iterator[str]] = lambda: iter(())
+    known_keys: Callable[[str], Iterator[str]] = lambda _entity_type: iter(())
+
+
+@dataclass
+class Listing:
+    """The records of one run, one after the other; running out means that every one asked for has come.
+
+    Whoever yields them raises SourceError rather than end early. The other fields may change until the records end.
+    """
+
+    records: Iterator[Any]
+    is_full: bool = True
+    """Every record of the source was asked for, so that one that is missing has vanished."""
+    watermark: Mapping[str, Any] | None = None
+    """Where the next incremental listing starts, in the source's own terms."""
+    passed_over: int = 0
+    """Records that came and were left out knowingly, e.g. the older rows of one computer in a spreadsheet."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know about this listing."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One (source_system, entity_type): how it is listed, the natural key, and the fields that are no change."""
+
+    source_system: str
+    entity_type: str
+    settings: type[Settings]
+    key: Callable[[Mapping[str, Any]], object]
+    listing: Callable[[Any, Request], Listing]
+    check: Callable[[Any], str]
+    """Ask the source the least that proves it reachable; return what was found, raise EtlError."""
+    volatile: frozenset[str] = frozenset()
+    detail_of: str | None = None
+    """The entity type whose records are fetched one by one here; such a stream is never listed whole."""
+    batch_size: int | None = None
+    """Fewer records a transaction than the setting, where each of them costs a call."""
+
+    @property
+    def name(self) -> str:
+        """Return the stream's name in logs, locks and rejects, e.g. `tdx/user`."""
+        return f"{self.source_system}/{self.entity_type}"
+
+    @property
+    def lock_name(self) -> str:
+        """Return the advisory lock that keeps a second run of this stream away."""
+        return f"people_hub:{self.name}"
+
+    @property
+    def hash_version(self) -> int:
+        """Return the number of the rule by which this stream's records are hashed."""
+        return hash_version(self.volatile)
+
+    def external_id(self, record: Mapping[str, Any]) -> str:
+        """Return a record's key as text; BadRecordError when it has none."""
+        value = self.key(record)
+        if isinstance(value, bool) or not isinstance(value, (str, int)):
+            raise BadRecordError("missing_key")
+        text = str(value).strip()
+        if not text or not text.isprintable():
+            raise BadRecordError("missing_key" if not text else "bad_key")
+        return text
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script of the hub: its file's name and its stream."""
+
+    name: str
+    stream: Stream
+
+    @property
+    def kind(self) -> str:
+        """Return `ingest` or `enrich`."""
+        return self.name.split("_")[0]
+
+    @property
+    def short_name(self) -> str:
+        """Return the name without its kind, as `--only` takes it."""
+        return self.name.split("_", 1)[1]
+
+
+def all_scripts() -> list[Script]:
+    """Return every script of the package, in the order of a whole run: who is needed by others comes first."""
+    names = [found.name for found in pkgutil.iter_modules(people_hub.__path__)]
+    found = [
+        Script(name, importlib.import_module(f"people_hub.{name}").STREAM)
+        for name in names
+        if name.split("_")[0] in SCRIPT_KINDS
+    ]
+    return sorted(found, key=lambda script: (SCRIPT_KINDS.index(script.kind), script.name))
+
+
+def choose_scripts(kind: str, only: list[str]) -> list[Script]:
+    """Return the scripts of a kind, or those of the given names; ConfigError for a name that is none."""
+    known = [script for script in all_scripts() if script.kind == kind]
+    names = [name.strip().removeprefix(f"{kind}_") for text in only for name in text.split(",") if name.strip()]
+    if unknown := sorted(set(names) - {script.short_name for script in known}):
+        raise ConfigError(
+            f"no {kind} script is called {', '.join(unknown)}; there are: "
+            f"{', '.join(script.short_name for script in known)}. Nothing was touched."
+        )
+    return [script for script in known if not names or script.short_name in names]
+
+
+def find_stream(name: str) -> Stream:
+    """Return a stream by its own name or its script's; ConfigError when there is none."""
+    scripts = all_scripts()
+    for script in scripts:
+        if name in (script.stream.name, script.name, script.short_name):
+            return script.stream
+    raise ConfigError(f"there is no stream {name!r}; there are: {', '.join(script.stream.name for script in scripts)}.")

@@ -1,0 +1,247 @@
+"""The hub's settings: flags win over the environment, the environment over `.env` in the project's folder.
+
+A secret `NAME` may also stand in a file that the variable `NAME_FILE` names, or in systemd's credentials directory.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+import etlkit
+from etlkit.embedded import EmbeddedServer, default_home
+from etlkit.errors import ConfigError
+from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, Settings, load_settings
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+ENV_FILE = PROJECT_DIR / ".env"
+SCHEMA_FILE = PROJECT_DIR / "schema.sql"
+META_FILE = Path(etlkit.__file__).parent / "sql" / "meta.sql"
+SCHEMA_SYSTEM = "people_hub"
+SCHEMA_VERSION = 1
+EMBEDDED_DATABASE = "people_hub"
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class HubSettings(Settings):
+    """Where the hub's database is, and how it works through its records."""
+
+    database_url: SecretStr
+    batch_size: int = Field(default=1000, ge=1, le=50_000, description="a number from 1 to 50000")
+    max_records: int = Field(default=0, ge=0, description="a number; 0 means no limit")
+    db_pool_size: int = Field(default=5, ge=1, le=100, description="a number from 1 to 100")
+    db_max_overflow: int = Field(default=10, ge=0, le=100, description="a number from 0 to 100")
+    progress_every: int = Field(default=50, ge=0, description="a number of records; 0 means no progress lines")
+    mass_delete_percent: float = Field(default=10, ge=0, le=100, description="a number from 0 to 100")
+    detail_max_age_days: float = Field(default=30, gt=0, description="a number of days")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description=" or ".join(LOG_LEVELS))
+    log_dir: Path = PROJECT_DIR / "logs"
+
+
+class HttpSettings(Settings):
+    """How both REST sources are asked."""
+
+    http_timeout_seconds: float = Field(default=60, gt=0, le=3600, description="a number of seconds up to 3600")
+    http_attempts: int = Field(default=6, ge=1, le=20, description="a number from 1 to 20")
+    http_backoff_seconds: float = Field(default=1, ge=0, le=60, description="a number of seconds up to 60")
+    http_ca_file: Path | None = None
+
+    @field_validator("um_base_url", "um_oauth_url", "tdx_base_url", check_fields=False)
+    @classmethod
+    def _is_safe_url(cls, value: str) -> str:
+        """Take https anywhere and http on this machine only, since secrets travel with every call."""
+        parts = urlsplit(value)
+        if parts.scheme == "https" and parts.hostname:
+            return value.rstrip("/")
+        if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
+            return value.rstrip("/")
+        raise ValueError("expected an https address")
+
+
+class UmapiSettings(HttpSettings):
+    """The university's API gateway."""
+
+    um_base_url: str
+    um_oauth_url: str
+    um_category_id: str = "bf"
+    um_client_key: SecretStr
+    um_client_secret: SecretStr
+
+
+class TdxSettings(HttpSettings):
+    """TeamDynamix."""
+
+    tdx_base_url: str
+    tdx_app_id: int = Field(ge=1, description="the number of the assets application")
+    tdx_beid: SecretStr | None = None
+    tdx_web_services_key: SecretStr | None = None
+    tdx_username: str | None = None
+    tdx_password: SecretStr | None = None
+    tdx_api_token: SecretStr | None = None
+    tdx_overlap_minutes: float = Field(default=10, ge=0, description="a number of minutes")
+
+    @model_validator(mode="after")
+    def _has_a_login(self) -> TdxSettings:
+        """Ask for one of the three ways to log in, whole."""
+        if not (
+            (self.tdx_beid and self.tdx_web_services_key)
+            or (self.tdx_username and self.tdx_password)
+            or self.tdx_api_token
+        ):
+            raise ValueError(
+                "TDX_BEID and TDX_WEB_SERVICES_KEY, or TDX_USERNAME and TDX_PASSWORD, or TDX_API_TOKEN must be set"
+            )
+        return self
+
+
+class LdapSettings(Settings):
+    """How a directory is asked; TLS is always on and always verified."""
+
+    ldap_timeout_seconds: int = Field(default=60, ge=1, le=3600, description="a number of seconds from 1 to 3600")
+    ldap_page_size: int = Field(default=1000, ge=1, le=5000, description="a number from 1 to 5000")
+
+
+class McommunitySettings(LdapSettings):
+    """The MCommunity directory."""
+
+    mcommunity_ldap_server: str
+    mcommunity_ldap_port: int = Field(default=636, ge=1, le=65535, description="a number from 1 to 65535")
+    mcommunity_ldap_base: str
+    mcommunity_ldap_user: str
+    mcommunity_ldap_password: SecretStr
+    mcommunity_ldap_ca_file: Path | None = None
+
+
+class ActiveDirectorySettings(LdapSettings):
+    """The Active Directory."""
+
+    ad_server: str
+    ad_port: int = Field(default=636, ge=1, le=65535, description="a number from 1 to 65535")
+    ad_search_base: str
+    ad_user: str
+    ad_password: SecretStr
+    ad_ca_file: Path | None = None
+
+
+class FileSettings(Settings):
+    """Where exported files lie."""
+
+    hub_data_folder: Path
+
+
+def load_hub_settings(classes: tuple[type[Settings], ...], flags: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return HubSettings and one instance of each of the classes.
+
+    Raises ConfigError that names every missing and every wrong setting of all of them in one message.
+    """
+    every: tuple[type[Settings], ...] = (HubSettings, *classes)
+    given = {**_secrets_in_files(every), **{name: value for name, value in flags.items() if value is not None}}
+    loaded = load_settings(every, given, ENV_FILE)
+    read_database_url(loaded[0].database_url.get_secret_value())
+    return loaded
+
+
+def read_database_url(url: str) -> DatabaseSettings:
+    """Return the database of a URL like postgresql://user:word@host:5432/name?sslmode=require.
+
+    `embedded`, or `embedded/NAME`, is a database on the suite's own private server. Raises ConfigError otherwise.
+    """
+    host, _, name = url.partition("/")
+    if host == EMBEDDED_HOST:
+        return DatabaseSettings(
+            db_host=EMBEDDED_HOST, db_name=name or EMBEDDED_DATABASE, _env_file=None, db_secret_id=None
+        )
+    example = "postgresql://user:password@host:5432/people_hub"
+    try:
+        parts = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ConfigError(f"DATABASE_URL cannot be read; expected {example}. Nothing was touched.") from None
+    if parts.get_backend_name() not in ("postgresql", "postgres"):
+        raise ConfigError(f"DATABASE_URL names {parts.get_backend_name()}; expected {example}. Nothing was touched.")
+    query = dict(parts.query)
+    host = str(query.pop("host", parts.host or ""))
+    values: dict[str, Any] = {
+        "db_host": host,
+        "db_port": parts.port or 5432,
+        "db_name": parts.database,
+        "db_user": parts.username,
+        "db_password": str(parts.password or ""),
+        "db_sslmode": query.pop("sslmode", None),
+        "db_secret_id": None,
+    }
+    missing = [
+        word
+        for word, key in (("a host", "db_host"), ("a database", "db_name"), ("a user", "db_user"))
+        if not values[key]
+    ]
+    if missing or query:
+        wrong = [f"it lacks {', '.join(missing)}"] if missing else []
+        wrong += (
+            [f"it has {', '.join(sorted(query))}, which is not understood (only host and sslmode are)"] if query else []
+        )
+        raise ConfigError(f"DATABASE_URL: {'; '.join(wrong)}. Expected {example}. Nothing was touched.")
+    try:
+        return DatabaseSettings(_env_file=None, **values)
+    except ValidationError as error:
+        what = "; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors())
+        raise ConfigError(f"DATABASE_URL: {what}. Expected {example}. Nothing was touched.") from None
+
+
+def embedded_url(name: str = EMBEDDED_DATABASE) -> str:
+    """Start the suite's own private server, make the database if it is missing, and return its URL."""
+    suite = Path(etlkit.__file__).resolve().parent.parent
+    found = EmbeddedServer(default_home(suite)).ensure_database(name)
+    word = found.db_password.get_secret_value()
+    return f"postgresql://{found.db_user}:{word}@{found.db_host}:{found.db_port}/{found.db_name}"
+
+
+def secrets_of(settings: tuple[Settings, ...]) -> list[str]:
+    """Return every secret value of some settings, so that no log shows one."""
+    values = [
+        value.get_secret_value()
+        for group in settings
+        for value in (getattr(group, name) for name in type(group).model_fields)
+        if isinstance(value, SecretStr)
+    ]
+    for group in settings:
+        if isinstance(group, HubSettings) and group.database_url.get_secret_value().partition("/")[0] != EMBEDDED_HOST:
+            values += [str(make_url(group.database_url.get_secret_value()).password or "")]
+    return [value for value in values if value]
+
+
+def _secrets_in_files(classes: tuple[type[Settings], ...]) -> dict[str, str]:
+    """Return the secrets that stand in files of their own."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    found: dict[str, str] = {}
+    for settings_class in classes:
+        for name, field in settings_class.model_fields.items():
+            if SecretStr.__name__ not in str(field.annotation):
+                continue
+            path = os.environ.get(f"{name.upper()}_FILE") or (str(Path(folder) / name.upper()) if folder else "")
+            if not path or (not os.environ.get(f"{name.upper()}_FILE") and not Path(path).is_file()):
+                continue
+            try:
+                found[name] = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(
+                    f"{name.upper()}_FILE: {path} cannot be read: {error}. Nothing was touched."
+                ) from error
+    return found
+
+
+def _is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,25 @@
+#!/usr/bin/env python3
+"""MCommunity groups -> bronze (mcommunity_ldap, group): every group with members, changes by content hash."""
+
+from people_hub.bronze.stream import Stream, key_of
+from people_hub.hub_settings import McommunitySettings
+from people_hub.script import run_script
+from people_hub.sources import mcommunity
+
+SINGLE_VALUED = (
+    "gidNumber", "umichGroupEmail", "umichPrivate", "joinable", "Membersonly", "umichExpiryTimestamp",
+)  # fmt: skip
+
+STREAM = Stream(
+    source_system="mcommunity_ldap",
+    entity_type="group",
+    settings=McommunitySettings,
+    key=key_of("gidNumber"),
+    listing=lambda settings, _request: mcommunity.list_entries(
+        settings, "ou=User Groups,ou=Groups", "(&(member=*)(gidNumber=*))", "cn", SINGLE_VALUED
+    ),
+    check=mcommunity.check,
+)
+
+if __name__ == "__main__":
+    run_script(STREAM, __file__)

@@ -1,0 +1,22 @@
+#!/usr/bin/env python3
+"""TeamDynamix assets -> bronze (tdx, asset): what was modified since the last time, repeats dropped by hash.
+
+An asset that is gone is seen by a whole listing only: run it with --full-sync once a day.
+"""
+
+from people_hub.bronze.stream import Stream, key_of
+from people_hub.hub_settings import TdxSettings
+from people_hub.script import run_script
+from people_hub.sources import tdx
+
+STREAM = Stream(
+    source_system="tdx",
+    entity_type="asset",
+    settings=TdxSettings,
+    key=key_of("ID"),
+    listing=tdx.list_assets,
+    check=tdx.check,
+)
+
+if __name__ == "__main__":
+    run_script(STREAM, __file__)

@@ -1,0 +1,21 @@
+#!/usr/bin/env python3
+"""UMAPI departments -> bronze (umich_api, department): a whole listing each time, changes by content hash."""
+
+from people_hub.bronze.stream import Stream, key_of
+from people_hub.hub_settings import UmapiSettings
+from people_hub.script import run_script
+from people_hub.sources import umapi
+
+STREAM = Stream(
+    source_system="umich_api",
+    entity_type="department",
+    settings=UmapiSettings,
+    key=key_of("DeptId"),
+    listing=lambda settings, _request: umapi.list_rows(
+        settings, "Department/v2/DeptData", ("DepartmentList", "DeptData")
+    ),
+    check=umapi.check,
+)
+
+if __name__ == "__main__":
+    run_script(STREAM, __file__)

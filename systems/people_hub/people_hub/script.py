@@ -1,0 +1,341 @@
+"""How the hub's commands begin and end: flags, settings, log, runs, the last line, the exit code.
+
+A thin script runs one stream, `python -m people_hub` several: one that fails does not keep the others from running, and
+the gravest exit code is the command's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from tabulate import tabulate
+
+from etlkit.command import exit_process, run_command
+from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, EXIT_LOCKED, EXIT_REJECTS, ConfigError, EtlError
+from etlkit.logs import close_handlers, configure_logging, redact
+from etlkit.settings import Settings
+from people_hub.bronze.ingestion import IngestionService, Options
+from people_hub.bronze.stream import Script, Stream
+from people_hub.hub_settings import LOG_LEVELS, HubSettings, embedded_url, load_hub_settings, secrets_of
+from people_hub.postgres_adapter import PostgresAdapter
+
+LINE_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+LOGGER_NAME = "people_hub"
+EXIT_CODES = (
+    "exit codes: 0 done or nothing new; 1 failed or refused; 2 usage or settings, nothing touched; 3 done, some\n"
+    "records rejected; 4 another run holds the stream; 130/143 stopped by a signal, the open page rolled back"
+)
+GRAVEST_FIRST = (EXIT_FAILED, EXIT_CONFIG, EXIT_LOCKED, EXIT_REJECTS, EXIT_CLEAN)
+_FAILED = (EXIT_FAILED, EXIT_CONFIG, EXIT_LOCKED)
+_PLAIN = str.maketrans(
+    {
+        "🔄": "*", "📥": "*", "📚": "*", "📊": "#", "🆕": "+", "📝": "~", "⏭": "-", "✅": "OK", "❌": "ERROR", "⚠": "!",
+        "🎉": "*", "🧪": "*", "🚀": "*", "📈": "*", "├": "|", "─": "-", "└": "`", "\ufe0f": "",
+    }
+)  # fmt: skip
+
+
+class PlainStream:
+    """A console that cannot show everything: emoji become plain characters, what is left of others a question mark."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Keep the console."""
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text that the console's encoding knows."""
+        encoding = self._stream.encoding or "ascii"
+        return self._stream.write(text.translate(_PLAIN).encode(encoding, "replace").decode(encoding))
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the console in everything else."""
+        return getattr(self._stream, name)
+
+
+@dataclass
+class HubCommand:
+    """A command that is under way: its settings, its log and its console."""
+
+    flags: argparse.Namespace
+    hub: HubSettings
+    sources: dict[type[Settings], Settings]
+    logger: logging.Logger
+    console: Any
+    log_file: Path
+    secrets: tuple[str, ...]
+    prints_results: bool = True
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def database_url(self) -> str:
+        """Return where the database is; an embedded server is started."""
+        url = self.hub.database_url.get_secret_value()
+        return embedded_url(url.partition("/")[2] or "people_hub") if url.partition("/")[0] == "embedded" else url
+
+    def open_adapter(self) -> PostgresAdapter:
+        """Return a pool of the size that the settings say."""
+        return PostgresAdapter(self.database_url, self.hub.db_pool_size, self.hub.db_max_overflow)
+
+    def options(self) -> Options:
+        """Return how a run goes about its work: flags over settings."""
+        given = vars(self.flags)
+        percent = given.get("allow_mass_delete")
+        return Options(
+            dry_run=bool(given.get("dry_run")),
+            full_sync=bool(given.get("full_sync")),
+            batch_size=self.hub.batch_size,
+            max_records=self.hub.max_records,
+            max_minutes=given.get("max_minutes"),
+            mass_delete_percent=self.hub.mass_delete_percent if percent is None else percent,
+            detail_max_age_days=self.hub.detail_max_age_days,
+            progress_every=self.hub.progress_every,
+            shows_every_record=self.hub.log_level == "DEBUG",
+            secrets=self.secrets,
+        )
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Print lines without a log's decoration."""
+        for line in lines:
+            self.console.write(f"{redact(line, self.secrets)}\n")
+        self.console.flush()
+
+
+def add_common_flags(parser: argparse.ArgumentParser, *, runs_streams: bool) -> None:
+    """Add the flags that every command of the hub knows, and those of commands that run streams."""
+    if runs_streams:
+        parser.add_argument("--full-sync", action="store_true", help="list everything, whatever was seen before")
+        parser.add_argument("--dry-run", action="store_true", help="do everything, then roll back; no run is recorded")
+        parser.add_argument(
+            "--limit", metavar="N", type=positive_number, help="take so many records (MAX_RECORDS); no tombstones"
+        )
+        parser.add_argument(
+            "--batch-size", metavar="N", type=positive_number, help="records a transaction (BATCH_SIZE, 1000)"
+        )
+        parser.add_argument("--max-minutes", metavar="N", type=_minutes, help="stop after that; the next run goes on")
+        parser.add_argument(
+            "--allow-mass-delete", metavar="PERCENT", type=_percent, help="how much may vanish at once (10)"
+        )
+    parser.add_argument("--embedded", action="store_true", help="the suite's own private Postgres")
+    parser.add_argument(
+        "--log-file", metavar="FILE", type=Path, help="rotating log, with tracebacks (logs/<script>.log)"
+    )
+    parser.add_argument("--log-level", choices=LOG_LEVELS, type=str.upper, help="of the console (INFO)")
+    parser.add_argument("--json", action="store_true", help="the outcome as one JSON object on stdout, logs on stderr")
+    parser.add_argument("--no-emoji", action="store_true", help="plain characters only")
+
+
+def positive_number(text: str) -> int:
+    """Read a flag's whole number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def run_script(stream: Stream, path: str) -> NoReturn:
+    """Run one stream as a script of its own; the process ends with its exit code."""
+    name = Path(path).stem
+    parser = argparse.ArgumentParser(
+        prog=f"{name}.py",
+        description=f"Bring {stream.name} into bronze.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_common_flags(parser, runs_streams=True)
+    exit_process(run_streams([Script(name, stream)], parser.parse_args(), name))
+
+
+def run_streams(scripts: Sequence[Script], flags: argparse.Namespace, log_name: str) -> int:
+    """Run streams one after the other; return the gravest exit code."""
+    return run_hub_command(
+        flags, log_name, lambda command: _run_all(command, scripts), tuple(script.stream.settings for script in scripts)
+    )
+
+
+def run_hub_command(
+    flags: argparse.Namespace,
+    log_name: str,
+    body: Callable[[HubCommand], int],
+    settings_classes: tuple[type[Settings], ...] = (),
+) -> int:
+    """Run a command's body between settings and exit code.
+
+    The body prints its own last line; an error or a signal that ends it prints the last line here.
+    """
+    console = _console(flags)
+    try:
+        command = _read_command(flags, log_name, settings_classes, console)
+    except ConfigError as error:
+        console.write(f"❌ Failed: {redact(str(error))} [exit {error.exit_code}]\n")
+        if flags.json:
+            _print_json({"outcome": "failed", "exit_code": error.exit_code, "error": redact(str(error))})
+        return error.exit_code
+
+    def report(exit_code: int, message: str) -> None:
+        message = redact(message, command.secrets)
+        command.logger.error("❌ Failed: %s [exit %s] Log: %s", message, exit_code, command.log_file)
+        if flags.json:
+            _print_json({"outcome": "failed", "exit_code": exit_code, "error": message, "streams": command.results})
+
+    def run() -> int:
+        exit_code = body(command)
+        if flags.json:
+            _print_json({"outcome": "done", "exit_code": exit_code, "streams": command.results})
+        return exit_code
+
+    try:
+        return run_command(run, command.logger, report=report)
+    finally:
+        close_handlers(command.logger)
+
+
+def run_stream(command: HubCommand, script: Script, adapter: PostgresAdapter) -> int:
+    """Run one stream with its summary; return its exit code. Only signals leave it as exceptions."""
+    logger = logging.getLogger(f"{LOGGER_NAME}.{script.name}")
+    service = IngestionService(
+        "",
+        script.stream,
+        command.sources[script.stream.settings],
+        options=command.options(),
+        adapter=adapter,
+        logger=logger,
+    )
+    trailer = f"{'Dry run' if service.dry_run else 'Run'} {service.run_id}, log {command.log_file}"
+    logger.info("🚀 %s", script.name)
+    try:
+        results = service.run_main_process()
+    except Exception as error:  # the next stream runs all the same
+        exit_code = error.exit_code if isinstance(error, EtlError) else EXIT_FAILED
+        message = str(error) if isinstance(error, EtlError) else f"unexpected {type(error).__name__}: {error}"
+        logger.debug("traceback of %s", script.name, exc_info=error)
+        message = redact(" ".join(message.split()), command.secrets)
+        logger.error("❌ Failed: %s [exit %s] %s", message, exit_code, trailer)  # noqa: TRY400 - its traceback is in the file
+        command.results.append(
+            {"stream": script.stream.name, "run_id": str(service.run_id), "exit_code": exit_code, "error": message}
+        )
+        return exit_code
+    finally:
+        service.close()
+    exit_code = EXIT_REJECTS if results["new_rejects"] else EXIT_CLEAN
+    command.results.append({"stream": script.stream.name, "exit_code": exit_code, **results})
+    if command.prints_results and not command.flags.json:
+        command.say(service.results_lines())
+    logger.log(logging.WARNING if exit_code else logging.INFO, "%s %s", _outcome(results), trailer)
+    return exit_code
+
+
+def _outcome(results: dict[str, Any]) -> str:
+    """Return the sentence of a run that came to its end."""
+    open_rejects = results["open_rejects"]
+    still = f" {open_rejects:,} rejected record(s) are open: python -m people_hub rejects." if open_rejects else ""
+    if results["new_rejects"]:
+        return f"⚠️ Completed, and {results['new_rejects']:,} record(s) were rejected. [exit {EXIT_REJECTS}]{still}"
+    return f"✅ Completed successfully!{still}"
+
+
+def _run_all(command: HubCommand, scripts: Sequence[Script]) -> int:
+    """Run streams one after the other, and sum up when they were several."""
+    command.prints_results = len(scripts) == 1
+    with closing(command.open_adapter()) as adapter:
+        codes = [run_stream(command, script, adapter) for script in scripts]
+    worst = next(code for code in GRAVEST_FIRST if code in codes or code == EXIT_CLEAN)
+    if len(scripts) == 1:
+        return worst
+    if not command.flags.json:
+        command.say(
+            ["", "📊 Results Summary:" + (" [DRY RUN]" if command.flags.dry_run else ""), _table(command.results)]
+        )
+    failed = [name for name, code in zip((script.name for script in scripts), codes, strict=True) if code in _FAILED]
+    mark = "❌" if failed else "⚠️" if worst else "🎉"
+    command.logger.log(
+        logging.ERROR if failed else logging.INFO,
+        "%s %s of %s streams completed%s [exit %s] Log: %s",
+        mark,
+        len(scripts) - len(failed),
+        len(scripts),
+        f"; failed: {', '.join(failed)}" if failed else "",
+        worst,
+        command.log_file,
+    )
+    return worst
+
+
+def _table(results: Sequence[dict[str, Any]]) -> str:
+    """Return what several streams did, one a line."""
+    names = ("processed", "created", "updated", "skipped", "deleted", "failed")
+    rows = [
+        [
+            result["stream"],
+            *(f"{result[f'records_{name}']:,}" if f"records_{name}" in result else "-" for name in names),
+            f"{(result['completed_at'] - result['started_at']).total_seconds():.2f}"
+            if "completed_at" in result
+            else "-",
+            result.get("error") or ("rejected records" if result["exit_code"] else "done"),
+        ]
+        for result in results
+    ]
+    headers = ["stream", "records", "new", "changed", "unchanged", "deleted", "rejected", "seconds", "outcome"]
+    return tabulate(rows, headers, tablefmt="simple", disable_numparse=True, maxcolwidths=[None] * 8 + [60])
+
+
+def _read_command(
+    flags: argparse.Namespace, log_name: str, settings_classes: tuple[type[Settings], ...], console: Any
+) -> HubCommand:
+    """Return the command of parsed flags; ConfigError names every missing and wrong setting."""
+    given = vars(flags)
+    values = {
+        "database_url": "embedded" if given.get("embedded") else None,
+        "batch_size": given.get("batch_size"),
+        "max_records": given.get("limit"),
+        "log_level": given.get("log_level"),
+    }
+    classes = tuple(dict.fromkeys(settings_classes))
+    hub, *sources = load_hub_settings(classes, values)
+    secrets = tuple(secrets_of((hub, *sources)))
+    log_file = (given.get("log_file") or hub.log_dir / f"{log_name}.log").resolve()
+    logger = configure_logging(
+        LOGGER_NAME, log_file, level=hub.log_level, console=console, secrets=secrets, line_format=LINE_FORMAT
+    )
+    return HubCommand(flags, hub, dict(zip(classes, sources, strict=True)), logger, console, log_file, secrets)
+
+
+def _console(flags: argparse.Namespace) -> Any:
+    """Return the stream for a person: plain where it cannot show an emoji, or is not to."""
+    stream = sys.stderr if flags.json else sys.stdout
+    try:
+        "✅├─".encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return PlainStream(stream)
+    return PlainStream(stream) if flags.no_emoji else stream
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    """Print the one JSON object of a command on standard output."""
+    sys.stdout.write(json.dumps(document, default=str, ensure_ascii=True) + "\n")
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = -1
+    if not 0 < minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes")
+    return minutes
+
+
+def _percent(text: str) -> float:
+    try:
+        percent = float(text.removesuffix("%"))
+    except ValueError:
+        percent = -1
+    if not 0 <= percent <= 100:  # noqa: PLR2004 - per cent
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 100")
+    return percent

@@ -1,0 +1,235 @@
+"""One way to call a REST source: timeouts, bounded retries, rate limits, a token that is renewed, whole bodies.
+
+In comes a call, out goes its whole body, in memory or in a temporary file, or an error: a call that failed never looks
+like an empty answer. A body is used only when all of it has arrived, so a retry repeats no record.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import IO, Any, Self
+
+import requests
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from etlkit.errors import RetryableError, SourceError
+from people_hub.hub_settings import HttpSettings
+
+IN_MEMORY_BYTES = 8_000_000
+RENEW_BEFORE_SECONDS = 60
+SHORTEST_LIMIT_WAIT = 5.0
+LONGEST_WAIT = 300.0
+SLOWEST_ANSWER_SECONDS = 900
+_CHUNK = 65_536
+_RETRYABLE = {408, 425, 429, 500, 502, 503, 504}
+_UNAUTHORIZED, _TOO_MANY, _NOT_FOUND = 401, 429, 404
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token and for how many seconds it is good; None for one that does not say."""
+
+    value: str
+    seconds: float | None = None
+
+
+class LimitedError(RetryableError):
+    """The source asks to wait."""
+
+    def __init__(self, message: str, wait_seconds: float) -> None:
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
+
+
+class NotFoundError(SourceError):
+    """The source knows nothing under this address."""
+
+
+class _ExpiredError(SourceError):
+    """The source did not take the token."""
+
+
+class HttpClient:
+    """Calls to one REST source, with its token."""
+
+    def __init__(self, name: str, settings: HttpSettings, fetch_token: Callable[[HttpClient], Token]) -> None:
+        """Keep how to log in; nothing is called yet."""
+        self._name = name
+        self._settings = settings
+        self._fetch_token = fetch_token
+        self._session = requests.Session()
+        self._session.trust_env = True
+        if settings.http_ca_file:
+            self._session.verify = str(settings.http_ca_file)
+        self._token: Token | None = None
+        self._token_until = 0.0
+        self._free_at: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close its connections."""
+        self._session.close()
+
+    @contextmanager
+    def body(self, method: str, url: str, *, endpoint: str | None = None, **arguments: Any) -> Iterator[IO[bytes]]:
+        """Call with the token; yield the whole body as a file, read from its beginning.
+
+        `endpoint` names the calls that share one rate limit. Raises NotFoundError for 404, SourceError for every other
+        refusal and when the attempts are used up.
+        """
+        with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as file:
+            try:
+                self._retrying()(self._call, file, method, url, endpoint or url, self._current_token(), arguments)
+            except _ExpiredError:
+                self._token = None  # it was renewed early enough, and yet it is over: once more with a new one
+                token = self._current_token()
+                try:
+                    self._retrying()(self._call, file, method, url, endpoint or url, token, arguments)
+                except _ExpiredError as error:
+                    raise SourceError(f"{error}, nor a new one. Check the login of {self._name}.") from error
+            file.seek(0)
+            yield file
+
+    def call_without_token(self, method: str, url: str, **arguments: Any) -> bytes:
+        """Call without a token, as a login does; return the whole body."""
+        with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as file:
+            try:
+                self._retrying()(self._call, file, method, url, url, None, arguments)
+            except _ExpiredError as error:
+                raise SourceError(f"{self._name} refuses the login at {url}: check its key and secret.") from error
+            file.seek(0)
+            return file.read()
+
+    def _current_token(self) -> str:
+        """Return the token, a new one when the old one has less than a minute."""
+        if self._token is None or time.monotonic() >= self._token_until:
+            self._token = self._fetch_token(self)
+            seconds = self._token.seconds
+            # of a token that lives shorter than two minutes, half its life
+            lead = min(RENEW_BEFORE_SECONDS, seconds / 2) if seconds is not None else 0
+            self._token_until = time.monotonic() + seconds - lead if seconds is not None else float("inf")
+            logger.debug("a new token of %s, good for %s s", self._name, seconds)
+        return self._token.value
+
+    def _retrying(self) -> Retrying:
+        """Return the rule by which a call is repeated: as often as the settings say, and as late as the source asks."""
+        usual = wait_exponential_jitter(
+            initial=self._settings.http_backoff_seconds, max=60, jitter=self._settings.http_backoff_seconds
+        )
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            asked = error.wait_seconds if isinstance(error, LimitedError) else 0.0
+            return max(usual(state), asked)
+
+        def tell(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            seconds = state.next_action.sleep if state.next_action else 0
+            logger.info("⚠️ %s; attempt %s follows in %.1f s", error, state.attempt_number + 1, seconds)
+
+        return Retrying(
+            stop=stop_after_attempt(self._settings.http_attempts),
+            wait=wait,
+            retry=retry_if_exception_type(RetryableError),
+            before_sleep=tell,
+            reraise=True,
+        )
+
+    def _call(
+        self, file: IO[bytes], method: str, url: str, endpoint: str, token: str | None, arguments: Mapping[str, Any]
+    ) -> None:
+        """Call once and write the body into the file; raise what the status or the connection says."""
+        file.seek(0)
+        file.truncate()
+        self._wait_for_limit(endpoint)
+        started = time.monotonic()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        where = f"{self._name}: {method} {url}"
+        try:
+            with self._session.request(
+                method,
+                url,
+                headers=headers,
+                stream=True,
+                timeout=self._settings.http_timeout_seconds,
+                allow_redirects=False,
+                **arguments,
+            ) as response:
+                self._note_limit(endpoint, response)
+                _raise_for_status(where, response)
+                for chunk in response.iter_content(_CHUNK):
+                    file.write(chunk)
+                    if time.monotonic() - started > SLOWEST_ANSWER_SECONDS:
+                        raise RetryableError(f"{where} has not sent all after {SLOWEST_ANSWER_SECONDS} s")
+        except requests.exceptions.SSLError as error:
+            raise SourceError(f"{where}: the certificate is not trusted ({_root_cause(error)})") from error
+        except requests.RequestException as error:
+            raise RetryableError(f"{where} broke off ({_root_cause(error)})") from error
+
+    def _wait_for_limit(self, endpoint: str) -> None:
+        """Wait while the source said that this endpoint's calls are used up."""
+        seconds = self._free_at.pop(endpoint, 0.0) - time.monotonic()
+        if seconds > 0:
+            logger.info("📈 %s allows no more calls of %s for %.1f s", self._name, endpoint, seconds)
+            time.sleep(seconds)
+
+    def _note_limit(self, endpoint: str, response: requests.Response) -> None:
+        """Remember when calls are free again, if this was the last one allowed."""
+        if response.headers.get("X-RateLimit-Remaining", "").strip() == "0":
+            seconds = _seconds_until(response, response.headers.get("X-RateLimit-Reset"))
+            if seconds is not None:
+                self._free_at[endpoint] = time.monotonic() + min(seconds, LONGEST_WAIT)
+
+
+def _raise_for_status(where: str, response: requests.Response) -> None:
+    """Raise for every status but 200: whether to repeat, to renew the token, or to give up."""
+    status = response.status_code
+    if status == requests.codes.ok:
+        return
+    if status == _UNAUTHORIZED:
+        raise _ExpiredError(f"{where} does not take the token")
+    if status == _NOT_FOUND:
+        raise NotFoundError(f"{where} answers 404: there is nothing")
+    if status == _TOO_MANY:
+        asked = _seconds_until(response, response.headers.get("Retry-After"))
+        if asked is None:
+            asked = _seconds_until(response, response.headers.get("X-RateLimit-Reset")) or 0.0
+        wait = min(max(asked, SHORTEST_LIMIT_WAIT), LONGEST_WAIT)
+        raise LimitedError(f"{where} answers 429: too many calls", wait)
+    if status in _RETRYABLE:
+        asked = _seconds_until(response, response.headers.get("Retry-After")) or 0.0
+        raise LimitedError(f"{where} answers {status}", min(asked, LONGEST_WAIT))
+    raise SourceError(f"{where} answers {status} {response.reason}; nothing more was asked")
+
+
+def _seconds_until(response: requests.Response, text: str | None) -> float | None:
+    """Return the seconds until a moment that the source names: a number of seconds, or a date on its own clock."""
+    if not text:
+        return None
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+        now = parsedate_to_datetime(response.headers["Date"]) if "Date" in response.headers else datetime.now(UTC)
+        return max(0.0, (moment - now).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _root_cause(error: BaseException) -> str:
+    """Return the innermost reason of a nested error, in one line."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return " ".join(f"{type(error).__name__} {error}".split())

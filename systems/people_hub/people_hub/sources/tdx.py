@@ -1,0 +1,182 @@
+"""TeamDynamix: a JWT by administrator's key, login or static token, whole arrays without paging, details one by one.
+
+A call's limit (usually 60 a minute for each endpoint) comes with its headers and is kept. Departments and assets can be
+asked for what was modified since the source's own last time; what the server sends beyond that is left out here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import jwt
+
+from etlkit.errors import SourceError
+from people_hub.bronze.stream import Listing, Request
+from people_hub.hub_settings import TdxSettings
+from people_hub.sources.http_client import HttpClient, NotFoundError, Token
+from people_hub.sources.json_bodies import read_array, read_json
+
+NAME = "TeamDynamix"
+MOST_ACCOUNTS = 200
+"""So many departments one search for people takes."""
+DETAILS_AT_ONCE = 50
+MODIFIED = "ModifiedDate"
+
+
+def open_client(settings: TdxSettings) -> HttpClient:
+    """Return a client that logs in when it is first used."""
+    return HttpClient(NAME, settings, partial(_fetch_token, settings))
+
+
+def check(settings: TdxSettings) -> str:
+    """Log in and read the departments; return what was found."""
+    with open_client(settings) as client:
+        count = sum(1 for _ in _listed(client, "GET", f"{settings.tdx_base_url}/accounts"))
+    return f"{settings.tdx_base_url} answers, {count:,} active departments"
+
+
+def list_departments(settings: TdxSettings, request: Request) -> Listing:
+    """Return the departments, all of them or those modified since the watermark."""
+    return _modified_since(settings, request, "GET", "accounts")
+
+
+def list_assets(settings: TdxSettings, request: Request) -> Listing:
+    """Return the assets, all of them or those modified since the watermark."""
+    return _modified_since(settings, request, "POST", f"{settings.tdx_app_id}/assets/search")
+
+
+def list_users(settings: TdxSettings, request: Request) -> Listing:
+    """Return the active people of every department, those departments that are not active any more included."""
+    return Listing(_people(settings, request))
+
+
+def fetch_details(settings: TdxSettings, request: Request, path: str) -> Listing:
+    """Return the full records that are due, one call each; one that is not there any more is passed over."""
+    listing = Listing(iter(()), is_full=False)
+    listing.records = _details(settings, request, path, listing)
+    return listing
+
+
+def _modified_since(settings: TdxSettings, request: Request, method: str, path: str) -> Listing:
+    """Return a listing that starts a little before the newest modification that an earlier one saw."""
+    since = None
+    if request.watermark:
+        since = _moment(request.watermark.get("modified"))
+        since = since - timedelta(minutes=settings.tdx_overlap_minutes) if since else None
+    listing = Listing(iter(()), is_full=since is None, watermark=request.watermark)
+    listing.records = _modified(settings, method, path, since, listing)
+    return listing
+
+
+def _modified(settings: TdxSettings, method: str, path: str, since: datetime | None, listing: Listing) -> Iterator[Any]:
+    """Yield records modified since a moment, and those that do not say when; keep the newest moment for next time."""
+    asked = {"ModifiedDateFrom": since.isoformat().replace("+00:00", "Z")} if since else {}
+    arguments: dict[str, Any] = {"params": asked} if method == "GET" else {"json": asked}
+    newest = _moment((listing.watermark or {}).get("modified"))
+    with open_client(settings) as client:
+        for record in _listed(client, method, f"{settings.tdx_base_url}/{path}", **arguments):
+            modified = _moment(record.get(MODIFIED)) if isinstance(record, dict) else None
+            if since and modified and modified < since:
+                listing.passed_over += 1
+                continue
+            if modified and (newest is None or modified > newest):
+                newest = modified
+            yield record
+    if newest:
+        listing.watermark = {"modified": newest.isoformat()}
+
+
+def _people(settings: TdxSettings, request: Request) -> Iterator[Any]:
+    """Yield people, searched for by some departments at once."""
+    url = f"{settings.tdx_base_url}/people/search"
+    with open_client(settings) as client:
+        active = (
+            record.get("ID")
+            for record in _listed(client, "GET", f"{settings.tdx_base_url}/accounts")
+            if isinstance(record, dict)
+        )
+        known = (int(key) for key in request.known_keys("department") if key.isdecimal())
+        accounts = sorted({key for key in (*active, *known) if isinstance(key, int)})
+        if not accounts:
+            raise SourceError(f"{NAME} lists no department, so nobody could be searched for.")
+        for first in range(0, len(accounts), MOST_ACCOUNTS):
+            some = accounts[first : first + MOST_ACCOUNTS]
+            yield from _listed(client, "POST", url, json={"AccountIDs": some, "IsActive": True})
+
+
+def _details(settings: TdxSettings, request: Request, path: str, listing: Listing) -> Iterator[Any]:
+    """Yield full records, one call each."""
+    with open_client(settings) as client:
+        for key in request.due():
+            url = f"{settings.tdx_base_url}/{path.format(app=settings.tdx_app_id)}/{key}"
+            try:
+                with client.body("GET", url, endpoint=path) as body:
+                    record = read_json(body, url)
+            except NotFoundError:
+                listing.passed_over += 1
+                listing.notes = [f"{listing.passed_over:,} listed records are not there any more (404)"]
+                continue
+            if not isinstance(record, dict):
+                raise SourceError(f"{url} sent no record but {str(record)[:80]!r}")
+            yield record
+
+
+def _listed(client: HttpClient, method: str, url: str, **arguments: Any) -> Iterator[Any]:
+    """Yield the items of the array that a call answers with."""
+    with client.body(method, url, **arguments) as body:
+        yield from read_array(body, url)
+
+
+def _fetch_token(settings: TdxSettings, client: HttpClient) -> Token:
+    """Return a token by the first way that is configured: administrator's key, login, static token."""
+    if settings.tdx_beid and settings.tdx_web_services_key:
+        path, login = (
+            "auth/loginadmin",
+            {
+                "BEID": settings.tdx_beid.get_secret_value(),
+                "WebServicesKey": settings.tdx_web_services_key.get_secret_value(),
+            },
+        )
+    elif settings.tdx_username and settings.tdx_password:
+        path, login = (
+            "auth",
+            {
+                "UserName": settings.tdx_username,
+                "Password": settings.tdx_password.get_secret_value(),
+            },
+        )
+    else:
+        return _read_token(settings.tdx_api_token.get_secret_value() if settings.tdx_api_token else "", "TDX_API_TOKEN")
+    url = f"{settings.tdx_base_url}/{path}"
+    text = client.call_without_token("POST", url, json=login).decode("utf-8", "replace")
+    return _read_token(text.strip().strip('"'), url)
+
+
+def _read_token(text: str, where: str) -> Token:
+    """Return a JWT with the time it has left; SourceError for anything else."""
+    try:
+        claims: Mapping[str, Any] = jwt.decode(text, options={"verify_signature": False})
+    except jwt.InvalidTokenError as error:
+        raise SourceError(f"{where}: that is no token ({error}). Check TDX_BASE_URL and the login.") from None
+    ends = claims.get("exp")
+    if not isinstance(ends, (int, float)):
+        return Token(text)
+    begins = claims.get("iat") if where != "TDX_API_TOKEN" else None
+    # a fresh token's own beginning is the source's clock, which may differ from ours
+    return Token(text, float(ends) - (float(begins) if isinstance(begins, (int, float)) else time.time()))
+
+
+def _moment(text: object) -> datetime | None:
+    """Return an ISO moment, in UTC where it has no offset; None for what is none or stands for never."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment if moment.year > 1 else None

@@ -52,7 +52,11 @@ AD_ATTRIBUTES = {
     "uSNChanged": _NUMBER, "lastLogon": _NUMBER, "logonCount": _NUMBER, "dNSHostName": _TEXT, "operatingSystem": _TEXT,
     "managedBy": _DN, "dsServiceName": _TEXT, "highestCommittedUSN": _NUMBER,
 }  # fmt: skip
-_MAY_BE = "MAY ( displayName $ mail $ description $ " + " $ ".join(AD_ATTRIBUTES) + " )"
+_MAY_BE = (
+    "MAY ( displayName $ mail $ description $ title $ givenName $ telephoneNumber $ mobile $ "
+    + " $ ".join(AD_ATTRIBUTES)
+    + " )"
+)
 MCOMMUNITY_CLASSES = (
     "NAME 'umichPerson' SUP top AUXILIARY MAY ( umichTitle $ umichPostalAddress $ umichPostalAddressData )",
     (

@@ -105,6 +105,7 @@ def opened(directory: Directory) -> Iterator[_Session]:
         validate=ssl.CERT_REQUIRED,
         version=ssl.PROTOCOL_TLS_CLIENT,
         ca_certs_file=str(directory.ca_file) if directory.ca_file else None,
+        sni=directory.server,
     )
     server = Server(
         directory.server, directory.port, use_ssl=True, tls=tls, get_info=NONE, connect_timeout=CONNECT_SECONDS
@@ -324,7 +325,7 @@ def _page(
 
     code: int = Retrying(
         stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_exponential_jitter(initial=0.5, max=10),
+        wait=wait_exponential_jitter(multiplier=0.5, max=10),
         retry=retry_if_exception_type(RetryableError),
         reraise=True,
     )(ask)

@@ -126,7 +126,7 @@ class HttpClient:
     def _retrying(self) -> Retrying:
         """Return the rule by which a call is repeated: as often as the settings say, and as late as the source asks."""
         usual = wait_exponential_jitter(
-            initial=self._settings.http_backoff_seconds, max=60, jitter=self._settings.http_backoff_seconds
+            multiplier=self._settings.http_backoff_seconds, max=60, jitter=self._settings.http_backoff_seconds
         )
 
         def wait(state: RetryCallState) -> float:

@@ -97,16 +97,22 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-@pytest.fixture
-def database(postgres: EmbeddedServer) -> Iterator[DatabaseSettings]:
-    """A fresh database with the hub's schemas."""
+def make_database(postgres: EmbeddedServer) -> DatabaseSettings:
+    """Return a fresh database with the hub's schemas."""
     name = f"hub_{next(_numbers)}"
     settings = postgres.ensure_database("postgres")
     with closing(connect(settings, "create")) as connection, connection.cursor() as cursor:
         connection.autocommit = True
         cursor.execute(f"create database {name} template {TEMPLATE}")
-    yield settings.model_copy(update={"db_name": name})
-    postgres.drop_database(name)
+    return settings.model_copy(update={"db_name": name})
+
+
+@pytest.fixture
+def database(postgres: EmbeddedServer) -> Iterator[DatabaseSettings]:
+    """A fresh database with the hub's schemas."""
+    made = make_database(postgres)
+    yield made
+    postgres.drop_database(made.db_name)
 
 
 @pytest.fixture
@@ -124,17 +130,9 @@ def university() -> University:
 
 @pytest.fixture(scope="session")
 def _rest_process() -> Iterator[RestSources]:
-    with closing_rest() as process:
-        yield process
-
-
-class closing_rest:  # noqa: N801 - a context
-    def __enter__(self) -> RestSources:
-        self.process = RestSources()
-        return self.process
-
-    def __exit__(self, *_error: object) -> None:
-        self.process.stop()
+    process = RestSources()
+    yield process
+    process.stop()
 
 
 @pytest.fixture

@@ -13,13 +13,14 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 import orjson
 
 CANONICAL_VERSION = 1
 """Raised whenever the rules of this module change; it is part of every hash version."""
-_NESTED = (dict, list, float)
+_NESTED = frozenset({dict, list, float})
 _DEEPEST = 100
 _UNSTORABLE = dict.fromkeys([0, *range(0xD800, 0xE000)])
 
@@ -28,7 +29,7 @@ class BadRecordError(ValueError):
     """A record that cannot be stored; its message is the reason's name, e.g. `not_an_object`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Content:
     """A record that Postgres can store, the hash of what counts in it, and the fields that had to be cleaned."""
 
@@ -89,11 +90,17 @@ def _canonical_slowly(record: dict[str, Any], volatile: Collection[str]) -> byte
 
 def _significant(record: dict[str, Any], volatile: Collection[str]) -> dict[str, Any]:
     """Return what counts of a record: no volatile field, no null, whole numbers as such."""
-    kept = {name: value for name, value in record.items() if value is not None and name not in volatile}
-    for name, value in kept.items():
-        if isinstance(value, _NESTED):
-            kept[name] = _plain(value, 1)
-    return kept
+    types = set(map(type, record.values()))
+    kept = record
+    if volatile or NoneType in types:
+        kept = record.copy()
+        for name in [name for name, value in record.items() if value is None]:
+            del kept[name]
+        for name in volatile:
+            kept.pop(name, None)
+    if types.isdisjoint(_NESTED):
+        return kept
+    return {name: _plain(value, 1) if type(value) in _NESTED else value for name, value in kept.items()}
 
 
 def _plain(value: Any, depth: int) -> Any:

@@ -13,14 +13,15 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
+import psycopg2
 
 from etlkit.command import stopping_signal
 from etlkit.errors import DataError, EtlError
@@ -40,13 +41,14 @@ from etlkit.runs import Run, complete_run, fail_run, start_run
 from etlkit.settings import Settings
 from people_hub.bronze.accounting import Statistics
 from people_hub.bronze.canonical import BadRecordError, Content, read_content
-from people_hub.bronze.store import BronzeStore, Judged
+from people_hub.bronze.store import BronzeStore
 from people_hub.bronze.stream import Listing, Request, Stream
 from people_hub.hub_settings import SCHEMA_SYSTEM, SCHEMA_VERSION
 from people_hub.postgres_adapter import PostgresAdapter
 
 INIT_COMMAND = "python -m people_hub init"
 LONGEST_KEY = 500
+HEARTBEAT_SECONDS = 2
 SHOWN_RECORDS = 20
 """So many new and so many changed records get a line of their own; the others do on LOG_LEVEL=DEBUG."""
 
@@ -71,13 +73,23 @@ class Options:
 
 @dataclass
 class _Page:
-    """Some records on their way to bronze: (key, content) by place, and those that were bad at first sight."""
+    """Some records on their way to bronze: (key, content) of the good ones and the rejects of the others, by place."""
 
+    stream_name: str
+    raw: list[Any]
     good: dict[int, tuple[str, Content]] = field(default_factory=dict)
-    raw: list[Any] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
+    rejects: dict[int, Reject] = field(default_factory=dict)
     rejected_keys: list[str] = field(default_factory=list)
     keyless: int = 0
+
+    def reject(self, place: int, key: str, reason: str, position: str | None = None) -> None:
+        """Keep a bad record: by its key, by its content when it has none, or by the position given."""
+        self.good.pop(place, None)
+        text = _as_bytes(self.raw[place])
+        if position is None:
+            self.keyless += not key
+            self.rejected_keys.extend([key] if key else [])
+        self.rejects[place] = Reject(self.stream_name, position or key or f"no key {_digest(text)}", text, (reason,))
 
 
 class IngestionService:
@@ -105,6 +117,9 @@ class IngestionService:
         self._source_settings = source_settings
         self._statistics = Statistics(str(self.run_id), dry_run=self.dry_run)
         self._shown = {"new": 0, "changed": 0}
+        self._keyless = 0
+        self._told = (0, 0, 0)
+        self._told_at = 0.0
 
     def create_ingestion_run(
         self, source_system: str, entity_type: str, *, connection: Connection | None = None
@@ -215,17 +230,22 @@ class IngestionService:
             self.stream.name,
             " [DRY RUN] no database changes will be made" if self.dry_run else "",
         )
-        keyless = 0
-        with closing(_closable(listing.records)) as records:
-            is_stopped_early = False
-            for raw_page, is_stopped_early in self._pages(records):  # noqa: B007 - the last one is what matters
-                keyless += self._store_page(connection, store, raw_page)
+        is_stopped_early = self._store_all(connection, store, listing)
+        is_full = listing.is_full and not self.stream.detail_of
+        self._statistics.is_full = is_full
         self._statistics.passed_over = listing.passed_over
         self._statistics.processed += listing.passed_over
-        self._statistics.is_full = is_full = listing.is_full and not self.stream.detail_of
         self._statistics.is_complete = not is_stopped_early
         self._statistics.notes.extend(listing.notes)
-        self._finish(connection, store, listing, keyless=keyless if is_full else None)
+        self._finish(connection, store, listing, keyless=self._keyless if is_full else None)
+
+    def _store_all(self, connection: Connection, store: BronzeStore, listing: Listing) -> bool:
+        """Read and store every page; return whether it stopped before the source's end."""
+        is_stopped_early = False
+        with closing(_closable(listing.records)) as records:
+            for raw_page, is_stopped_early in self._pages(records):  # noqa: B007 - the last one is what matters
+                self._store_page(connection, store, self._read_page(raw_page))
+        return is_stopped_early
 
     def _choose_details(self, store: BronzeStore, cursor: Cursor) -> None:
         """Choose the records whose detail is to be fetched, and say how many for which reason."""
@@ -264,122 +284,135 @@ class IngestionService:
                 page = []
         yield page, False
 
-    def _store_page(self, connection: Connection, store: BronzeStore, raw_page: Sequence[Any]) -> int:
-        """Judge and store one page; return how many of its records have no key."""
-        page = self._read_page(raw_page)
+    def _store_page(self, connection: Connection, store: BronzeStore, page: _Page) -> None:
+        """Judge and store one page."""
         with connection, connection.cursor() as cursor:
-            judged = store.judge(
-                cursor, ((place, key, content.entity_hash) for place, (key, content) in page.good.items())
+            states = store.judge(
+                cursor, [(place, key, content.entity_hash) for place, (key, content) in page.good.items()]
             )
-            if page.rejected_keys:
-                store.run(cursor, "fill_seen_key", external_ids=page.rejected_keys)
+        with self._unit_of_work(connection) as cursor:
+            self._store_judged(cursor, store, page, states)
+            self._keep_rejects(cursor, store, page)
+            self._tell_progress(cursor, store)
+
+    @contextmanager
+    def _unit_of_work(self, connection: Connection) -> Iterator[Cursor]:
+        """Commit what is written inside, or roll it back after an error and on a dry run."""
         try:
             with connection.cursor() as cursor:
-                self._store_judged(cursor, store, page, judged)
-                self._count_page(cursor, store, page)
+                yield cursor
         except BaseException:
-            connection.rollback()
+            with suppress(psycopg2.Error):
+                connection.rollback()
             raise
         if self.dry_run:
             connection.rollback()
         else:
             commit(connection)
-        return page.keyless
 
-    def _read_page(self, raw_page: Sequence[Any]) -> _Page:
+    def _read_page(self, raw_page: list[Any]) -> _Page:
         """Read keys and hashes; a record that has none becomes a reject."""
-        page = _Page(raw=list(raw_page))
-        for place, raw in enumerate(page.raw):
+        page = _Page(self.stream.name, raw_page)
+        for place, raw in enumerate(raw_page):
             key = ""
             try:
                 if isinstance(raw, dict):
                     key = self.stream.external_id(raw)
                 if len(key) > LONGEST_KEY:
-                    self._reject(page, raw, key, "key_too_long", f"{key[:100]}... {_digest(key.encode())}")
-                    continue
-                page.good[place] = (key, read_content(raw, self.stream.volatile))
+                    page.reject(place, key, "key_too_long", f"{key[:100]}... {_digest(key.encode())}")
+                else:
+                    page.good[place] = (key, read_content(raw, self.stream.volatile))
             except BadRecordError as error:
-                self._reject(page, raw, key, str(error))
+                page.reject(place, key, str(error))
         return page
 
-    def _reject(self, page: _Page, raw: object, key: str, reason: str, position: str | None = None) -> None:
-        """Keep a bad record: by its key, or by its content when it has none."""
-        text = _as_bytes(raw)
-        if key and position is None:
-            page.rejected_keys.append(key)
-        page.keyless += not key
-        position = position or key or f"no key {_digest(text)}"
-        page.rejects.append(Reject(self.stream.name, position, text, (reason,)))
-        self._statistics.reject(position, reason)
-        self.logger.error("❌ Failed to process %s: %s", position, reason)
-
-    def _store_judged(self, cursor: Cursor, store: BronzeStore, page: _Page, judged: Judged) -> None:
-        """Write a judged page: versions, heads, rejects; count every record of it."""
-        for place in sorted(judged.conflicting):
-            key, content = page.good.pop(place)
+    def _store_judged(self, cursor: Cursor, store: BronzeStore, page: _Page, states: dict[int, str]) -> None:
+        """Write a judged page: versions and heads; count every record of it."""
+        for place in [place for place, state in states.items() if state == "conflicting"]:
+            key, content = page.good[place]
             position = f"{key} (another of the same key, {content.entity_hash[:8]})"
-            self._reject(page, page.raw[place], key, "duplicate_key_in_run", position)
-        rehashed = self._rehash(cursor, store, page, judged)
-        new, changed = judged.new, judged.changed | (judged.hashed_by_other_rule - rehashed)
-        contents = {page.good[place][0]: page.good[place][1] for place in sorted(new | changed)}
+            page.reject(place, key, "duplicate_key_in_run", position)
+        self._rehash(cursor, store, page, states)
+        contents = {
+            page.good[place][0]: page.good[place][1]
+            for place, state in sorted(states.items())
+            if state in ("new", "changed")
+        }
         refused = dict(store.store(cursor, contents, {})) if contents else {}
-        statistics = self._statistics
+        for place, state in states.items():
+            if state in ("new", "changed") and page.good[place][0] in refused:
+                key = page.good[place][0]
+                page.reject(place, key, refused[key])
+        self._count_records(page, states)
+
+    def _count_records(self, page: _Page, states: dict[int, str]) -> None:
+        """Count every record of a page, and tell how far the run is every so many of them."""
+        statistics, every, shows = self._statistics, self.options.progress_every, self.options.shows_every_record
         for place in range(len(page.raw)):
-            if place in page.good:
-                self._count_record(page, place, new, changed, judged.repeated, refused)
-            self._show_progress(statistics.processed + place + 1)
-        statistics.processed += len(page.raw)
+            statistics.processed += 1
+            state = states.get(place, "unchanged") if place in page.good else "rejected"
+            if state == "unchanged" and not shows:
+                statistics.unchanged += 1
+            else:
+                self._count_record(page, place, state)
+            if every and not statistics.processed % every:
+                self._show_progress()
 
-    def _count_record(
-        self,
-        page: _Page,
-        place: int,
-        new: frozenset[int],
-        changed: frozenset[int],
-        repeated: frozenset[int],
-        refused: dict[str, str],
-    ) -> None:
-        """Count one record of a page that is in bronze now, or that the database refused."""
-        key, statistics = page.good[place][0], self._statistics
-        if place in new | changed and key in refused:
-            self._reject(page, page.raw[place], key, refused[key])
-        elif place in new:
-            statistics.created += 1
-            self._show("new", "🆕 New record detected: %s", key)
-        elif place in changed:
-            statistics.updated += 1
-            self._show("changed", "📝 Record changed: %s", key)
-        elif place in repeated:
-            statistics.repeated += 1
-        else:
-            statistics.unchanged += 1
-            if self.options.shows_every_record:
-                self.logger.debug("⏭️ Record unchanged, skipping: %s", key)
-
-    def _rehash(self, cursor: Cursor, store: BronzeStore, page: _Page, judged: Judged) -> frozenset[int]:
-        """Give heads that an older rule hashed their new hash; return the places that are no change at all."""
-        places = judged.hashed_by_other_rule
-        if not places:
-            return places
-        contents = {page.good[place][0]: page.good[place][1] for place in places}
-        same = store.same_by_new_rule(cursor, contents)
-        store.run(cursor, "update_head_hashes", external_ids=list(same), entity_hashes=list(same.values()))
-        return frozenset(place for place in places if page.good[place][0] in same)
-
-    def _count_page(self, cursor: Cursor, store: BronzeStore, page: _Page) -> None:
-        """Keep the page's rejects, resolve those that turned good, and let the run's row tell how far it is."""
+    def _count_record(self, page: _Page, place: int, state: str) -> None:
+        """Count and show one record of a page."""
         statistics = self._statistics
-        refused = {reject.position for reject in page.rejects}
-        good_keys = [key for key, _content in page.good.values() if key not in refused]
+        if state == "rejected":
+            reject = page.rejects[place]
+            statistics.reject(reject.position, reject.reasons[0])
+            self.logger.error("❌ Failed to process %s: %s", reject.position, reject.reasons[0])
+            return
+        key = page.good[place][0]
+        if state == "unchanged":
+            statistics.unchanged += 1
+            self.logger.debug("⏭️ Record unchanged, skipping: %s", key)
+        elif state == "repeated":
+            statistics.repeated += 1
+        elif state == "new":
+            statistics.created += 1
+            self._show(state, "🆕 New record detected: %s", key)
+        else:
+            statistics.updated += 1
+            self._show(state, "📝 Record changed: %s", key)
+
+    def _rehash(self, cursor: Cursor, store: BronzeStore, page: _Page, states: dict[int, str]) -> None:
+        """Judge records whose head an older rule hashed: if it is the same by today's rule, the head gets that hash."""
+        places = [place for place, state in states.items() if state == "hashed_by_other_rule"]
+        if not places:
+            return
+        same = store.same_by_new_rule(cursor, dict(page.good[place] for place in places))
+        store.run(cursor, "update_head_hashes", external_ids=list(same), entity_hashes=list(same.values()))
+        for place in places:
+            states[place] = "unchanged" if page.good[place][0] in same else "changed"
+
+    def _keep_rejects(self, cursor: Cursor, store: BronzeStore, page: _Page) -> None:
+        """Keep the page's rejects, resolve those that turned good, and note the details that were fetched."""
+        statistics = self._statistics
         if page.rejects:
+            self._keyless += page.keyless
+            store.run(cursor, "fill_rejected_key", external_ids=page.rejected_keys)
             create_staging(cursor)
-            stage_rejects(cursor, page.rejects)
+            stage_rejects(cursor, page.rejects.values())
             store.run(cursor, "fill_met_reject")
             statistics.new_rejects += fill_rejected_records(cursor, self.run_id).new
-        if statistics.open_rejects:
-            store.run(cursor, "resolve_good_rejects", external_ids=good_keys)
+        if not statistics.open_rejects and not self.stream.detail_of:
+            return
+        good_keys = [key for key, _content in page.good.values()]
+        store.run(cursor, "resolve_good_rejects", external_ids=good_keys)
         if self.stream.detail_of:
             store.run(cursor, "fill_detail_fetches", external_ids=good_keys)
+
+    def _tell_progress(self, cursor: Cursor, store: BronzeStore) -> None:
+        """Let the run's row tell how far it is: with every page that stores something, else every few seconds."""
+        statistics, now = self._statistics, time.monotonic()
+        stored = (statistics.created, statistics.updated, statistics.failed)
+        if stored == self._told and now < self._told_at + HEARTBEAT_SECONDS:
+            return
+        self._told, self._told_at = stored, now
         store.run(
             cursor,
             "update_progress",
@@ -392,32 +425,24 @@ class IngestionService:
         """Write tombstones where the listing proves them, the watermark and the run's end, in one transaction."""
         statistics = self._statistics
         is_whole = statistics.is_complete and not self.options.max_records
-        try:
-            with connection.cursor() as cursor:
-                if is_whole and keyless is not None:
-                    self._bury_vanished(cursor, store, keyless)
-                    store.run(cursor, "resolve_unmet_rejects")
-                elif self.stream.detail_of:
-                    statistics.deleted = store.run(cursor, "fill_detail_tombstones", detail_of=self.stream.detail_of)
-                statistics.open_rejects = store.ask(cursor, "count_open_rejects")[0]
-                statistics.require_sum()
-                if is_whole:
-                    store.run(
-                        cursor,
-                        "fill_stream_state",
-                        watermark=json.dumps(listing.watermark) if listing.watermark else None,
-                        is_full=keyless is not None,
-                    )
-                self.complete_ingestion_run(
-                    statistics.run_id, statistics.processed, statistics.created, statistics.updated, cursor=cursor
+        with self._unit_of_work(connection) as cursor:
+            if is_whole and keyless is not None:
+                self._bury_vanished(cursor, store, keyless)
+                store.run(cursor, "resolve_unmet_rejects")
+            elif self.stream.detail_of:
+                statistics.deleted = store.run(cursor, "fill_detail_tombstones", detail_of=self.stream.detail_of)
+            statistics.open_rejects = store.ask(cursor, "count_open_rejects")[0]
+            statistics.require_sum()
+            if is_whole:
+                store.run(
+                    cursor,
+                    "fill_stream_state",
+                    watermark=json.dumps(listing.watermark) if listing.watermark else None,
+                    is_full=keyless is not None,
                 )
-        except BaseException:
-            connection.rollback()
-            raise
-        if self.dry_run:
-            connection.rollback()
-        else:
-            commit(connection)
+            self.complete_ingestion_run(
+                statistics.run_id, statistics.processed, statistics.created, statistics.updated, cursor=cursor
+            )
         statistics.completed_at = datetime.now(UTC)
 
     def _bury_vanished(self, cursor: Cursor, store: BronzeStore, keyless: int) -> None:
@@ -464,17 +489,16 @@ class IngestionService:
         elif self.options.shows_every_record:
             self.logger.debug(line, key)
 
-    def _show_progress(self, processed: int) -> None:
-        """Log how far the run is, every so many records."""
-        every, statistics = self.options.progress_every, self._statistics
-        if every and processed % every == 0:
-            self.logger.info(
-                "Progress: %s processed (%s created, %s updated, %s skipped)",
-                processed,
-                statistics.created,
-                statistics.updated,
-                statistics.skipped,
-            )
+    def _show_progress(self) -> None:
+        """Log how far the run is."""
+        statistics = self._statistics
+        self.logger.info(
+            "Progress: %s processed (%s created, %s updated, %s skipped)",
+            statistics.processed,
+            statistics.created,
+            statistics.updated,
+            statistics.skipped,
+        )
 
 
 def _digest(data: bytes) -> str:

@@ -19,12 +19,18 @@ SCRIPT_KINDS = ("ingest", "enrich")
 def key_of(*names: str) -> Callable[[Mapping[str, Any]], object]:
     """Return how a record's key is read: the value of a field, or those of several with colons between them."""
     if len(names) == 1:
-        return lambda record: record.get(names[0])
+        (only,) = names
+        return lambda record: record.get(only)
 
     def joined(record: Mapping[str, Any]) -> str | None:
-        values = [record.get(name) for name in names]
-        is_whole = all(isinstance(value, (str, int)) and str(value).strip() for value in values)
-        return ":".join(str(value).strip() for value in values) if is_whole else None
+        parts = []
+        for name in names:
+            value = record.get(name)
+            text = str(value).strip() if isinstance(value, (str, int)) else ""
+            if not text:
+                return None
+            parts.append(text)
+        return ":".join(parts)
 
     return joined
 
@@ -94,12 +100,12 @@ class Stream:
     def external_id(self, record: Mapping[str, Any]) -> str:
         """Return a record's key as text; BadRecordError when it has none."""
         value = self.key(record)
-        if isinstance(value, bool) or not isinstance(value, (str, int)):
-            raise BadRecordError("missing_key")
-        text = str(value).strip()
-        if not text or not text.isprintable():
-            raise BadRecordError("missing_key" if not text else "bad_key")
-        return text
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        text = value.strip() if isinstance(value, str) else ""
+        if text and text.isprintable():
+            return text
+        raise BadRecordError("bad_key" if text else "missing_key")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 -- Fills: bronze.raw_entities with a tombstone for every record that a complete listing did not name, and its head.
--- Reads: bronze.entity_heads, seen_key.
+-- Reads: bronze.entity_heads, seen_key, rejected_key.
 -- Twice is safe: a deleted record gets no second tombstone.
 with vanished as (
     select h.external_id, h.entity_hash, h.hash_version
@@ -8,6 +8,7 @@ with vanished as (
       and h.entity_type = %(entity_type)s
       and not h.is_deleted
       and not exists (select from seen_key k where k.external_id = h.external_id)
+      and not exists (select from rejected_key j where j.external_id = h.external_id)
 ),
 stored as (
     insert into bronze.raw_entities (

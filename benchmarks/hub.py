@@ -1,7 +1,7 @@
 """make bench-hub: change detection of the people hub against the founding pattern, on the same rows and server.
 
 The founding pattern reads the newest raw record of everybody, hashes it again in Python and compares. Each way is a
-process of its own whose peak memory is its own; making the records, in place of fetching them, is left out of both times.
+process of its own; making the records, in place of fetching them, counts for neither.
 """
 
 from __future__ import annotations

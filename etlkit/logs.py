@@ -70,11 +70,11 @@ class ConsoleFormatter(RedactingFormatter):
 
 
 class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generic for type checkers only
-    """Writes to the console until its reader has gone (`... | head`); the run itself goes on."""
+    """Writes to the console until its reader has gone (`... | head`) or it is full; the run itself goes on."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging calls it so
-        """Point a broken pipe at nothing, so that neither this line nor the exit fails on it."""
-        if isinstance(sys.exc_info()[1], BrokenPipeError):
+        """Point what takes no more at nothing, so that neither this line nor the exit fails on it."""
+        if isinstance(sys.exc_info()[1], OSError):
             _point_at_nothing(self.stream)
         else:
             super().handleError(record)

@@ -124,16 +124,14 @@ def _read_secret(settings: DatabaseSettings) -> tuple[str, SecretStr]:
 
 
 @contextmanager
-def load_errors(what: str) -> Iterator[None]:
-    """Turn any driver error inside into a LoadError that says what was being done."""
+def load_errors(what: str, outcome: str = "The transaction was rolled back, nothing was loaded.") -> Iterator[None]:
+    """Turn any driver error inside into a LoadError that says what was being done, and what became of it."""
     try:
         yield
     except psycopg2.Error as error:
         code = error.pgcode
         name = f" ({errorcodes.lookup(code)})" if code and code in _KNOWN_CODES else ""
-        raise LoadError(
-            f"{what}: {_first_line(error)}{name}. The transaction was rolled back, nothing was loaded."
-        ) from error
+        raise LoadError(f"{what}: {_first_line(error)}{name}. {outcome}") from error
 
 
 @contextmanager

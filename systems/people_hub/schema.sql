@@ -92,6 +92,7 @@ select distinct on (r.source_system, r.entity_type)
        max(r.completed_at) filter (where r.status = 'completed')
            over (partition by r.source_system, r.entity_type) as last_success_at
 from meta.ingestion_runs r
+where r.metadata ->> 'kind' is distinct from 'replay'  -- a replay says nothing of its source
 order by r.source_system, r.entity_type, r.started_at desc;
 
 create or replace view meta.stream_health as

@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 from tabulate import tabulate
@@ -19,18 +19,34 @@ from tabulate import tabulate
 from etlkit.command import exit_process
 from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, ConfigError, EtlError
 from etlkit.logs import redact
-from etlkit.postgres import Connection, apply_schema, load_errors, require_schema, run_file, schema_version
+from etlkit.postgres import (
+    Connection,
+    apply_schema,
+    cancelled_by_signals,
+    load_errors,
+    require_schema,
+    run_file,
+    schema_version,
+)
 from etlkit.settings import Settings
-from people_hub.bronze.ingestion import INIT_COMMAND
-from people_hub.bronze.replay import retry_stream
+from people_hub.bronze.ingestion import INIT_COMMAND, IngestionService
 from people_hub.bronze.store import SQL
 from people_hub.bronze.stream import Script, Stream, all_scripts, choose_scripts, find_stream
 from people_hub.hub_settings import META_FILE, SCHEMA_FILE, SCHEMA_SYSTEM, SCHEMA_VERSION, load_hub_settings
 from people_hub.postgres_adapter import PostgresAdapter
-from people_hub.script import EXIT_CODES, HubCommand, add_common_flags, positive_number, run_hub_command, run_streams
+from people_hub.script import (
+    EXIT_CODES,
+    GRAVEST_FIRST,
+    LOGGER_NAME,
+    HubCommand,
+    add_common_flags,
+    positive_number,
+    run_hub_command,
+    run_streams,
+)
 
 SHOWN_TEXT = 80
-_AGE = re.compile(r"([0-9]{1,6})([hdw])")
+_AGE = re.compile(r"([0-9]{1,5})([hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -41,8 +57,9 @@ def init_schemas(command: HubCommand) -> int:
         if found is not None and found > SCHEMA_VERSION:
             command.logger.info("✅ The database has the newer schema %s, which does; nothing was touched.", found)
             return EXIT_CLEAN
-        apply_schema(connection, META_FILE)
-        apply_schema(connection, SCHEMA_FILE)
+        with cancelled_by_signals(connection):
+            apply_schema(connection, META_FILE)
+            apply_schema(connection, SCHEMA_FILE)
     command.logger.info("✅ The schemas meta, bronze and silver are in place.")
     return EXIT_CLEAN
 
@@ -53,6 +70,10 @@ def check_everything(flags: argparse.Namespace) -> int:
     sources: dict[type[Settings], list[Script]] = {}
     for script in scripts:
         sources.setdefault(script.stream.settings, []).append(script)
+    try:
+        load_hub_settings((), {"database_url": "embedded" if flags.embedded else None})
+    except ConfigError:  # then nothing can be tried: all that is missing, in one message
+        return run_hub_command(flags, "check", lambda _command: EXIT_CONFIG, tuple(sources))
     usable, findings = [], []
     for settings_class, users in sources.items():
         try:
@@ -131,24 +152,41 @@ def show_rejects(command: HubCommand) -> int:
 
 
 def _retry_rejects(command: HubCommand, adapter: PostgresAdapter, scripts: list[Script]) -> int:
-    """Judge the open rejects of some streams again, and say what became of them."""
-    retries = []
+    """Judge the open rejects of some streams again; one that cannot be judged does not keep the others from it."""
+    options = replace(command.options(), is_replay=True, max_records=0, max_minutes=None)
+    codes, resolved = [EXIT_CLEAN], 0
     for script in scripts:
-        retry = retry_stream(adapter, script.stream, command.options(), command.logger)
-        retries.append(retry)
-        command.results.append(asdict(retry))
-        if retry.tried:
-            command.logger.info(
-                "✅ %s: %s tried, %s good now, %s still bad",
-                retry.stream, f"{retry.tried:,}", f"{retry.resolved:,}", f"{retry.still_bad:,}",
-            )  # fmt: skip
-    tried, resolved = (sum(getattr(retry, name) for retry in retries) for name in ("tried", "resolved"))
-    would = " [DRY RUN]" if command.flags.dry_run else ""
+        with closing(adapter.detached_connection()) as connection:
+            (found,) = _query(connection, "count_open_rejects", {"source": script.stream.name})
+        if not found["count"]:
+            continue
+        logger = logging.getLogger(f"{LOGGER_NAME}.{script.name}")
+        service = IngestionService("", script.stream, options=options, adapter=adapter, logger=logger)
+        try:
+            results = service.run_main_process()
+        except EtlError as error:
+            message = redact(str(error), command.secrets)
+            logger.error("❌ Failed: %s [exit %s]", message, error.exit_code)  # noqa: TRY400 - a message for its user
+            command.results.append({"stream": script.stream.name, "exit_code": error.exit_code, "error": message})
+            codes.append(error.exit_code)
+            continue
+        resolved += results["resolved_rejects"]
+        command.results.append(
+            {"stream": script.stream.name, "exit_code": EXIT_CLEAN, "tried": found["count"], **results}
+        )
+    worst = next(code for code in GRAVEST_FIRST if code in codes)
+    tried = sum(result.get("tried", 0) for result in command.results)
     command.logger.info(
-        "✅ %s open rejects tried, %s resolved, %s stay open.%s Log: %s",
-        f"{tried:,}", f"{resolved:,}", f"{tried - resolved:,}", would, command.log_file,
-    )  # fmt: skip
-    return EXIT_CLEAN
+        "%s %s open rejects tried%s, %s resolved, %s stay open. [exit %s] Log: %s",
+        "❌" if worst else "✅",
+        f"{tried:,}",
+        " [DRY RUN]" if command.flags.dry_run else "",
+        f"{resolved:,}",
+        f"{tried - resolved:,}",
+        worst,
+        command.log_file,
+    )
+    return worst
 
 
 def show_history(command: HubCommand) -> int:
@@ -160,13 +198,17 @@ def show_history(command: HubCommand) -> int:
         raise ConfigError(f"{stream.name} has no record {command.flags.id!r}.")
     command.results.extend(rows)
     for number, row in enumerate(rows):
-        before = rows[number + 1]["raw_data"] if number + 1 < len(rows) else None
-        mark = "⏭️ deleted" if row["is_tombstone"] else "🆕 first" if before is None else "📝 changed"
-        command.say(
-            [f"{row['ingested_at']:%Y-%m-%d %H:%M:%S} {mark} (version {row['raw_id']}, run {row['ingestion_run_id']})"]
-        )
+        earlier = [other["raw_data"] for other in rows[number + 1 :] if not other["is_tombstone"]]
+        is_back = number + 1 < len(rows) and rows[number + 1]["is_tombstone"]
+        mark = "🆕 first" if row["is_first"] else "🆕 oldest that is kept"
+        if row["is_tombstone"]:
+            mark = "⏭️ deleted"
+        elif earlier:
+            mark = "🆕 came back" if is_back else "📝 changed"
+        when = f"{row['ingested_at']:%Y-%m-%d %H:%M:%S}"
+        command.say([f"{when} {mark} (version {row['raw_id']}, run {row['ingestion_run_id']})"])
         if not row["is_tombstone"]:
-            command.say(f"    {line}" for line in _differences(before or {}, row["raw_data"]))
+            command.say(f"    {line}" for line in _differences(earlier[0] if earlier else {}, row["raw_data"]))
     return EXIT_CLEAN
 
 
@@ -174,10 +216,17 @@ def prune_versions(command: HubCommand) -> int:
     """Delete versions older than an age that are nobody's newest."""
     found = _AGE.fullmatch(command.flags.older_than)
     if not found:
-        raise ConfigError(f"--older-than is {command.flags.older_than!r}, expected a number of h, d or w, e.g. 400d.")
+        raise ConfigError(
+            f"--older-than is {command.flags.older_than!r}, expected up to five digits and h, d or w, e.g. 400d."
+        )
     with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
         require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, INIT_COMMAND)
-        with load_errors("pruning versions"), connection, connection.cursor() as cursor:
+        with (
+            cancelled_by_signals(connection),
+            load_errors("pruning versions"),
+            connection,
+            connection.cursor() as cursor,
+        ):
             cursor.execute("select set_config('people_hub.is_pruning', 'on', true)")
             count = run_file(cursor, SQL / "delete_old_versions.sql", {"older_than": f"{found[1]} {_UNITS[found[2]]}"})
             if command.flags.dry_run:

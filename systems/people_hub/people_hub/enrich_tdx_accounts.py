@@ -16,7 +16,7 @@ STREAM = Stream(
     entity_type="department_detail",
     settings=TdxSettings,
     key=key_of("ID"),
-    listing=partial(tdx.fetch_details, path="accounts"),
+    listing=partial(tdx.fetch_details, path="accounts", key="ID"),
     check=tdx.check,
     detail_of="department",
     batch_size=tdx.DETAILS_AT_ONCE,

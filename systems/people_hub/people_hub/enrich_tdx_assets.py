@@ -16,7 +16,7 @@ STREAM = Stream(
     entity_type="asset_detail",
     settings=TdxSettings,
     key=key_of("ID"),
-    listing=partial(tdx.fetch_details, path="{app}/assets"),
+    listing=partial(tdx.fetch_details, path="{app}/assets", key="ID"),
     check=tdx.check,
     detail_of="asset",
     batch_size=tdx.DETAILS_AT_ONCE,

@@ -16,7 +16,7 @@ STREAM = Stream(
     entity_type="user_detail",
     settings=TdxSettings,
     key=key_of("UID"),
-    listing=partial(tdx.fetch_details, path="people"),
+    listing=partial(tdx.fetch_details, path="people", key="UID"),
     check=tdx.check,
     detail_of="user",
     batch_size=tdx.DETAILS_AT_ONCE,

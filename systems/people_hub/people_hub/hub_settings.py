@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -41,7 +43,7 @@ class HubSettings(Settings):
     db_max_overflow: int = Field(default=10, ge=0, le=100, description="a number from 0 to 100")
     progress_every: int = Field(default=50, ge=0, description="a number of records; 0 means no progress lines")
     mass_delete_percent: float = Field(default=10, ge=0, le=100, description="a number from 0 to 100")
-    detail_max_age_days: float = Field(default=30, gt=0, description="a number of days")
+    detail_max_age_days: float = Field(default=30, gt=0, le=36_500, description="a number of days up to 36500")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description=" or ".join(LOG_LEVELS))
     log_dir: Path = PROJECT_DIR / "logs"
 
@@ -107,6 +109,14 @@ class LdapSettings(Settings):
 
     ldap_timeout_seconds: int = Field(default=60, ge=1, le=3600, description="a number of seconds from 1 to 3600")
     ldap_page_size: int = Field(default=1000, ge=1, le=5000, description="a number from 1 to 5000")
+
+    @field_validator("mcommunity_ldap_server", "ad_server", check_fields=False)
+    @classmethod
+    def _is_bare_name(cls, value: str) -> str:
+        """Take a name or an address alone: a scheme or a port in it would decide how it is spoken to."""
+        if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", value):
+            raise ValueError("expected a bare name or address, without scheme and port")
+        return value
 
 
 class McommunitySettings(LdapSettings):
@@ -218,19 +228,24 @@ def secrets_of(settings: tuple[Settings, ...]) -> list[str]:
 
 
 def _secrets_in_files(classes: tuple[type[Settings], ...]) -> dict[str, str]:
-    """Return the secrets that stand in files of their own."""
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    """Return the secrets that stand in files of their own and nowhere nearer."""
+    written = {**dotenv_values(ENV_FILE), **os.environ} if ENV_FILE.is_file() else dict(os.environ)
+    names = {
+        name
+        for settings_class in classes
+        for name, field in settings_class.model_fields.items()
+        if SecretStr.__name__ in str(field.annotation) and not written.get(name.upper())
+    }
     found: dict[str, str] = {}
-    for settings_class in classes:
-        for name, field in settings_class.model_fields.items():
-            if SecretStr.__name__ not in str(field.annotation):
-                continue
-            path = os.environ.get(f"{name.upper()}_FILE") or (str(Path(folder) / name.upper()) if folder else "")
-            if not path or (not os.environ.get(f"{name.upper()}_FILE") and not Path(path).is_file()):
-                continue
-            try:
-                found[name] = Path(path).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
+    for name in sorted(names):
+        named, folder = written.get(f"{name.upper()}_FILE"), written.get("CREDENTIALS_DIRECTORY")
+        path = Path(named) if named else Path(folder) / name.upper() if folder else None
+        if path is None:
+            continue
+        try:
+            found[name] = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            if named:
                 raise ConfigError(
                     f"{name.upper()}_FILE: {path} cannot be read: {error}. Nothing was touched."
                 ) from error

@@ -6,6 +6,7 @@ one with the latest session.
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from people_hub.bronze.stream import Listing, Request, Stream
@@ -36,6 +37,20 @@ def mac_address(record: Mapping[str, Any]) -> str | None:
     return digits if is_whole else None
 
 
+def last_session(record: Mapping[str, Any]) -> datetime:
+    """Return when a row's computer was last used; long ago for one that does not say so in a form that is known."""
+    text = str(record.get("Last Session") or "")
+    for form in ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y %I:%M %p", "%m/%d/%Y"):
+        try:
+            return datetime.strptime(text, form)
+        except ValueError:
+            continue
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError:
+        return datetime(1, 1, 1)
+
+
 def check(settings: FileSettings) -> str:
     """Find the newest export and read its first row; return what was found."""
     path = newest_file(settings.hub_data_folder, PATTERN)
@@ -54,7 +69,7 @@ def _latest_of_each(rows: Iterator[dict[str, Any]], listing: Listing) -> Iterato
         known = latest.get(mac)
         if known is not None:
             listing.passed_over += 1
-        if known is None or str(row.get("Last Session") or "") >= str(known.get("Last Session") or ""):
+        if known is None or last_session(row) >= last_session(known):
             latest[mac] = row
     yield from latest.values()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
@@ -103,9 +104,7 @@ class HubCommand:
 
     def say(self, lines: Iterable[str]) -> None:
         """Print lines without a log's decoration."""
-        for line in lines:
-            self.console.write(f"{redact(line, self.secrets)}\n")
-        self.console.flush()
+        _write(self.console, "".join(f"{redact(line, self.secrets)}\n" for line in lines))
 
 
 def add_common_flags(parser: argparse.ArgumentParser, *, runs_streams: bool) -> None:
@@ -173,7 +172,7 @@ def run_hub_command(
     try:
         command = _read_command(flags, log_name, settings_classes, console)
     except ConfigError as error:
-        console.write(f"❌ Failed: {redact(str(error))} [exit {error.exit_code}]\n")
+        _write(console, f"❌ Failed: {redact(str(error))} [exit {error.exit_code}]\n")
         if flags.json:
             _print_json({"outcome": "failed", "exit_code": error.exit_code, "error": redact(str(error))})
         return error.exit_code
@@ -187,7 +186,8 @@ def run_hub_command(
     def run() -> int:
         exit_code = body(command)
         if flags.json:
-            _print_json({"outcome": "done", "exit_code": exit_code, "streams": command.results})
+            outcome = "failed" if exit_code in _FAILED else "done"
+            _print_json({"outcome": outcome, "exit_code": exit_code, "streams": command.results})
         return exit_code
 
     try:
@@ -307,8 +307,10 @@ def _read_command(
 
 
 def _console(flags: argparse.Namespace) -> Any:
-    """Return the stream for a person: plain where it cannot show an emoji, or is not to."""
+    """Return the stream for a person, plain where it cannot show an emoji or is not to."""
     stream = sys.stderr if flags.json else sys.stdout
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - as long as the process lives
     try:
         "✅├─".encode(stream.encoding or "ascii")
     except UnicodeEncodeError:
@@ -318,7 +320,18 @@ def _console(flags: argparse.Namespace) -> Any:
 
 def _print_json(document: dict[str, Any]) -> None:
     """Print the one JSON object of a command on standard output."""
-    sys.stdout.write(json.dumps(document, default=str, ensure_ascii=True) + "\n")
+    if sys.stdout is not None:
+        _write(sys.stdout, json.dumps(document, default=str, ensure_ascii=True) + "\n")
+
+
+def _write(stream: Any, text: str) -> None:
+    """Write to a console; one whose reader has gone, or that is full, changes nothing about what was done."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123
+            os.dup2(nothing.fileno(), stream.fileno())
 
 
 def _minutes(text: str) -> float:

@@ -170,7 +170,7 @@ def test_a_certificate_of_another_name_is_refused(hub, ldap_home, university):
         hub.set(**sample.environment())
         result = hub.ingest("mcommunity_users")
         assert result.exit_code == 1
-        assert "ldap.example.edu" in result.stream["error"]
+        assert "not valid for '127.0.0.1'" in result.stream["error"]
         assert hub.heads("mcommunity_ldap/user") == {}
     finally:
         sample.stop()
@@ -282,7 +282,7 @@ def test_a_long_attribute_is_followed_to_its_end():
         return {"cn": [b"big"], f"member;range={first}-{end}": members[first : first + 1500]}
 
     entry = recorded(members[:1500], "member;range=0-1499")
-    entry["raw_attributes"]["member"] = []  # the plain name comes too, without values
+    entry["raw_attributes"]["member"] = None  # the plain name comes too, without values
     record = read_entry(entry, SEARCH, fetch)
     assert record["member"] == sorted(value.decode() for value in members)
     assert record["cn"] == "big"
@@ -290,7 +290,7 @@ def test_a_long_attribute_is_followed_to_its_end():
 
 
 @pytest.mark.parametrize(
-    "answer", [{}, {"member": []}, {"member;range=9000-*": [b"x"]}, {"memberOf;range=1500-*": [b"x"]}]
+    "answer", [{}, {"member": []}, {"member": None}, {"member;range=9000-*": [b"x"]}, {"memberOf;range=1500-*": [b"x"]}]
 )
 def test_a_range_that_does_not_come_is_an_error_and_no_shorter_group(answer):
     with pytest.raises(SourceError, match="did not come"):
@@ -305,6 +305,48 @@ def test_binary_values_are_text_without_loss():
     }
     record = read_entry(entry, SEARCH, lambda _described: {})
     assert record == {"dn": "x", "objectGUID": str(made), "photo": ["//4="], "sn": ["a", "b"]}
+
+
+def test_an_identifier_of_another_length_costs_nothing_but_itself():
+    entry = {"dn": "x", "raw_attributes": {"objectGUID": [b"short"]}}
+    assert read_entry(entry, SEARCH, lambda _described: {}) == {"dn": "x", "objectGUID": "c2hvcnQ="}
+
+
+@pytest.mark.parametrize("server", ["ldap://127.0.0.1", "ldaps://127.0.0.1", "127.0.0.1:389", "a/b", " "])
+def test_a_server_is_a_bare_name(hub, mcommunity, server):
+    hub.set(MCOMMUNITY_LDAP_SERVER=server)
+    result = hub.ingest("mcommunity_users")
+    assert (result.exit_code, "MCOMMUNITY_LDAP_SERVER" in result.figures["error"]) == (2, True)
+
+
+def test_what_is_kept_elsewhere_does_not_count_as_vanished(hub, mcommunity):
+    hub.ingest("mcommunity_users")
+    entries = list(University(people=120, groups=0).mcommunity_entries())
+    elsewhere = (
+        f"ou=Elsewhere,ou=People,{MCOMMUNITY_BASE}",
+        {
+            "objectClass": ["referral", "extensibleObject"],
+            "ou": ["Elsewhere"],
+            "ref": ["ldap://elsewhere.example.edu/"],
+        },
+    )
+    refill(mcommunity, [*entries[8:], elsewhere])
+    result = hub.ingest("mcommunity_users")
+    assert (result.exit_code, hub.tombstones()) == (0, 0)
+    assert "keeps a part elsewhere" in result.stream["notes"][0]
+
+
+def test_the_controller_that_is_searched_is_the_one_that_says_how_far_it_is(hub, ad, monkeypatch):
+    opened = []
+    whole = directory.opened
+
+    def counted(found):
+        opened.append(found)
+        return whole(found)
+
+    monkeypatch.setattr(directory, "opened", counted)
+    hub.ingest("ad_users")
+    assert len(opened) == 1
 
 
 def test_the_directories_live_where_a_test_may_write(mcommunity):

@@ -81,6 +81,31 @@ def test_every_other_field_is_a_change(hub, export, university):
     assert hub.ingest("keyconfigure_computers").counts[:2] == (0, len(fields))
 
 
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [("9/1/2025 10:00", "10/1/2025 10:00"), ("2026-01-05T08:00:00", "2026-01-05 23:00"), ("never", "1/2/2019")],
+)
+def test_the_latest_session_is_a_moment_and_no_text(hub, export, university, older, newer):
+    row = university.keyconfigure_rows()[1]
+    rows = [{**row, "Last Session": newer, "Owner": "right"}, {**row, "Last Session": older, "Owner": "wrong"}]
+    export(rows)
+    hub.ingest("keyconfigure_computers")
+    assert hub.query("select raw_data ->> 'Owner' from bronze.raw_entities") == [("right",)]
+
+
+def test_a_hidden_sheet_is_not_read(hub, export, university):
+    from openpyxl import load_workbook
+
+    path = export()
+    book = load_workbook(path)
+    hidden = book.create_sheet("old", 0)
+    hidden.sheet_state = "hidden"
+    hidden.append(list(university.keyconfigure_rows()[0]))
+    book.active = 1
+    book.save(path)
+    assert hub.ingest("keyconfigure_computers").counts[0] == university.computers
+
+
 def test_only_the_newest_file_is_read_and_no_lock_file(hub, export, university):
     export(university.keyconfigure_rows()[:5])
     export()

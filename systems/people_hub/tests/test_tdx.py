@@ -115,6 +115,8 @@ def test_people_of_a_department_that_was_closed_are_still_searched_for(hub, rest
     accounts[0]["IsActive"] = False
     rest.set_data(accounts=accounts)
     assert hub.ingest("tdx_users").stream["records_deleted"] == 0
+    assert hub.ingest("tdx_departments", "--full-sync").stream["records_deleted"] == 1
+    assert hub.ingest("tdx_users").stream["records_deleted"] == 0
 
 
 @pytest.mark.parametrize("field", ["DefaultAccountID", "Title", "WorkPhone", "ReportsToUID"])
@@ -254,15 +256,19 @@ def test_old_details_are_renewed_spread_over_time(hub, rest, university):
     assert hub.enrich("tdx_users").stream["records_processed"] == university.people
 
 
-def test_a_listed_record_that_is_gone_by_then_is_passed_over_and_tried_again(hub, rest, university):
+def test_a_listed_record_that_is_gone_by_then_is_kept_and_tried_again_another_day(hub, rest, university):
     hub.ingest("tdx_users")
     rest.set_data(people=university.tdx_people()[1:])
     result = hub.enrich("tdx_users")
-    assert result.counts == (university.people - 1, 0, 1, 0, 0)
-    assert "not there any more" in result.stream["notes"][0]
-    assert hub.enrich("tdx_users").stream["records_processed"] == 1
+    assert (result.exit_code, result.counts) == (3, (university.people - 1, 0, 0, 0, 1))
+    assert [reasons for _source, _position, reasons in hub.rejects()] == [["not_found"]]
+    assert hub.enrich("tdx_users").stream["records_processed"] == 0  # it waits a day, and is never the first
+    hub.query("update meta.rejected_records set last_seen = last_seen - interval '25 hours'")
+    again = hub.enrich("tdx_users")
+    assert (again.exit_code, again.stream["records_failed"], again.stream["new_rejects"]) == (0, 1, 0)
     hub.ingest("tdx_users")
     assert hub.enrich("tdx_users").stream["records_processed"] == 0
+    assert hub.rejects() == []
 
 
 def test_the_detail_of_who_was_buried_is_buried_too(hub, rest, university):
@@ -300,10 +306,92 @@ def test_an_enrichment_goes_on_where_it_was_stopped(hub, rest, university):
     hub.ingest("tdx_users")
     rest.set_faults({"endpoint": "people/detail", "from": 60, "times": 99, "kind": "status", "status": 403})
     assert hub.enrich("tdx_users").exit_code == 1
-    kept = len(hub.heads("tdx/user_detail"))
-    assert kept == 50  # a page of fifty was stored
+    assert len(hub.heads("tdx/user_detail")) == 59  # what had come by then is stored
     rest.set_faults()
-    assert hub.enrich("tdx_users").counts[0] == university.people - 50
+    assert hub.enrich("tdx_users").counts[0] == university.people - 59
+
+
+def test_one_detail_that_is_never_answered_costs_no_other(hub, rest, university):
+    hub.set(HTTP_ATTEMPTS="2")
+    hub.ingest("tdx_users")
+    rest.set_faults({"endpoint": "people/detail", "from": 4, "times": 2, "kind": "status", "status": 500})
+    result = hub.enrich("tdx_users")
+    assert (result.exit_code, result.counts) == (3, (university.people - 1, 0, 0, 0, 1))
+    assert hub.rejects()[0][2][0].startswith("not_answered: ")
+    rest.set_faults()
+    assert hub.enrich("tdx_users", "--full-sync").stream["records_created"] == 1
+    assert hub.rejects() == []
+
+
+def test_details_that_all_fail_end_the_run(hub, rest):
+    hub.set(HTTP_ATTEMPTS="1")
+    hub.ingest("tdx_users")
+    rest.set_faults({"endpoint": "people/detail", "from": 1, "times": 999, "kind": "status", "status": 500})
+    assert hub.enrich("tdx_users").exit_code == 1
+    assert len([call for call in rest.calls() if call["endpoint"] == "people/detail"]) == tdx.FAILURES_IN_A_ROW
+
+
+def test_a_detail_of_somebody_else_is_rejected(hub, rest, university):
+    rows = university.tdx_accounts()
+    hub.ingest("tdx_departments")
+    rest.set_faults(
+        {"endpoint": "accounts/detail", "from": 3, "kind": "status", "status": 200, "body": '{"ID": 999, "Name": "x"}'}
+    )
+    result = hub.enrich("tdx_accounts")
+    assert (result.exit_code, result.counts[0]) == (3, len(rows) - 1)
+    assert hub.rejects()[0][2] == ["other_key: 999"]
+
+
+def test_a_limit_costs_no_call_more(hub, rest):
+    hub.ingest("tdx_users")
+    assert hub.enrich("tdx_users", "--limit", "2").stream["records_created"] == 2
+    assert len([call for call in rest.calls() if call["endpoint"] == "people/detail"]) == 2
+
+
+def test_the_time_budget_holds_when_every_detail_is_gone(hub, rest):
+    hub.ingest("tdx_users")
+    rest.set_data(people=[])
+    rest.set_faults({"endpoint": "people/detail", "from": 1, "times": 999, "kind": "slow", "seconds": 0.2})
+    started = time.monotonic()
+    assert hub.enrich("tdx_users", "--max-minutes", "0.02").stream["listing_complete"] is False
+    assert time.monotonic() - started < 6
+
+
+def test_a_date_of_the_future_does_not_hide_what_changes_until_then(hub, rest, university):
+    rows = renamed(university.tdx_accounts(), 1, "2099-12-31T00:00:00Z")
+    rest.set_data(accounts=rows)
+    first = hub.ingest("tdx_departments")
+    assert "modified in the future" in first.stream["notes"][0]
+    ((watermark,),) = hub.query("select watermark ->> 'modified' from meta.stream_state")
+    assert watermark < "2090"
+    later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 60))
+    rest.set_data(accounts=renamed(rows, 7, later))
+    assert hub.ingest("tdx_departments").stream["records_updated"] == 1
+
+
+@pytest.mark.parametrize("number", ["41", 41.0])
+def test_a_department_whose_number_has_another_form_is_searched_all_the_same(hub, rest, university, number):
+    hub.ingest("tdx_users")
+    rows = university.tdx_accounts()
+    rows[1]["ID"] = number
+    rest.set_data(accounts=rows)
+    assert hub.ingest("tdx_users").counts[3] == 0
+
+
+def test_a_department_without_a_number_fails_the_run(hub, rest, university):
+    hub.ingest("tdx_users")
+    rest.set_data(accounts=[*university.tdx_accounts(), {"ID": None}])
+    assert (hub.ingest("tdx_users").exit_code, hub.tombstones()) == (1, 0)
+
+
+def test_odd_numbers_cost_one_record_and_a_bom_none(hub, rest):
+    body = '[{"ID": 1, "Big": 123456789012345678901234567890}, {"ID": 2, "Huge": 1e999}, {"ID": 3, "Half": 0.5}]'
+    rest.set_faults({"endpoint": "assets/search", "from": 1, "kind": "status", "status": 200, "body": f"\ufeff{body}"})
+    result = hub.ingest("tdx_assets")
+    assert result.counts == (2, 0, 0, 0, 1)
+    assert hub.rejects()[0][1:] == ("2", ["number_out_of_range"])
+    ((raw,),) = hub.query("select raw from meta.rejected_records")
+    assert bytes(raw) == b'{"ID":2,"Huge":Infinity}'
 
 
 def test_a_time_budget_ends_a_run_in_order(hub, rest, university):

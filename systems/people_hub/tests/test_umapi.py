@@ -43,9 +43,34 @@ def test_a_row_inserted_between_two_pages_is_no_loss(hub, rest, university):
     new = {**university.umapi_departments()[0], "DeptId": "000001"}
     rest.set_faults({"endpoint": "DeptData", "from": 1, "kind": "edit", "name": "departments", "at": 0, "insert": new})
     result = hub.ingest("umapi_departments")
+    assert "error" not in result.stream, result.stream["error"]
     assert (result.exit_code, result.stream["records_deleted"], result.stream["records_failed"]) == (0, 0, 0)
     assert "moved while they were read" in result.stream["notes"][0]
     assert hub.ingest("umapi_departments").stream["records_created"] == 1
+
+
+def test_a_page_that_is_empty_in_the_middle_is_no_end(hub, rest):
+    rest.set_faults(
+        {
+            "endpoint": "DeptData",
+            "from": 2,
+            "kind": "status",
+            "status": 200,
+            "body": '{"DepartmentList": {"DeptData": []}}',
+        }
+    )
+    result = hub.ingest("umapi_departments")
+    assert (result.exit_code, "sends nothing" in result.stream["error"]) == (1, True)
+
+
+def test_a_gateway_that_ignores_where_to_start_is_noticed(hub, rest, university):
+    import json
+
+    page = json.dumps({"DepartmentList": {"DeptData": university.umapi_departments()[:20]}})
+    rest.set_faults({"endpoint": "DeptData", "from": 1, "times": 99, "kind": "status", "status": 200, "body": page})
+    result = hub.ingest("umapi_departments")
+    assert (result.exit_code, "the very first row" in result.stream["error"]) == (1, True)
+    assert len(pages(rest)) == 2
 
 
 def test_a_row_deleted_between_two_pages_makes_nobody_vanish(hub, rest, university):
@@ -188,6 +213,21 @@ def test_calls_stop_before_the_limit_says_so(hub, rest, university):
     result = hub.ingest("umapi_departments")
     assert result.counts == (university.departments, 0, 0, 0, 0)
     assert [call["status"] for call in pages(rest)].count(429) == 0
+
+
+def test_the_environment_overrules_neither_token_nor_proxy(hub, tmp_path, university):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password netrcpw\n")
+    netrc.chmod(0o600)
+    hub.set(NETRC=str(netrc), http_proxy="http://127.0.0.1:9", REQUESTS_CA_BUNDLE=str(tmp_path / "missing.pem"))
+    assert hub.ingest("umapi_departments").counts[0] == university.departments
+
+
+def test_a_token_that_cannot_be_sent_is_not_shown(hub, rest):
+    body = '{"access_token": "VERYSECRET\\nTOKEN", "expires_in": 3600}'
+    rest.set_faults({"endpoint": "oauth", "from": 1, "times": 9, "kind": "status", "status": 200, "body": body})
+    result = hub.ingest("umapi_departments")
+    assert (result.exit_code, "VERYSECRET" in result.text + str(result.figures)) == (1, False)
 
 
 @pytest.mark.parametrize("url", ["http://gateway.example.edu", "ftp://gateway.example.edu", "gateway", ""])

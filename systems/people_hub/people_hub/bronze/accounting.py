@@ -29,6 +29,7 @@ class Statistics:
     new_rejects: int = 0
     deleted: int = 0
     open_rejects: int = 0
+    resolved: int = 0
     is_full: bool = False
     is_complete: bool = False
     errors: list[str] = field(default_factory=list)
@@ -129,6 +130,7 @@ class Statistics:
             "records_failed": self.failed,
             "new_rejects": self.new_rejects,
             "open_rejects": self.open_rejects,
+            "resolved_rejects": self.resolved,
             "quality_issues": [],
             "errors": self.errors,
             "notes": self.notes,

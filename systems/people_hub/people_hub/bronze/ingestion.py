@@ -7,24 +7,20 @@ know already is skipped by its hash. Tombstones, the watermark and the run's com
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import orjson
-import psycopg2
-
 from etlkit.command import stopping_signal
-from etlkit.errors import DataError, EtlError
+from etlkit.errors import DataError, EtlError, SourceError
 from etlkit.logs import redact
 from etlkit.postgres import (
     Connection,
@@ -35,19 +31,21 @@ from etlkit.postgres import (
     load_errors,
     process_name,
     require_schema,
+    rolled_back_on_error,
 )
-from etlkit.rejects import Reject, create_staging, fill_rejected_records, stage_rejects
+from etlkit.rejects import create_staging, fill_rejected_records, stage_rejects
 from etlkit.runs import Run, complete_run, fail_run, start_run
 from etlkit.settings import Settings
 from people_hub.bronze.accounting import Statistics
-from people_hub.bronze.canonical import BadRecordError, Content, read_content
+from people_hub.bronze.page import Page, read_page
+from people_hub.bronze.replay import AMBIGUOUS, replayable
 from people_hub.bronze.store import BronzeStore
 from people_hub.bronze.stream import Listing, Request, Stream
 from people_hub.hub_settings import SCHEMA_SYSTEM, SCHEMA_VERSION
 from people_hub.postgres_adapter import PostgresAdapter
 
 INIT_COMMAND = "python -m people_hub init"
-LONGEST_KEY = 500
+STORED_STAYS = "The open page was rolled back; pages stored before it stay. Run again."
 HEARTBEAT_SECONDS = 2
 SHOWN_RECORDS = 20
 """So many new and so many changed records get a line of their own; the others do on LOG_LEVEL=DEBUG."""
@@ -67,29 +65,8 @@ class Options:
     progress_every: int = 50
     shows_every_record: bool = False
     secrets: tuple[str, ...] = ()
-    kind: str | None = None
-    """What the run's history calls it: else ingest, or enrich for details."""
-
-
-@dataclass
-class _Page:
-    """Some records on their way to bronze: (key, content) of the good ones and the rejects of the others, by place."""
-
-    stream_name: str
-    raw: list[Any]
-    good: dict[int, tuple[str, Content]] = field(default_factory=dict)
-    rejects: dict[int, Reject] = field(default_factory=dict)
-    rejected_keys: list[str] = field(default_factory=list)
-    keyless: int = 0
-
-    def reject(self, place: int, key: str, reason: str, position: str | None = None) -> None:
-        """Keep a bad record: by its key, by its content when it has none, or by the position given."""
-        self.good.pop(place, None)
-        text = _as_bytes(self.raw[place])
-        if position is None:
-            self.keyless += not key
-            self.rejected_keys.extend([key] if key else [])
-        self.rejects[place] = Reject(self.stream_name, position or key or f"no key {_digest(text)}", text, (reason,))
+    is_replay: bool = False
+    """Judge the stream's open rejects again instead of asking its source."""
 
 
 class IngestionService:
@@ -118,6 +95,11 @@ class IngestionService:
         self._statistics = Statistics(str(self.run_id), dry_run=self.dry_run)
         self._shown = {"new": 0, "changed": 0}
         self._keyless = 0
+        self._is_late = False
+        self._rejected: dict[str, str] = {}
+        self._rejected_keys: set[str] = set()
+        self._replayed: dict[str, str | None] = {}
+        self._started = time.monotonic()
         self._told = (0, 0, 0)
         self._told_at = 0.0
 
@@ -129,8 +111,8 @@ class IngestionService:
         `run_main_process` does it while it holds the stream's lock, so that orphans of the stream are repaired first.
         """
         run = Run(self.run_id, source_system, entity_type, self.dry_run)
-        metadata = {
-            "kind": self.options.kind or ("enrich" if self.stream.detail_of else "ingest"),
+        metadata: dict[str, Any] = {
+            "kind": "replay" if self.options.is_replay else "enrich" if self.stream.detail_of else "ingest",
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "full_sync": self.options.full_sync,
@@ -189,9 +171,11 @@ class IngestionService:
         with closing(self.db_adapter.detached_connection()) as connection:
             require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, INIT_COMMAND)
             with advisory_lock(connection, self.stream.lock_name):
-                self.create_ingestion_run(self.stream.source_system, self.stream.entity_type, connection=connection)
                 try:
-                    with cancelled_by_signals(connection), load_errors(f"storing {self.stream.name}"):
+                    with cancelled_by_signals(connection), load_errors(f"storing {self.stream.name}", STORED_STAYS):
+                        self.create_ingestion_run(
+                            self.stream.source_system, self.stream.entity_type, connection=connection
+                        )
                         self._bring_in(connection)
                 except BaseException as error:
                     self._mark_failed(connection, error)
@@ -217,16 +201,21 @@ class IngestionService:
             store.create_session_tables(cursor)
             watermark = store.ask(cursor, "read_stream_state")
             self._statistics.open_rejects = store.ask(cursor, "count_open_rejects")[0]
-            if self.stream.detail_of:
+            if self.stream.detail_of and not self.options.is_replay:
                 self._choose_details(store, cursor)
         use_watermark = watermark and watermark[0] and not self.options.full_sync
         request = Request(
-            watermark=watermark[0] if use_watermark else None, due=store.due_keys, known_keys=store.living_keys
+            watermark=watermark[0] if use_watermark else None,
+            due=lambda: self._in_time(store.due_keys()),
+            known_keys=store.known_keys,
         )
-        listing = self.stream.listing(self._source_settings, request)
+        if self.options.is_replay:
+            listing = Listing(iter(self._records_to_replay(connection, store)), is_full=False)
+        else:
+            listing = self.stream.listing(self._source_settings, request)
         self.logger.info(
             "🔄 Starting %s of %s%s",
-            "incremental sync" if use_watermark else "full sync",
+            "retry of the rejects" if self.options.is_replay else "incremental sync" if use_watermark else "full sync",
             self.stream.name,
             " [DRY RUN] no database changes will be made" if self.dry_run else "",
         )
@@ -237,15 +226,63 @@ class IngestionService:
         self._statistics.processed += listing.passed_over
         self._statistics.is_complete = not is_stopped_early
         self._statistics.notes.extend(listing.notes)
-        self._finish(connection, store, listing, keyless=self._keyless if is_full else None)
+        self._finish(connection, store, listing, is_full=is_full)
 
     def _store_all(self, connection: Connection, store: BronzeStore, listing: Listing) -> bool:
         """Read and store every page; return whether it stopped before the source's end."""
         is_stopped_early = False
         with closing(_closable(listing.records)) as records:
             for raw_page, is_stopped_early in self._pages(records):  # noqa: B007 - the last one is what matters
-                self._store_page(connection, store, self._read_page(raw_page))
-        return is_stopped_early
+                self._store_page(connection, store, read_page(self.stream, raw_page))
+        return is_stopped_early or self._is_late
+
+    def _records_to_replay(self, connection: Connection, store: BronzeStore) -> list[dict[str, Any]]:
+        """Return the kept records that are good today; remember which reject each of them would settle.
+
+        One that was rejected for having another's key is left, since only its source can say which of them is right; of
+        one whose key has got a newer version since, the reject is settled without storing it.
+        """
+        with rolled_back_on_error(connection), connection, connection.cursor() as cursor:
+            store.run(cursor, "list_open_rejects_of_stream")
+            rejects = [
+                (position, last_seen, replayable(self.stream, bytes(raw)))
+                for position, raw, reasons, last_seen in cursor.fetchall()
+                if AMBIGUOUS not in reasons
+            ]
+            keys = [found[0] for _position, _last_seen, found in rejects if found]
+            store.run(cursor, "list_head_times", external_ids=keys)
+            stored_at = dict(cursor.fetchall())
+        records = []
+        for position, last_seen, found in rejects:
+            if found is None:
+                continue
+            key, record = found
+            is_superseded = key in stored_at and stored_at[key] > last_seen
+            self._replayed[position] = None if is_superseded else key
+            if not is_superseded:
+                records.append(record)
+        return records
+
+    def _in_time(self, keys: Iterator[str]) -> Iterator[str]:
+        """Yield keys until the time of --max-minutes is over."""
+        deadline = self._deadline()
+        for key in keys:
+            if time.monotonic() >= deadline:
+                self._stop_late()
+                return
+            yield key
+
+    def _deadline(self) -> float:
+        """Return when the time of --max-minutes is over."""
+        minutes = self.options.max_minutes
+        return float("inf") if minutes is None else self._started + minutes * 60
+
+    def _stop_late(self) -> None:
+        """Note that the time of --max-minutes is over."""
+        follows = "goes on from here" if self.stream.detail_of else "begins at the source's start again"
+        if not self._is_late:
+            self._statistics.notes.append(f"the time of --max-minutes is over; the next run {follows}")
+        self._is_late = True
 
     def _choose_details(self, store: BronzeStore, cursor: Cursor) -> None:
         """Choose the records whose detail is to be fetched, and say how many for which reason."""
@@ -262,34 +299,39 @@ class IngestionService:
         self.logger.info("📚 Details due of %s/%s: %s", self.stream.source_system, self.stream.detail_of, text)
 
     def _pages(self, records: Iterator[Any]) -> Iterator[tuple[list[Any], bool]]:
-        """Yield (records, stopped early) in batches until the source, the limit or the time has run out."""
-        size = min(self.stream.batch_size or self.options.batch_size, self.options.batch_size)
-        minutes = self.options.max_minutes
-        deadline = time.monotonic() + minutes * 60 if minutes is not None else None
-        left = self.options.max_records or None
-        page: list[Any] = []
-        for record in records:
-            if left is not None and left <= 0:
-                yield page, True
-                return
-            page.append(record)
-            left = None if left is None else left - 1
-            is_late = deadline is not None and time.monotonic() >= deadline
-            if is_late:
-                self._statistics.notes.append("the time of --max-minutes is over; the next run goes on from here")
-                yield page, True
-                return
-            if len(page) >= size:
-                yield page, False
-                page = []
-        yield page, False
+        """Yield (records, stopped early) in batches until the source, the limit or the time has run out.
 
-    def _store_page(self, connection: Connection, store: BronzeStore, page: _Page) -> None:
+        What came before a source failed is a page too; its error follows.
+        """
+        size = min(self.stream.batch_size or self.options.batch_size, self.options.batch_size)
+        deadline, left = self._deadline(), self.options.max_records
+        page: list[Any] = []
+        try:
+            for record in records:
+                page.append(record)
+                left -= 1
+                if left == 0:
+                    break
+                if time.monotonic() >= deadline:
+                    self._stop_late()
+                    break
+                if len(page) >= size:
+                    yield page, False
+                    page = []
+        except SourceError:
+            if page:
+                yield page, True
+            raise
+        if page:
+            yield page, left == 0
+
+    def _store_page(self, connection: Connection, store: BronzeStore, page: Page) -> None:
         """Judge and store one page."""
-        with connection, connection.cursor() as cursor:
+        with rolled_back_on_error(connection), connection.cursor() as cursor:
             states = store.judge(
                 cursor, [(place, key, content.entity_hash) for place, (key, content) in page.good.items()]
             )
+            connection.commit()
         with self._unit_of_work(connection) as cursor:
             self._store_judged(cursor, store, page, states)
             self._keep_rejects(cursor, store, page)
@@ -298,40 +340,18 @@ class IngestionService:
     @contextmanager
     def _unit_of_work(self, connection: Connection) -> Iterator[Cursor]:
         """Commit what is written inside, or roll it back after an error and on a dry run."""
-        try:
-            with connection.cursor() as cursor:
-                yield cursor
-        except BaseException:
-            with suppress(psycopg2.Error):
+        with rolled_back_on_error(connection), connection.cursor() as cursor:
+            yield cursor
+            if self.dry_run:
                 connection.rollback()
-            raise
-        if self.dry_run:
-            connection.rollback()
-        else:
-            commit(connection)
+            else:
+                commit(connection)
 
-    def _read_page(self, raw_page: list[Any]) -> _Page:
-        """Read keys and hashes; a record that has none becomes a reject."""
-        page = _Page(self.stream.name, raw_page)
-        for place, raw in enumerate(raw_page):
-            key = ""
-            try:
-                if isinstance(raw, dict):
-                    key = self.stream.external_id(raw)
-                if len(key) > LONGEST_KEY:
-                    page.reject(place, key, "key_too_long", f"{key[:100]}... {_digest(key.encode())}")
-                else:
-                    page.good[place] = (key, read_content(raw, self.stream.volatile))
-            except BadRecordError as error:
-                page.reject(place, key, str(error))
-        return page
-
-    def _store_judged(self, cursor: Cursor, store: BronzeStore, page: _Page, states: dict[int, str]) -> None:
+    def _store_judged(self, cursor: Cursor, store: BronzeStore, page: Page, states: dict[int, str]) -> None:
         """Write a judged page: versions and heads; count every record of it."""
         for place in [place for place, state in states.items() if state == "conflicting"]:
             key, content = page.good[place]
-            position = f"{key} (another of the same key, {content.entity_hash[:8]})"
-            page.reject(place, key, "duplicate_key_in_run", position)
+            page.reject(place, key, AMBIGUOUS, f"{key} (another of the same key, {content.entity_hash[:8]})")
         self._rehash(cursor, store, page, states)
         contents = {
             page.good[place][0]: page.good[place][1]
@@ -343,9 +363,10 @@ class IngestionService:
             if state in ("new", "changed") and page.good[place][0] in refused:
                 key = page.good[place][0]
                 page.reject(place, key, refused[key])
+        page.tell_apart(self._rejected)
         self._count_records(page, states)
 
-    def _count_records(self, page: _Page, states: dict[int, str]) -> None:
+    def _count_records(self, page: Page, states: dict[int, str]) -> None:
         """Count every record of a page, and tell how far the run is every so many of them."""
         statistics, every, shows = self._statistics, self.options.progress_every, self.options.shows_every_record
         for place in range(len(page.raw)):
@@ -358,7 +379,7 @@ class IngestionService:
             if every and not statistics.processed % every:
                 self._show_progress()
 
-    def _count_record(self, page: _Page, place: int, state: str) -> None:
+    def _count_record(self, page: Page, place: int, state: str) -> None:
         """Count and show one record of a page."""
         statistics = self._statistics
         if state == "rejected":
@@ -379,7 +400,7 @@ class IngestionService:
             statistics.updated += 1
             self._show(state, "📝 Record changed: %s", key)
 
-    def _rehash(self, cursor: Cursor, store: BronzeStore, page: _Page, states: dict[int, str]) -> None:
+    def _rehash(self, cursor: Cursor, store: BronzeStore, page: Page, states: dict[int, str]) -> None:
         """Judge records whose head an older rule hashed: if it is the same by today's rule, the head gets that hash."""
         places = [place for place, state in states.items() if state == "hashed_by_other_rule"]
         if not places:
@@ -389,22 +410,26 @@ class IngestionService:
         for place in places:
             states[place] = "unchanged" if page.good[place][0] in same else "changed"
 
-    def _keep_rejects(self, cursor: Cursor, store: BronzeStore, page: _Page) -> None:
+    def _keep_rejects(self, cursor: Cursor, store: BronzeStore, page: Page) -> None:
         """Keep the page's rejects, resolve those that turned good, and note the details that were fetched."""
         statistics = self._statistics
         if page.rejects:
             self._keyless += page.keyless
+            self._rejected_keys.update(page.rejected_keys)
             store.run(cursor, "fill_rejected_key", external_ids=page.rejected_keys)
             create_staging(cursor)
             stage_rejects(cursor, page.rejects.values())
-            store.run(cursor, "fill_met_reject")
             statistics.new_rejects += fill_rejected_records(cursor, self.run_id).new
         if not statistics.open_rejects and not self.stream.detail_of:
             return
         good_keys = [key for key, _content in page.good.values()]
-        store.run(cursor, "resolve_good_rejects", external_ids=good_keys)
-        if self.stream.detail_of:
+        self._resolve(cursor, store, [key for key in good_keys if key not in self._rejected])
+        if self.stream.detail_of and not self.options.is_replay:
             store.run(cursor, "fill_detail_fetches", external_ids=good_keys)
+
+    def _resolve(self, cursor: Cursor, store: BronzeStore, positions: list[str]) -> None:
+        """Resolve the open rejects of some positions."""
+        self._statistics.resolved += store.run(cursor, "resolve_rejects", positions=positions)
 
     def _tell_progress(self, cursor: Cursor, store: BronzeStore) -> None:
         """Let the run's row tell how far it is: with every page that stores something, else every few seconds."""
@@ -421,35 +446,44 @@ class IngestionService:
             records_updated=statistics.updated,
         )
 
-    def _finish(self, connection: Connection, store: BronzeStore, listing: Listing, *, keyless: int | None) -> None:
+    def _finish(self, connection: Connection, store: BronzeStore, listing: Listing, *, is_full: bool) -> None:
         """Write tombstones where the listing proves them, the watermark and the run's end, in one transaction."""
-        statistics = self._statistics
+        statistics, open_before = self._statistics, self._statistics.open_rejects
         is_whole = statistics.is_complete and not self.options.max_records
         with self._unit_of_work(connection) as cursor:
-            if is_whole and keyless is not None:
-                self._bury_vanished(cursor, store, keyless)
-                store.run(cursor, "resolve_unmet_rejects")
+            if self.options.is_replay:
+                self._resolve(cursor, store, self._settled_by_replay())
+            elif is_whole and is_full:
+                self._bury_vanished(cursor, store)
+                statistics.resolved += store.run(cursor, "resolve_unmet_rejects", positions=list(self._rejected))
             elif self.stream.detail_of:
                 statistics.deleted = store.run(cursor, "fill_detail_tombstones", detail_of=self.stream.detail_of)
+                statistics.resolved += store.run(cursor, "resolve_gone_details", detail_of=self.stream.detail_of)
             statistics.open_rejects = store.ask(cursor, "count_open_rejects")[0]
+            if self.dry_run:  # the pages before this transaction are rolled back already
+                statistics.open_rejects = max(0, open_before + statistics.new_rejects - statistics.resolved)
             statistics.require_sum()
-            if is_whole:
-                store.run(
-                    cursor,
-                    "fill_stream_state",
-                    watermark=json.dumps(listing.watermark) if listing.watermark else None,
-                    is_full=keyless is not None,
-                )
+            if is_whole and not self.options.is_replay:
+                watermark = json.dumps(listing.watermark) if listing.watermark else None
+                store.run(cursor, "fill_stream_state", watermark=watermark, is_full=is_full)
             self.complete_ingestion_run(
                 statistics.run_id, statistics.processed, statistics.created, statistics.updated, cursor=cursor
             )
         statistics.completed_at = datetime.now(UTC)
 
-    def _bury_vanished(self, cursor: Cursor, store: BronzeStore, keyless: int) -> None:
+    def _settled_by_replay(self) -> list[str]:
+        """Return the rejects that a replay has settled: stored, outdated, or kept under the key that is known now."""
+        return [
+            position
+            for position, key in self._replayed.items()
+            if key is None or key not in self._rejected_keys or key != position
+        ]
+
+    def _bury_vanished(self, cursor: Cursor, store: BronzeStore) -> None:
         """Write a tombstone for every record that the listing proves gone; refuse when it is too many of them."""
         statistics = self._statistics
         living, vanished = store.ask(cursor, "count_vanished")
-        percent = 100 * vanished / living if living else 0
+        percent = 100 * vanished / living if living else 100
         if not statistics.processed:
             raise DataError(
                 f"{self.stream.name} listed no record at all, which is not believed ({living:,} are known). "
@@ -457,10 +491,10 @@ class IngestionService:
             )
         if not vanished:
             return
-        if keyless:
+        if self._keyless:
             statistics.notes.append(
-                f"{vanished:,} known records were not listed, but {keyless:,} rejected ones have no key and may be "
-                "among them: no tombstone was written"
+                f"{vanished:,} known records were not listed, but {self._keyless:,} rejected ones have no key and may "
+                "be among them: no tombstone was written"
             )
             return
         if percent > self.options.mass_delete_percent:
@@ -478,7 +512,15 @@ class IngestionService:
         if name := stopping_signal():
             message = f"stopped by {name}"
         run = Run(self.run_id, self.stream.source_system, self.stream.entity_type, self.dry_run)
-        if not fail_run(connection, run, redact(message, self.options.secrets)):
+        message = redact(message, self.options.secrets)
+        if fail_run(connection, run, message):
+            return
+        try:  # the run's own connection is gone; the server may still be there
+            with closing(self.db_adapter.detached_connection()) as another:
+                is_closed = fail_run(another, run, message)
+        except EtlError:
+            is_closed = False
+        if not is_closed:
             self.logger.warning("⚠️ the run's history could not be closed; the next run does it")
 
     def _show(self, kind: str, line: str, key: str) -> None:
@@ -499,19 +541,6 @@ class IngestionService:
             statistics.updated,
             statistics.skipped,
         )
-
-
-def _digest(data: bytes) -> str:
-    """Return enough of a hash to tell records without a key apart."""
-    return hashlib.sha256(data).hexdigest()[:16]
-
-
-def _as_bytes(raw: object) -> bytes:
-    """Return a record's original as JSON, with lone surrogates as escapes."""
-    try:
-        return orjson.dumps(raw)
-    except TypeError:
-        return json.dumps(raw, default=str, separators=(",", ":")).encode()
 
 
 def _closable(records: Iterator[Any]) -> Any:

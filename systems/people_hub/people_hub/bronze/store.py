@@ -17,13 +17,13 @@ import psycopg2
 
 from etlkit.postgres import Connection, Cursor, copy_rows, run_file
 from people_hub.bronze.canonical import Content, hash_version, read_content
+from people_hub.bronze.page import plain_reason
 from people_hub.bronze.stream import Stream
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
 SESSION_TABLES = (
     "create_seen_key",
     "create_rejected_key",
-    "create_met_reject",
 )
 _DUE_ROWS = 500
 _RECORD_FAULTS = ("22", "23", "54")
@@ -96,8 +96,7 @@ def array_literal(texts: Iterable[str]) -> str:
 
 def _reason(error: psycopg2.Error) -> str:
     """Return the server's sentence in words that an array of reasons can hold."""
-    sentence = (error.diag.message_primary or type(error).__name__).split("\n")[0]
-    return "".join(char if char.isalnum() or char in " _-.:()" else "'" for char in sentence)[:200]
+    return plain_reason(error.diag.message_primary or type(error).__name__)
 
 
 class BronzeStore:
@@ -194,10 +193,10 @@ class BronzeStore:
             for after, key in rows:  # noqa: B007 - the last one is where the next rows start
                 yield key
 
-    def living_keys(self, entity_type: str) -> Iterator[str]:
-        """Yield the keys of the living records of another stream of the same source."""
+    def known_keys(self, entity_type: str) -> Iterator[str]:
+        """Yield the keys of another stream of the same source, those that have vanished from its listing too."""
         with self._connection, self._connection.cursor() as cursor:
-            self.run(cursor, "list_living_keys", entity_type=entity_type)
+            self.run(cursor, "list_known_keys", entity_type=entity_type)
             rows = cursor.fetchall()
         for (key,) in rows:
             yield key

@@ -64,6 +64,19 @@ class Listing:
     notes: list[str] = field(default_factory=list)
     """What a person should know about this listing."""
 
+    def lack(self, what: str) -> None:
+        """Note that a part of the source is kept elsewhere: nothing counts as vanished this time."""
+        self.is_full = False
+        self.notes = [f"the source keeps a part elsewhere ({what}): nothing counts as vanished this time"]
+
+
+@dataclass(frozen=True)
+class FailedRecord:
+    """A record that its source could not give: it is kept as a reject under its key, and the listing goes on."""
+
+    key: str
+    reason: str
+
 
 @dataclass(frozen=True)
 class Stream:

@@ -7,6 +7,7 @@ answers is read whole. `whenChanged` would differ from controller to controller 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from people_hub.bronze.stream import Listing, Request
 from people_hub.hub_settings import ActiveDirectorySettings
@@ -38,19 +39,24 @@ def list_entries(
     is_incremental: bool = False,
 ) -> Listing:
     """Return every entry that a filter fits, or only those changed since the watermark where that is wanted."""
-    directory = _directory(settings)
-    watermark = None
-    is_full = True
-    if is_incremental:
-        root = root_attributes(directory, [_SERVER, _NUMBER])
-        if _SERVER in root and root.get(_NUMBER, "").isdecimal():
-            watermark = {"server": root[_SERVER], "usn": int(root[_NUMBER])}
-        known = request.watermark or {}
-        if watermark and known.get("server") == watermark["server"] and known["usn"] <= watermark["usn"]:
-            ldap_filter = f"(&{ldap_filter}(uSNChanged>={known['usn']}))"
-            is_full = False
+    listing = Listing(iter(()))
     search = Search(settings.ad_search_base, ldap_filter, "cn", SINGLE_VALUED | frozenset(single_valued))
-    return Listing(read_entries(directory, search), is_full, watermark)
+
+    def narrow(session: Any) -> str | None:
+        """Ask the server that is about to be searched how far it has counted, and since when it is asked."""
+        root = root_attributes(session, [_SERVER, _NUMBER])
+        if _SERVER not in root or not root.get(_NUMBER, "").isdecimal():
+            return None
+        listing.watermark = {"server": root[_SERVER], "usn": int(root[_NUMBER])}
+        known = request.watermark or {}
+        if known.get("server") != root[_SERVER] or known["usn"] > int(root[_NUMBER]):
+            return None
+        listing.is_full = False
+        return f"(&{ldap_filter}(uSNChanged>={known['usn']}))"
+
+    ask = {"narrow": narrow} if is_incremental else {}
+    listing.records = read_entries(_directory(settings), search, on_referral=listing.lack, **ask)
+    return listing
 
 
 def check(settings: ActiveDirectorySettings) -> str:

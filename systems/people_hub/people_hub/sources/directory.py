@@ -11,10 +11,11 @@ from __future__ import annotations
 import base64
 import re
 import ssl
+import unicodedata
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,9 @@ CONNECT_SECONDS = 10
 ATTEMPTS = 3
 SMALLEST_PAGE = 20
 LONGEST_PREFIX = 64
+_GUID_BYTES = 16
 PAGED_RESULTS = "1.2.840.113556.1.4.319"
+_CERTIFICATE = re.compile(r"certificate verify failed: (?P<why>[^(]*)", re.IGNORECASE)
 _RANGE = re.compile(r"(?P<name>[^;]+);range=(?P<first>\d+)-(?P<last>\d+|\*)", re.IGNORECASE)
 
 
@@ -78,38 +81,50 @@ class _Session:
     connection: Connection
     directory: Directory
     page_size: int
+    on_referral: Callable[[str], None] = lambda _address: None
 
 
 @dataclass
 class _Part:
-    """A part of a search: entries whose attribute begins with a prefix."""
+    """A part of a search: entries whose attribute begins with a prefix, but for those that other parts have."""
 
+    attribute: str
     prefix: str = ""
+    exceptions: tuple[str, ...] = ()
+    """Beginnings that earlier parts have taken, so that an entry with several values comes once."""
     alphabet: list[str] = field(default_factory=list)
-    """The characters that follow the prefix, as far as entries have shown them."""
+    """The characters by which the part is split, as far as entries have shown them."""
+    shown: set[str] = field(default_factory=set)
+    """The characters that entries have shown since."""
 
 
 class _CutOffError(Exception):
-    """The server sent only a part; what it sent is thrown away."""
+    """The server sent only a part."""
 
-    def __init__(self, entries: list[Mapping[str, Any]]) -> None:
-        super().__init__("the answer was cut off")
-        self.entries = entries
+
+class _VerifiedTls(Tls):  # type: ignore[misc]  # the library has no types
+    """TLS as Python itself does it: certificate and name (or address) are verified before anything is sent."""
+
+    def __init__(self, ca_file: Path | None) -> None:
+        """Keep the authority's file; the system's authorities without one."""
+        super().__init__(validate=ssl.CERT_REQUIRED)
+        self._context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+
+    def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - ldap3's
+        """Put TLS over a connection's socket."""
+        connection.socket = self._context.wrap_socket(connection.socket, server_hostname=connection.server.host)
 
 
 @contextmanager
 def opened(directory: Directory) -> Iterator[_Session]:
     """Connect by TLS with a verified certificate and log in; SourceError when either is refused."""
     where = f"{directory.name} at {directory.server}:{directory.port}"
-    tls = Tls(
-        validate=ssl.CERT_REQUIRED,
-        version=ssl.PROTOCOL_TLS_CLIENT,
-        ca_certs_file=str(directory.ca_file) if directory.ca_file else None,
-        sni=directory.server,
-    )
+    tls = _VerifiedTls(directory.ca_file)
     server = Server(
         directory.server, directory.port, use_ssl=True, tls=tls, get_info=NONE, connect_timeout=CONNECT_SECONDS
     )
+    if not server.ssl or server.port != directory.port:
+        raise SourceError(f"{where}: the server's name must be a bare name or address; nothing was sent.")
     connection = Connection(
         server,
         user=directory.user,
@@ -117,6 +132,7 @@ def opened(directory: Directory) -> Iterator[_Session]:
         authentication=SIMPLE,
         receive_timeout=directory.timeout_seconds,
         auto_referrals=False,
+        auto_range=False,  # the library stops quietly where a range fails; read_entry follows them strictly
         check_names=False,
         return_empty_attributes=False,
     )
@@ -133,12 +149,23 @@ def opened(directory: Directory) -> Iterator[_Session]:
         _close(connection)
 
 
-def read_entries(directory: Directory, search: Search) -> Iterator[dict[str, Any]]:
-    """Yield every entry of a search as a record with its `dn`; raises SourceError unless all of them came."""
+def read_entries(
+    directory: Directory,
+    search: Search,
+    *,
+    narrow: Callable[[_Session], str | None] = lambda _session: None,
+    on_referral: Callable[[str], None] = lambda _address: None,
+) -> Iterator[dict[str, Any]]:
+    """Yield every entry of a search as a record with its `dn`; raises SourceError unless all of them came.
+
+    `narrow` may ask the very server that will be searched and return another filter. `on_referral` is told of every
+    part that the server keeps elsewhere; such a listing is not whole.
+    """
     with opened(directory) as session:
+        session.on_referral = on_referral
+        search = replace(search, filter=narrow(session) or search.filter)
         for entry in _every_part(session, search):
-            fetch = _range_fetcher(session, entry["dn"])
-            yield read_entry(entry, search, fetch)
+            yield read_entry(entry, search, _range_fetcher(session, entry["dn"]))
 
 
 def count_base(directory: Directory, base: str) -> str:
@@ -150,10 +177,9 @@ def count_base(directory: Directory, base: str) -> str:
     return f"{directory.server}:{directory.port} answers, {base} is there"
 
 
-def root_attributes(directory: Directory, names: Sequence[str]) -> dict[str, str]:
+def root_attributes(session: _Session, names: Sequence[str]) -> dict[str, str]:
     """Return attributes of the server's root entry, those that it has."""
-    with opened(directory) as session:
-        entries, _cookie = _page(session, "", "(objectClass=*)", tuple(names), BASE, None)
+    entries, _cookie = _page(session, "", "(objectClass=*)", tuple(names), BASE, None)
     found = entries[0]["raw_attributes"] if entries else {}
     return {name: values[0].decode() for name, values in found.items() if values}
 
@@ -169,7 +195,7 @@ def read_entry(
     for name, values in _whole_attributes(entry["raw_attributes"], fetch_range).items():
         lower = name.lower()
         if lower in search.guids:
-            texts = [str(uuid.UUID(bytes_le=value)) for value in values]
+            texts = [_guid(value) for value in values]
         elif lower in search.sids:
             texts = [format_sid(value) for value in values]
         else:
@@ -188,7 +214,7 @@ def _whole_attributes(
         found = _RANGE.fullmatch(described)
         if not found:
             # beside a range the server sends the plain name too, without values
-            whole.setdefault(described, []).extend(values)
+            whole.setdefault(described, []).extend(values or ())
             continue
         name = found["name"]
         collected = whole.setdefault(name, [])
@@ -208,49 +234,42 @@ def _whole_attributes(
 
 def _every_part(session: _Session, search: Search) -> Iterator[Mapping[str, Any]]:
     """Yield every entry: of the whole search if the server allows, else of its parts."""
-    parts = [_Part()]
+    parts = [_Part(search.partition_by)]
     while parts:
         part = parts.pop()
         try:
-            yield from _held_back(_pages(session, search, _part_filter(search, part.prefix)))
-        except _CutOffError as error:
-            _learn(session, search, part, error.entries)
+            yield from _held_back(_pages(session, search, part), HELD_ENTRIES)
+        except _CutOffError:
             if len(part.prefix) >= LONGEST_PREFIX:
                 raise SourceError(
                     f"{session.directory.name}: the entries whose {search.partition_by} have {LONGEST_PREFIX} equal "
                     "characters are cut off still; the listing is incomplete."
                 ) from None
-            yield from _exact_and_other(session, search, part)
-            parts.extend(_Part(part.prefix + char) for char in reversed(part.alphabet))
+            _learn(session, search, part)
+            yield from _the_rest(session, search, part)
+            starts = [part.prefix + char for char in part.alphabet]
+            split = [
+                _Part(part.attribute, start, (*part.exceptions, *starts[:number]))
+                for number, start in enumerate(starts)
+            ]
+            parts.extend(reversed(split))
 
 
-def _exact_and_other(session: _Session, search: Search, part: _Part) -> Iterator[Mapping[str, Any]]:
-    """Yield what belongs to a cut part but to none of the parts it is split into; learn the characters it lacks."""
+def _the_rest(session: _Session, search: Search, part: _Part) -> Iterator[Mapping[str, Any]]:
+    """Yield what belongs to a cut part but to none of those it is split into; learn the characters it lacks."""
     while True:
-        exceptions = "".join(
-            f"(!({search.partition_by}={escape_filter_chars(part.prefix + char)}*))" for char in part.alphabet
-        )
-        rest = f"(&{_part_filter(search, part.prefix)}{exceptions})"
+        taken = (*part.exceptions, *(part.prefix + char for char in part.alphabet))
         try:
-            yield from _held_back(_pages(session, search, rest), limit=None)
-        except _CutOffError as error:
-            _learn(session, search, part, error.entries)
+            yield from _held_back(_pages(session, search, part, taken), None)
+        except _CutOffError:
+            _learn(session, search, part)
         else:
             return
 
 
-def _learn(session: _Session, search: Search, part: _Part, entries: Iterable[Mapping[str, Any]]) -> None:
-    """Add the characters that follow a part's prefix in some entries; SourceError when there is no new one."""
-    found = set()
-    for entry in entries:
-        for name, values in entry["raw_attributes"].items():
-            if name.lower() != search.partition_by.lower():
-                continue
-            for value in values:
-                text = _text(value).lower()
-                if text.startswith(part.prefix) and len(text) > len(part.prefix):
-                    found.add(text[len(part.prefix)])
-    learnt = sorted(found - set(part.alphabet))
+def _learn(session: _Session, search: Search, part: _Part) -> None:
+    """Split a part by the characters that its entries have shown too; SourceError when there is no new one."""
+    learnt = sorted(part.shown - set(part.alphabet))
     if not learnt:
         raise SourceError(
             f"{session.directory.name} cuts off the entries whose {search.partition_by} begins with nothing that "
@@ -259,42 +278,57 @@ def _learn(session: _Session, search: Search, part: _Part, entries: Iterable[Map
     part.alphabet.extend(learnt)
 
 
-def _held_back(
-    pages: Iterator[list[Mapping[str, Any]]], limit: int | None = HELD_ENTRIES
-) -> Iterator[Mapping[str, Any]]:
+def _show_characters(part: _Part, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Note the characters that follow a part's prefix in some entries."""
+    for entry in entries:
+        for name, values in entry["raw_attributes"].items():
+            if name.lower() != part.attribute.lower():
+                continue
+            for value in values:
+                text = unicodedata.normalize("NFKC", _text(value)).lower()
+                if text.startswith(part.prefix) and len(text) > len(part.prefix):
+                    part.shown.add(text[len(part.prefix)])
+
+
+def _held_back(pages: Iterator[list[Mapping[str, Any]]], limit: int | None) -> Iterator[Mapping[str, Any]]:
     """Yield entries once the search has come to its end, or once there are so many that no cap is to be feared."""
     held: list[Mapping[str, Any]] = []
     is_holding = True
-    try:
-        for page in pages:
-            if not is_holding:
-                yield from page
-                continue
-            held.extend(page)
-            if limit is not None and len(held) > limit:
-                is_holding = False
-                yield from held
-                held = []
-    except _CutOffError as error:
-        raise _CutOffError(held + error.entries) from None
+    for page in pages:
+        if not is_holding:
+            yield from page
+            continue
+        held.extend(page)
+        if limit is not None and len(held) > limit:
+            is_holding = False
+            yield from held
+            held = []
     yield from held
 
 
-def _part_filter(search: Search, prefix: str) -> str:
-    """Return the filter of a part."""
-    if not prefix:
-        return search.filter
-    return f"(&{search.filter}({search.partition_by}={escape_filter_chars(prefix)}*))"
+def _part_filter(search: Search, part: _Part, exceptions: Sequence[str]) -> str:
+    """Return the filter of a part, without what begins with the exceptions."""
+    starts = f"({search.partition_by}={escape_filter_chars(part.prefix)}*)" if part.prefix else ""
+    others = "".join(f"(!({search.partition_by}={escape_filter_chars(start)}*))" for start in exceptions)
+    return f"(&{search.filter}{starts}{others})" if starts or others else search.filter
 
 
-def _pages(session: _Session, search: Search, ldap_filter: str) -> Iterator[list[Mapping[str, Any]]]:
-    """Yield the pages of a search; _CutOffError as soon as the server says that it leaves something out."""
+def _pages(
+    session: _Session, search: Search, part: _Part, exceptions: Sequence[str] | None = None
+) -> Iterator[list[Mapping[str, Any]]]:
+    """Yield the pages of a part; _CutOffError as soon as the server says that it leaves something out."""
+    ldap_filter = _part_filter(search, part, part.exceptions if exceptions is None else exceptions)
     cookie: bytes | None = None
     while True:
-        entries, cookie = _page(session, search.base, ldap_filter, search.attributes, SUBTREE, cookie)
+        entries, following = _page(session, search.base, ldap_filter, search.attributes, SUBTREE, cookie, part)
         yield entries
-        if not cookie:
+        if not following:
             return
+        if following == cookie and not entries:
+            raise SourceError(
+                f"{session.directory.name} repeats an empty page of {ldap_filter}; nothing more was asked."
+            )
+        cookie = following
 
 
 def _page(
@@ -304,8 +338,12 @@ def _page(
     attributes: tuple[str, ...],
     scope: str,
     cookie: bytes | None,
+    part: _Part | None = None,
 ) -> tuple[list[Mapping[str, Any]], bytes | None]:
-    """Return one page's entries and the cookie of the next; raises unless the server's result code is 0."""
+    """Return one page's entries and the cookie of the next; raises unless the server's result code is 0.
+
+    For a part of a search an answer that is cut off is a _CutOffError, after its entries have shown how to split it.
+    """
     connection = session.connection
     where = f"{session.directory.name}: search {ldap_filter} under {base}"
 
@@ -330,11 +368,16 @@ def _page(
         reraise=True,
     )(ask)
     entries = [found for found in connection.response or [] if found["type"] == "searchResEntry"]
-    if code in CUT_OFF and not entries and not cookie and session.page_size > SMALLEST_PAGE:
-        session.page_size //= 2  # a server that gives nothing at all may only find the page too large
-        return _page(session, base, ldap_filter, attributes, scope, cookie)
-    if code in CUT_OFF:
-        raise _CutOffError(entries)
+    for found in connection.response or []:
+        if found["type"] == "searchResRef":
+            session.on_referral(", ".join(found["uri"]))
+    if part is not None:
+        _show_characters(part, entries)
+        if code in CUT_OFF and not entries and not cookie and session.page_size > SMALLEST_PAGE:
+            session.page_size //= 2  # a server that gives nothing at all may only find the page too large
+            return _page(session, base, ldap_filter, attributes, scope, cookie, part)
+        if code in CUT_OFF:
+            raise _CutOffError
     if code != SUCCESS:
         detail = connection.result.get("message") or connection.result["description"]
         raise SourceError(f"{where}: {detail} (result {code}). The listing is incomplete.")
@@ -361,10 +404,17 @@ def _text(value: bytes) -> str:
         return base64.b64encode(value).decode()
 
 
+def _guid(value: bytes) -> str:
+    """Return an identifier in its canonical text, in base64 when it is not one."""
+    return str(uuid.UUID(bytes_le=value)) if len(value) == _GUID_BYTES else base64.b64encode(value).decode()
+
+
 def _as_source_error(where: str, error: Exception) -> SourceError:
     """Return an error of the library or the socket in one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    if "certificate" in text.lower() or isinstance(error, ssl.SSLError):
+    text = " ".join(str(error).replace("\\", "").split()) or type(error).__name__
+    told = _CERTIFICATE.search(text)
+    text = told["why"].strip() if told else text
+    if told or isinstance(error, ssl.SSLCertVerificationError):
         return SourceError(
             f"{where}: its certificate is not trusted ({text}). Name its authority's file, e.g. AD_CA_FILE."
         )

@@ -7,6 +7,8 @@ like an empty answer. A body is used only when all of it has arrived, so a retry
 from __future__ import annotations
 
 import logging
+import re
+import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,9 +17,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import IO, Any, Self
+from urllib.parse import urlsplit
 
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from urllib3.exceptions import HTTPError
 
 from etlkit.errors import RetryableError, SourceError
 from people_hub.hub_settings import HttpSettings
@@ -40,6 +44,19 @@ class Token:
 
     value: str
     seconds: float | None = None
+
+
+class _BearerToken(requests.auth.AuthBase):
+    """Sends the token and nothing else, whatever ~/.netrc holds for the host."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Put the token into a request."""
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
 
 
 class LimitedError(RetryableError):
@@ -67,9 +84,9 @@ class HttpClient:
         self._settings = settings
         self._fetch_token = fetch_token
         self._session = requests.Session()
-        self._session.trust_env = True
-        if settings.http_ca_file:
-            self._session.verify = str(settings.http_ca_file)
+        self._verify = str(settings.http_ca_file) if settings.http_ca_file else None
+        self.source_time: datetime | None = None
+        """What the source's own clock said in its last answer."""
         self._token: Token | None = None
         self._token_until = 0.0
         self._free_at: dict[str, float] = {}
@@ -116,6 +133,8 @@ class HttpClient:
         """Return the token, a new one when the old one has less than a minute."""
         if self._token is None or time.monotonic() >= self._token_until:
             self._token = self._fetch_token(self)
+            if not re.fullmatch(r"[!-~]+", self._token.value):
+                raise SourceError(f"{self._name} gave a token that cannot be sent; check its address and login.")
             seconds = self._token.seconds
             # of a token that lives shorter than two minutes, half its life
             lead = min(RENEW_BEFORE_SECONDS, seconds / 2) if seconds is not None else 0
@@ -155,13 +174,15 @@ class HttpClient:
         file.truncate()
         self._wait_for_limit(endpoint)
         started = time.monotonic()
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        is_here = (urlsplit(url).hostname or "") in ("localhost", "127.0.0.1", "::1")
+        self._session.trust_env = not is_here  # proxies are for others
         where = f"{self._name}: {method} {url}"
         try:
             with self._session.request(
                 method,
                 url,
-                headers=headers,
+                auth=_BearerToken(token),
+                verify=self._verify,
                 stream=True,
                 timeout=self._settings.http_timeout_seconds,
                 allow_redirects=False,
@@ -169,14 +190,16 @@ class HttpClient:
             ) as response:
                 self._note_limit(endpoint, response)
                 _raise_for_status(where, response)
-                for chunk in response.iter_content(_CHUNK):
+                while chunk := response.raw.read1(_CHUNK, decode_content=True):
                     file.write(chunk)
                     if time.monotonic() - started > SLOWEST_ANSWER_SECONDS:
                         raise RetryableError(f"{where} has not sent all after {SLOWEST_ANSWER_SECONDS} s")
-        except requests.exceptions.SSLError as error:
-            raise SourceError(f"{where}: the certificate is not trusted ({_root_cause(error)})") from error
-        except requests.RequestException as error:
-            raise RetryableError(f"{where} broke off ({_root_cause(error)})") from error
+        except (requests.RequestException, HTTPError) as error:
+            cause = _root_cause(error)
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                raise SourceError(f"{where}: the certificate is not trusted ({cause.verify_message})") from error
+            text = " ".join(f"{type(cause).__name__} {cause}".split())
+            raise RetryableError(f"{where} broke off ({text})") from error
 
     def _wait_for_limit(self, endpoint: str) -> None:
         """Wait while the source said that this endpoint's calls are used up."""
@@ -186,7 +209,8 @@ class HttpClient:
             time.sleep(seconds)
 
     def _note_limit(self, endpoint: str, response: requests.Response) -> None:
-        """Remember when calls are free again, if this was the last one allowed."""
+        """Remember the source's time, and when calls are free again if this was the last one allowed."""
+        self.source_time = _moment(response.headers.get("Date")) or self.source_time
         if response.headers.get("X-RateLimit-Remaining", "").strip() == "0":
             seconds = _seconds_until(response, response.headers.get("X-RateLimit-Reset"))
             if seconds is not None:
@@ -220,16 +244,26 @@ def _seconds_until(response: requests.Response, text: str | None) -> float | Non
         return None
     if text.strip().isdecimal():
         return float(text)
+    moment = _moment(text)
+    if moment is None:
+        return None
+    now = _moment(response.headers.get("Date")) or datetime.now(UTC)
     try:
-        moment = parsedate_to_datetime(text)
-        now = parsedate_to_datetime(response.headers["Date"]) if "Date" in response.headers else datetime.now(UTC)
         return max(0.0, (moment - now).total_seconds())
-    except (TypeError, ValueError):
+    except TypeError:  # one of them does not say its zone
         return None
 
 
-def _root_cause(error: BaseException) -> str:
-    """Return the innermost reason of a nested error, in one line."""
+def _moment(text: str | None) -> datetime | None:
+    """Return the moment of an HTTP date, None for what is none."""
+    try:
+        return parsedate_to_datetime(text) if text else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    """Return the innermost reason of a nested error."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    return " ".join(f"{type(error).__name__} {error}".split())
+    return error

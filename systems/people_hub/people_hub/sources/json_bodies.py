@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import IO, Any
 
 import ijson
@@ -25,16 +27,29 @@ def read_json(body: IO[bytes], where: str) -> Any:
 
 def read_array(body: IO[bytes], where: str) -> Iterator[Any]:
     """Yield the items of a body's array without holding them all; SourceError for anything but one whole array."""
-    beginning = body.read(_SHOWN).lstrip(b"\xef\xbb\xbf \t\r\n")
-    body.seek(0)
+    beginning = body.read(_SHOWN)
+    body.seek(len(codecs.BOM_UTF8) if beginning.startswith(codecs.BOM_UTF8) else 0)
+    beginning = beginning.removeprefix(codecs.BOM_UTF8).lstrip()
     if not beginning.startswith(b"["):
         raise SourceError(f"{where} sent no list but {_beginning(beginning)}")
     try:
-        yield from ijson.items(body, "item", use_float=True)
+        for item in ijson.items(body, "item"):
+            yield _with_floats(item)
     except ijson.JSONError as error:
         raise SourceError(
             f"{where} sent a list that breaks off or is no JSON ({' '.join(str(error).split())})"
         ) from error
+
+
+def _with_floats(value: Any) -> Any:
+    """Return a value whose decimals are floats, as everywhere; one beyond every float is infinite, and rejected."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, dict):
+        return {name: _with_floats(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_floats(item) for item in value]
+    return value
 
 
 def _beginning(data: bytes) -> str:

@@ -14,7 +14,9 @@ def list_entries(
 ) -> Listing:
     """Return every entry of a folder that a filter fits."""
     search = Search(f"{folder},{settings.mcommunity_ldap_base}", ldap_filter, partition_by, frozenset(single_valued))
-    return Listing(read_entries(_directory(settings), search))
+    listing = Listing(iter(()))
+    listing.records = read_entries(_directory(settings), search, on_referral=listing.lack)
+    return listing
 
 
 def check(settings: McommunitySettings) -> str:

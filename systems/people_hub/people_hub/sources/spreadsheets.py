@@ -11,7 +11,7 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from python_calamine import CalamineError, CalamineWorkbook
+from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum
 
 from etlkit.errors import SourceError
 
@@ -40,12 +40,15 @@ def require_newer(path: Path, watermark: Mapping[str, Any] | None) -> dict[str, 
 
 
 def read_rows(path: Path, columns: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a workbook's first sheet, by its header; SourceError unless the columns are there, once each.
+    """Yield the rows of a workbook's first visible sheet, by its header.
 
-    An empty cell is null, a whole number an integer, a date ISO text; blank rows are left out.
+    Raises SourceError unless it can be read whole and the columns are there, once each. An empty cell is null, a whole
+    number an integer, a date ISO text; blank rows are left out.
     """
     try:
-        rows = iter(CalamineWorkbook.from_path(path).get_sheet_by_index(0).iter_rows())
+        book = CalamineWorkbook.from_path(path)
+        shown = [sheet.name for sheet in book.sheets_metadata if sheet.visible == SheetVisibleEnum.Visible]
+        rows = iter(book.get_sheet_by_name(shown[0]).iter_rows())
         header = [" ".join(str(cell).split()) for cell in next(rows, [])]
     except (CalamineError, zipfile.BadZipFile, OSError, IndexError) as error:
         raise SourceError(f"{path} cannot be read ({error}); it may still be on its way. Nothing was taken.") from error

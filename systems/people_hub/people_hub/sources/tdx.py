@@ -14,8 +14,8 @@ from typing import Any
 
 import jwt
 
-from etlkit.errors import SourceError
-from people_hub.bronze.stream import Listing, Request
+from etlkit.errors import RetryableError, SourceError
+from people_hub.bronze.stream import FailedRecord, Listing, Request
 from people_hub.hub_settings import TdxSettings
 from people_hub.sources.http_client import HttpClient, NotFoundError, Token
 from people_hub.sources.json_bodies import read_array, read_json
@@ -24,6 +24,7 @@ NAME = "TeamDynamix"
 MOST_ACCOUNTS = 200
 """So many departments one search for people takes."""
 DETAILS_AT_ONCE = 50
+FAILURES_IN_A_ROW = 5
 MODIFIED = "ModifiedDate"
 
 
@@ -54,11 +55,9 @@ def list_users(settings: TdxSettings, request: Request) -> Listing:
     return Listing(_people(settings, request))
 
 
-def fetch_details(settings: TdxSettings, request: Request, path: str) -> Listing:
-    """Return the full records that are due, one call each; one that is not there any more is passed over."""
-    listing = Listing(iter(()), is_full=False)
-    listing.records = _details(settings, request, path, listing)
-    return listing
+def fetch_details(settings: TdxSettings, request: Request, path: str, key: str) -> Listing:
+    """Return the full records that are due, one call each; one that cannot be had is kept as a reject."""
+    return Listing(_details(settings, request, path, key), is_full=False)
 
 
 def _modified_since(settings: TdxSettings, request: Request, method: str, path: str) -> Listing:
@@ -86,6 +85,9 @@ def _modified(settings: TdxSettings, method: str, path: str, since: datetime | N
             if modified and (newest is None or modified > newest):
                 newest = modified
             yield record
+        if newest and client.source_time and newest > client.source_time:
+            newest = client.source_time  # a date of the future would hide every change until then
+            listing.notes = ["some records were modified in the future, as their source says"]
     if newest:
         listing.watermark = {"modified": newest.isoformat()}
 
@@ -94,13 +96,9 @@ def _people(settings: TdxSettings, request: Request) -> Iterator[Any]:
     """Yield people, searched for by some departments at once."""
     url = f"{settings.tdx_base_url}/people/search"
     with open_client(settings) as client:
-        active = (
-            record.get("ID")
-            for record in _listed(client, "GET", f"{settings.tdx_base_url}/accounts")
-            if isinstance(record, dict)
-        )
+        active = [_account(record) for record in _listed(client, "GET", f"{settings.tdx_base_url}/accounts")]
         known = (int(key) for key in request.known_keys("department") if key.isdecimal())
-        accounts = sorted({key for key in (*active, *known) if isinstance(key, int)})
+        accounts = sorted({*active, *known})
         if not accounts:
             raise SourceError(f"{NAME} lists no department, so nobody could be searched for.")
         for first in range(0, len(accounts), MOST_ACCOUNTS):
@@ -108,21 +106,48 @@ def _people(settings: TdxSettings, request: Request) -> Iterator[Any]:
             yield from _listed(client, "POST", url, json={"AccountIDs": some, "IsActive": True})
 
 
-def _details(settings: TdxSettings, request: Request, path: str, listing: Listing) -> Iterator[Any]:
-    """Yield full records, one call each."""
+def _details(settings: TdxSettings, request: Request, path: str, key: str) -> Iterator[Any]:
+    """Yield full records, one call each; SourceError after five in a row that failed for another reason than 404."""
+    failures = 0
     with open_client(settings) as client:
-        for key in request.due():
-            url = f"{settings.tdx_base_url}/{path.format(app=settings.tdx_app_id)}/{key}"
+        for due in request.due():
+            url = f"{settings.tdx_base_url}/{path.format(app=settings.tdx_app_id)}/{due}"
             try:
-                with client.body("GET", url, endpoint=path) as body:
-                    record = read_json(body, url)
+                record = _detail(client, url, path)
             except NotFoundError:
-                listing.passed_over += 1
-                listing.notes = [f"{listing.passed_over:,} listed records are not there any more (404)"]
+                yield FailedRecord(due, "not_found")
                 continue
-            if not isinstance(record, dict):
-                raise SourceError(f"{url} sent no record but {str(record)[:80]!r}")
-            yield record
+            except RetryableError as error:
+                failures += 1
+                if failures == FAILURES_IN_A_ROW:
+                    raise
+                yield FailedRecord(due, f"not_answered: {error}")
+                continue
+            failures = 0
+            yield record if str(record.get(key)) == due else FailedRecord(due, f"other_key: {record.get(key)}")
+
+
+def _detail(client: HttpClient, url: str, path: str) -> dict[str, Any]:
+    """Return one full record."""
+    with client.body("GET", url, endpoint=path) as body:
+        record = read_json(body, url)
+    if not isinstance(record, dict):
+        raise SourceError(f"{url} sent no record but {str(record)[:80]!r}")
+    return record
+
+
+def _account(record: object) -> int:
+    """Return a listed department's number; SourceError when it has none, since its people would go missing."""
+    number = record.get("ID") if isinstance(record, dict) else None
+    if isinstance(number, float) and number.is_integer():
+        return int(number)
+    if isinstance(number, str) and number.isdecimal():
+        return int(number)
+    if isinstance(number, int) and not isinstance(number, bool):
+        return number
+    raise SourceError(
+        f"{NAME} lists a department without a number ({str(record)[:80]!r}); its people would go missing."
+    )
 
 
 def _listed(client: HttpClient, method: str, url: str, **arguments: Any) -> Iterator[Any]:

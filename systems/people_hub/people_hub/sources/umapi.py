@@ -45,16 +45,24 @@ def _rows(settings: UmapiSettings, path: str, envelope: tuple[str, str], listing
     """
     with HttpClient(NAME, settings, partial(_fetch_token, settings)) as client:
         rows = _page(client, settings, path, envelope, 0, PAGE_ROWS)
+        first = rows[0] if rows else None
         start = len(rows)
         yield from rows
         while rows:
             last = rows[-1]
             rows = _page(client, settings, path, envelope, start - 1, PAGE_ROWS)
-            if not rows or rows[0] != last:
+            if not rows or (rows[0] == first and first != last):
+                what = "nothing" if not rows else "the very first row"
+                raise SourceError(
+                    f"{path}: row {start:,} was there, and asked for again the gateway sends {what}. "
+                    "The listing is incomplete; run again."
+                )
+            start += len(rows) - 1
+            if rows[0] == last:
+                rows = rows[1:]
+            else:
                 listing.is_full = False
                 listing.notes = [f"rows of {path} moved while they were read: nothing counts as vanished this time"]
-            rows = rows[1:]
-            start += len(rows)
             yield from rows
 
 

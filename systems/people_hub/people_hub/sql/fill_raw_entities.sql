@@ -27,6 +27,7 @@ moved as (
             hash_version = excluded.hash_version,
             last_changed_run = excluded.last_changed_run,
             is_deleted = false
+        where h.raw_id < excluded.raw_id
     returning 1
 )
 select count(*) from stored

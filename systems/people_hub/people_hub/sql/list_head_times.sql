@@ -1,0 +1,10 @@
+-- Fills: nothing.
+-- Reads: bronze.entity_heads and bronze.raw_entities: since when bronze has the newest versions of some keys.
+-- Twice is safe: it only reads.
+select h.external_id,
+       r.ingested_at
+from bronze.entity_heads h
+join bronze.raw_entities r on r.raw_id = h.raw_id
+where h.source_system = %(source_system)s
+  and h.entity_type = %(entity_type)s
+  and h.external_id = any (%(external_ids)s)

@@ -1,0 +1,11 @@
+-- Fills: nothing.
+-- Reads: meta.rejected_records: a stream's open ones.
+-- Twice is safe: it only reads.
+select position,
+       raw,
+       reasons,
+       last_seen
+from meta.rejected_records
+where source = %(source)s
+  and resolved_at is null
+order by last_seen, position

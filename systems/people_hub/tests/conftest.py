@@ -16,15 +16,15 @@ from pathlib import Path
 
 import pytest
 from hub_case import PEOPLE, Hub
+
+from etlkit.embedded import EmbeddedServer
+from etlkit.postgres import apply_schema, connect
+from etlkit.settings import DatabaseSettings
 from people_hub import hub_settings
 from people_hub.sample_sources import directories
 from people_hub.sample_sources.directories import SampleDirectory
 from people_hub.sample_sources.people import AD_BASE, MCOMMUNITY_BASE, University
 from people_hub.sample_sources.rest_sources import RestSources
-
-from etlkit.embedded import EmbeddedServer
-from etlkit.postgres import apply_schema, connect
-from etlkit.settings import DatabaseSettings
 
 FULL = os.environ.get("ETL_FULL") == "1"
 TEMPLATE = "hub_template"

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from people_hub.__main__ import main
-from people_hub.hub_settings import PROJECT_DIR
 
 from etlkit.postgres import connect
 from etlkit.settings import DatabaseSettings
+from people_hub.__main__ import main
+from people_hub.hub_settings import PROJECT_DIR
 
 PEOPLE = 120
 PACKAGE = PROJECT_DIR / "people_hub"

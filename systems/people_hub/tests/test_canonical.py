@@ -9,6 +9,7 @@ import pytest
 from conftest import FULL
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from people_hub.bronze.canonical import BadRecordError, hash_version, read_content
 
 TEXTS = st.text(max_size=12)

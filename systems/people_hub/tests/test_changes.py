@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from conftest import FULL
+
 from people_hub import ingest_umapi_departments
 from people_hub.bronze import ingestion
 from people_hub.bronze.ingestion import IngestionService, Options

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import trustme
+from pydantic import SecretStr
+
+from etlkit.errors import SourceError
 from people_hub.sample_sources.directories import CAP, PASSWORD, SampleDirectory
 from people_hub.sample_sources.people import AD_BASE, MCOMMUNITY_BASE, University, guid, uniqname
 from people_hub.sources import directory
 from people_hub.sources.directory import Directory, Search, read_entries, read_entry
-from pydantic import SecretStr
-
-from etlkit.errors import SourceError
 
 
 def reached(sample: SampleDirectory, **changes: object) -> Directory:

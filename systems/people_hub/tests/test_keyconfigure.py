@@ -7,6 +7,7 @@ import shutil
 import time
 
 import pytest
+
 from people_hub.sample_sources.people import mac
 from people_hub.sample_sources.spreadsheet import write_export
 

@@ -8,6 +8,7 @@ import time
 import pytest
 from conftest import FULL, make_database
 from hub_case import Hub
+
 from people_hub.sample_sources.people import University
 
 KILLS = 50 if FULL else 4

@@ -13,9 +13,9 @@ from contextlib import closing
 
 import pytest
 from hub_case import PACKAGE
-from people_hub import ingest_umapi_departments
 
 from etlkit.postgres import advisory_lock, connect
+from people_hub import ingest_umapi_departments
 
 SLOW = {"endpoint": "DeptData", "from": 1, "kind": "slow", "seconds": 30}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from people_hub.sample_sources import rest_server
 from people_hub.sources import http_client, tdx
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from people_hub.sources import http_client, umapi
 
 

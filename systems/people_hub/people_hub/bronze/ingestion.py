@@ -423,8 +423,10 @@ class IngestionService:
         if not statistics.open_rejects and not self.stream.detail_of:
             return
         good_keys = [key for key, _content in page.good.values()]
+        if self.options.is_replay:
+            return  # what it settles is known at its end
         self._resolve(cursor, store, [key for key in good_keys if key not in self._rejected])
-        if self.stream.detail_of and not self.options.is_replay:
+        if self.stream.detail_of:
             store.run(cursor, "fill_detail_fetches", external_ids=good_keys)
 
     def _resolve(self, cursor: Cursor, store: BronzeStore, positions: list[str]) -> None:

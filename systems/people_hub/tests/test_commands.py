@@ -1,0 +1,343 @@
+"""The program's commands, their settings and what they say; and the founding document's names."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hub_case import PACKAGE, Hub
+
+from etlkit.errors import ConfigError, DataError, LoadError
+from people_hub.bronze.ingestion import IngestionService
+from people_hub.bronze.stream import all_scripts
+from people_hub.hub_settings import PROJECT_DIR, read_database_url
+from people_hub.postgres_adapter import PostgresAdapter
+
+SCRIPTS = {
+    "ingest_umapi_departments", "ingest_umapi_employees", "ingest_mcommunity_users", "ingest_mcommunity_groups",
+    "ingest_ad_users", "ingest_ad_groups", "ingest_ad_computers", "ingest_tdx_departments", "ingest_tdx_users",
+    "ingest_tdx_assets", "ingest_keyconfigure_computers", "enrich_tdx_accounts", "enrich_tdx_users",
+    "enrich_tdx_assets",
+}  # fmt: skip
+
+
+def test_every_script_is_there_and_runs_by_its_path_from_anywhere(tmp_path):
+    assert {script.name for script in all_scripts()} == SCRIPTS
+    for name in sorted(SCRIPTS):
+        path = PACKAGE / f"{name}.py"
+        assert os.access(path, os.X_OK)
+        done = subprocess.run(
+            [sys.executable, str(path), "--help"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "--full-sync" in done.stdout
+        assert "exit codes:" in done.stdout
+
+
+def test_importing_the_hub_writes_nothing(tmp_path):
+    code = "import people_hub.__main__; from people_hub.bronze.stream import all_scripts; all_scripts()"
+    before = sorted(path for path in PROJECT_DIR.iterdir() if path.name != "tests")
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert sorted(path for path in PROJECT_DIR.iterdir() if path.name != "tests") == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_makes_the_schemas_and_may_be_repeated(postgres, empty_database, tmp_path, monkeypatch, capsys):
+    hub = Hub(empty_database, tmp_path, monkeypatch, capsys)
+    hub.set(
+        UM_BASE_URL="http://127.0.0.1:9", UM_OAUTH_URL="http://127.0.0.1:9", UM_CLIENT_KEY="x", UM_CLIENT_SECRET="x"
+    )
+    result = hub.ingest("umapi_departments")
+    assert "Run once: python -m people_hub init" in result.stream["error"]
+    assert result.exit_code == 2
+    for _time in range(2):
+        assert hub.run("init").exit_code == 0
+    assert hub.query("select version from meta.schema_version where system = 'people_hub'") == [(1,)]
+    schemas = hub.query("select nspname from pg_namespace where nspname in ('meta', 'bronze', 'silver') order by 1")
+    assert [name for (name,) in schemas] == ["bronze", "meta", "silver"]
+    hub.query("update meta.schema_version set version = 9")
+    assert "newer schema 9" in hub.run("init").text
+
+
+def test_check_tells_everything_in_one_list(hub, rest, mcommunity):
+    (hub.folder / "exports").mkdir()
+    hub.set(AD_SERVER="127.0.0.1", AD_PORT="1", AD_SEARCH_BASE="x", AD_USER="x", AD_PASSWORD="a-secret-word")
+    result = hub.run("check")
+    assert result.exit_code == 1
+    found = {entry["what"].split(",")[0]: entry for entry in result.figures["streams"]}
+    assert found["database"]["is_good"]
+    assert found["ingest_mcommunity_groups"]["is_good"]
+    assert found["ingest_umapi_departments"]["is_good"]
+    assert "45 active departments" in found["ingest_tdx_assets"]["found"]
+    assert "does not answer" in found["ingest_ad_computers"]["found"]
+    assert "holds no file" in found["ingest_keyconfigure_computers"]["found"]
+    assert "a-secret-word" not in result.text
+    assert hub.query("select count(*) from meta.ingestion_runs") == [(0,)]
+
+
+def test_check_names_every_missing_setting_at_once(hub):
+    hub.unset("UM_CLIENT_KEY", "UM_CLIENT_SECRET", "HUB_DATA_FOLDER")
+    hub.set(TDX_APP_ID="x")
+    result = hub.run("check")
+    assert result.exit_code == 2
+    for name in (
+        "UM_CLIENT_KEY, UM_CLIENT_SECRET",
+        "HUB_DATA_FOLDER",
+        "MCOMMUNITY_LDAP_SERVER",
+        "AD_SERVER",
+        "TDX_APP_ID",
+    ):
+        assert name in result.text
+    hub.unset("DATABASE_URL")
+    result = hub.run("check")
+    assert result.exit_code == 2
+    for name in ("DATABASE_URL", "UM_CLIENT_KEY", "MCOMMUNITY_LDAP_SERVER", "AD_SERVER"):
+        assert name in result.figures["error"]
+
+
+def test_a_run_names_every_missing_setting_and_touches_nothing(hub):
+    hub.unset("UM_CLIENT_KEY", "UM_CLIENT_SECRET", "DATABASE_URL")
+    result = hub.ingest("umapi_departments")
+    assert result.exit_code == 2
+    for name in ("UM_CLIENT_KEY", "UM_CLIENT_SECRET", "DATABASE_URL"):
+        assert name in result.figures["error"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"BATCH_SIZE": "many"}, "BATCH_SIZE"),
+        ({"BATCH_SIZE": "0"}, "BATCH_SIZE"),
+        ({"MAX_RECORDS": "-1"}, "MAX_RECORDS"),
+        ({"DETAIL_MAX_AGE_DAYS": "inf"}, "DETAIL_MAX_AGE_DAYS"),
+        ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
+        ({"DATABASE_URL": "mysql://a:b@c/d"}, "DATABASE_URL names mysql"),
+        ({"DATABASE_URL": "postgresql://a:secret-word@/d"}, "it lacks a host"),
+        ({"DATABASE_URL": "postgresql://a:secret-word@h/d?sslcert=x"}, "sslcert"),
+        ({"DATABASE_URL": "no url"}, "DATABASE_URL cannot be read"),
+        ({"DATABASE_URL": "postgresql://a:secret-word@h/d?sslmode=maybe"}, "sslmode"),
+    ],
+)
+def test_a_wrong_setting_is_told_without_a_secret(hub, settings, said):
+    hub.set(**settings)
+    result = hub.ingest("umapi_departments")
+    assert result.exit_code == 2
+    assert said in result.figures["error"]
+    assert "secret-word" not in result.text + str(result.figures)
+
+
+def test_a_database_far_away_is_spoken_to_by_tls():
+    assert read_database_url("postgresql://a:b@db.example.edu/hub").sslmode == "require"
+    assert read_database_url("postgresql://a:b@127.0.0.1/hub").sslmode == "prefer"
+    assert read_database_url("postgresql://a:b@db.example.edu/hub?sslmode=verify-full").sslmode == "verify-full"
+    socket = read_database_url("postgresql://a@/hub?host=/var/run/postgresql")
+    assert (socket.db_host, socket.db_port) == ("/var/run/postgresql", 5432)
+    odd = read_database_url("postgresql://a:p%40ss%2Fword@127.0.0.1:5433/hub")
+    assert (odd.db_password.get_secret_value(), odd.db_port) == ("p@ss/word", 5433)
+
+
+def test_secrets_may_stand_in_files(hub, tmp_path, rest, university):
+    hub.unset("UM_CLIENT_SECRET", "TDX_WEB_SERVICES_KEY")
+    secret = tmp_path / "secret"
+    secret.write_text(f"{rest.environment()['UM_CLIENT_SECRET']}\n")
+    hub.set(UM_CLIENT_SECRET_FILE=str(secret))
+    assert hub.ingest("umapi_departments").counts[0] == university.departments
+    hub.set(UM_CLIENT_SECRET_FILE=str(tmp_path / "missing"))
+    result = hub.ingest("umapi_departments")
+    assert (result.exit_code, "UM_CLIENT_SECRET_FILE" in result.figures["error"]) == (2, True)
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "TDX_WEB_SERVICES_KEY").write_text(rest.environment()["TDX_WEB_SERVICES_KEY"])
+    (credentials / "DATABASE_URL").write_text("postgresql://nobody:x@127.0.0.1:9/none")  # the environment is nearer
+    hub.set(CREDENTIALS_DIRECTORY=str(credentials))
+    assert hub.ingest("tdx_departments").exit_code == 0
+
+
+def test_a_name_that_is_no_script_is_told_with_those_that_are(hub):
+    result = hub.ingest("umapi_people")
+    assert result.exit_code == 2
+    assert "umapi_people; there are: ad_computers" in result.figures["error"]
+
+
+def test_status_shows_every_stream_and_what_became_of_it(hub, rest):
+    assert "no runs yet" in hub.run("status").text
+    hub.ingest("umapi_departments")
+    rest.set_faults({"endpoint": "accounts", "from": 1, "kind": "page"})
+    hub.ingest("tdx_departments")
+    result = hub.run("status")
+    rows = {row["stream"]: row for row in result.figures["streams"]}
+    assert rows["umich_api/department"]["status"] == "completed"
+    assert (rows["umich_api/department"]["records"], rows["umich_api/department"]["open_rejects"]) == (45, 0)
+    assert rows["tdx/department"]["status"] == "failed"
+    assert "sent no list" in rows["tdx/department"]["error_message"]
+    assert "never run: active_directory/computer" in result.text
+
+
+def test_history_shows_every_version_and_what_it_changed(hub, rest, university):
+    rows = university.umapi_departments()
+    key = rows[1]["DeptId"]
+    hub.ingest("umapi_departments")
+    rows[1]["DeptDescription"] = "renamed"
+    rest.set_data(departments=rows)
+    hub.ingest("umapi_departments")
+    rest.set_data(departments=[rows[0], *rows[2:]])
+    hub.ingest("umapi_departments")
+    rest.set_data(departments=rows)
+    hub.ingest("umapi_departments")
+    result = hub.run("history", "umapi_departments", key)
+    marks = [line.split(" (")[0][20:] for line in result.text.splitlines() if "(version" in line]
+    assert marks == ["🆕 came back", "⏭️ deleted", "📝 changed", "🆕 first"]
+    changes = [line for line in result.text.splitlines() if "->" in line]
+    assert len(changes) == 1 + sum(value is not None for value in rows[1].values())
+    assert hub.run("history", "umich_api/department", "nobody").exit_code == 2
+    assert hub.run("history", "nothing", "x").exit_code == 2
+
+
+def test_prune_removes_old_versions_and_keeps_every_newest(hub, rest, university):
+    hub.ingest("umapi_departments")
+    rows = university.umapi_departments()
+    rows[1]["DeptDescription"] = "renamed"
+    rest.set_data(departments=rows[:-1])
+    hub.ingest("umapi_departments")
+    assert "would remove 2 versions" in hub.run("prune", "--older-than", "0h", "--dry-run").text
+    assert len(hub.bronze()) == 47
+    assert "removed 0 versions" in hub.run("prune", "--older-than", "400d").text
+    assert "removed 2 versions" in hub.run("prune", "--older-than", "0h").text
+    assert len(hub.bronze()) == 45
+    result = hub.run("history", "umapi_departments", rows[1]["DeptId"])
+    assert "🆕 oldest that is kept" in result.text
+    for age in ("400", "-1d", "999999w", "x"):
+        assert hub.run("prune", f"--older-than={age}").exit_code == 2
+
+
+def test_json_says_failed_when_it_failed(hub, rest):
+    rest.set_faults({"endpoint": "DeptData", "from": 1, "kind": "page"})
+    assert hub.ingest("umapi_departments").figures["outcome"] == "failed"
+    assert hub.run("status").figures["outcome"] == "done"
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",), ("--log-level", "ERROR")])
+@pytest.mark.parametrize("console", ["| true", "> /dev/full", ">&-"])
+def test_a_console_that_takes_nothing_changes_nothing(hub, flags, console, tmp_path):
+    command = " ".join([sys.executable, str(PACKAGE / "ingest_umapi_departments.py"), *flags, console])
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False, env=dict(os.environ)
+    )
+    assert "Traceback" not in done.stderr
+    assert hub.last_run()["status"] == "completed"
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_connection_that_is_lost_is_told_truly_and_the_run_closed(hub, rest, university):
+    rest.set_faults({"endpoint": "DeptEmpData", "from": 2, "kind": "slow", "seconds": 3})
+    rows = university.umapi_employees() * 9
+    rest.set_data(employees=[{**row, "EmplId": f"{n:08}"} for n, row in enumerate(rows)])
+    process = hub.start("ingest_umapi_employees", "--batch-size", "100")
+    for _attempt in range(200):
+        if hub.query("select 1 from bronze.raw_entities limit 1"):
+            break
+    hub.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'people_hub umich%%'")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    last = output.splitlines()[-1]
+    assert "pages stored before it stay. Run again." in last
+    assert "nothing was loaded" not in last
+    assert hub.last_run()["status"] == "failed"
+    assert hub.ingest("umapi_employees").exit_code == 0
+
+
+def test_the_adapter_is_as_founded(hub):
+    adapter = PostgresAdapter(hub.url, pool_size=2, max_overflow=1)
+    service = IngestionService(hub.url, all_scripts()[0].stream, adapter=adapter)
+    run_id = service.create_ingestion_run("umich_api", "department")
+    given = {"entity_type": "department", "source_system": "umich_api", "ingestion_run_id": run_id}
+    assert adapter.insert_raw_entity("department", "umich_api", "1", {"Name": "a"}, run_id) == 1
+    assert adapter.bulk_insert_raw_entities([]) == 0
+    many = [{**given, "external_id": str(n % 3), "raw_data": {"Name": f"x{n}"}} for n in range(5)]
+    assert adapter.bulk_insert_raw_entities(many) == 5
+    service.complete_ingestion_run(run_id, 6, 6)
+    frame = adapter.query_to_dataframe(
+        "select external_id, count(*) as versions from bronze.raw_entities where external_id = :id group by 1",
+        {"id": "1"},
+    )
+    assert frame.to_dict("records") == [{"external_id": "1", "versions": 3}]
+    names = "select raw_data ->> 'Name' from bronze.entity_heads join bronze.raw_entities using (raw_id) order by 1"
+    assert hub.query(names) == [("x2",), ("x3",), ("x4",)]
+    with pytest.raises(DataError, match="5: number_out_of_range"):
+        adapter.bulk_insert_raw_entities(
+            [
+                {**given, "external_id": "4", "raw_data": {}},
+                {**given, "external_id": "5", "raw_data": {"x": float("nan")}},
+            ]
+        )
+    assert len(hub.bronze()) == 6
+    service.complete_ingestion_run(run_id, 0, 0, error_message="too late")
+    assert hub.last_run()["status"] == "completed"
+    adapter.close()
+
+
+def test_the_service_is_as_founded(hub, rest, university):
+    from people_hub import ingest_umapi_departments
+    from people_hub.hub_settings import UmapiSettings, load_hub_settings
+
+    _hub, settings = load_hub_settings((UmapiSettings,), {})
+    with closing(IngestionService(hub.url, ingest_umapi_departments.STREAM, settings, dry_run=True)) as service:
+        assert service.run_main_process()["dry_run"] is True
+    with closing(IngestionService(hub.url, ingest_umapi_departments.STREAM, settings)) as service:
+        results = service.run_main_process()
+    wanted = {
+        "run_id", "records_processed", "records_created", "records_updated", "records_skipped", "records_failed",
+        "quality_issues", "errors", "started_at", "completed_at",
+    }  # fmt: skip
+    assert wanted <= set(results)
+    assert results["records_created"] == university.departments
+
+
+def test_a_server_that_is_not_there_is_told():
+    with pytest.raises(LoadError, match="cannot reach"):
+        PostgresAdapter("postgresql://a:b@127.0.0.1:9/none").detached_connection()
+    with pytest.raises(ConfigError, match="DATABASE_URL"):
+        PostgresAdapter("sqlite:///x")
+
+
+def test_the_example_names_every_setting_with_a_sentence():
+    from itertools import pairwise
+
+    from people_hub import hub_settings
+
+    lines = (PROJECT_DIR / ".env.example").read_text(encoding="utf-8").splitlines()
+    documented = {
+        line.split("=")[0].removeprefix("#")
+        for before, line in pairwise(lines)
+        if before.startswith("# ") and "=" in line
+    }
+    wanted = {
+        name.upper()
+        for settings in vars(hub_settings).values()
+        if isinstance(settings, type)
+        and issubclass(settings, hub_settings.Settings)
+        and settings.__module__ == hub_settings.__name__
+        for name in settings.model_fields
+    }
+    assert wanted == documented
+
+
+def test_every_command_in_the_readme_can_be_parsed():
+    from people_hub.__main__ import command_parser
+
+    text = (PROJECT_DIR / "README.md").read_text(encoding="utf-8")
+    commands = [
+        line.split("people_hub ", 1)[1].split("  #")[0].split()
+        for line in text.splitlines()
+        if line.startswith("python -m")
+    ]
+    assert len(commands) >= 7
+    for words in commands:
+        command_parser().parse_args(words)
+    for script in all_scripts():
+        assert script.name in text, script.name
+    assert Path(PROJECT_DIR / "people_hub" / "ingest_umapi_departments.py").exists()

@@ -23,7 +23,8 @@ from etlkit.command import exit_process, run_command
 from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, EXIT_LOCKED, EXIT_REJECTS, ConfigError, EtlError
 from etlkit.logs import close_handlers, configure_logging, redact
 from etlkit.settings import Settings
-from people_hub.bronze.ingestion import IngestionService, Options
+from people_hub.bronze.ingestion import IngestionService
+from people_hub.bronze.listing_run import Options
 from people_hub.bronze.stream import Script, Stream
 from people_hub.hub_settings import LOG_LEVELS, HubSettings, embedded_url, load_hub_settings, secrets_of
 from people_hub.postgres_adapter import PostgresAdapter

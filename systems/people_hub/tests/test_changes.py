@@ -9,8 +9,9 @@ import pytest
 from conftest import FULL
 
 from people_hub import ingest_umapi_departments
-from people_hub.bronze import ingestion
-from people_hub.bronze.ingestion import IngestionService, Options
+from people_hub.bronze import listing_run
+from people_hub.bronze.ingestion import IngestionService
+from people_hub.bronze.listing_run import Options
 from people_hub.bronze.stream import Listing, Stream, key_of
 from people_hub.hub_settings import UmapiSettings
 
@@ -254,8 +255,8 @@ def test_any_history_of_edits_leaves_the_heads_as_the_source_is(hub, seed):
 
 
 def test_the_figures_must_add_up(hub, monkeypatch):
-    monkeypatch.setattr(ingestion.Statistics, "skipped", 5)
-    with pytest.raises(ingestion.DataError, match="do not add up"):
+    monkeypatch.setattr(listing_run.Statistics, "skipped", 5)
+    with pytest.raises(listing_run.DataError, match="do not add up"):
         bring(hub, [{"DeptId": "1"}])
     assert hub.last_run()["status"] == "failed"
 

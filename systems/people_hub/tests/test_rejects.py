@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from test_changes import STREAM, bring, counts
 
-from people_hub.bronze.ingestion import IngestionService, Options
+from people_hub.bronze.ingestion import IngestionService
+from people_hub.bronze.listing_run import Options
 from people_hub.bronze.stream import key_of
 
 POISON = "alter table bronze.raw_entities add constraint poison check (raw_data ->> 'Name' is distinct from 'poison')"

@@ -17,6 +17,7 @@ SYSTEMS := people_hub
 HUB := systems/people_hub
 HUB_PYTHON := $(HUB)/.venv/bin/python
 HUB_STAMP := $(HUB)/.venv/.set-up
+HUB_DATABASE_TESTS := tests/test_changes.py tests/test_rejects.py tests/test_commands.py
 .PHONY: $(foreach system,$(SYSTEMS),setup-$(system) demo-$(system) test-$(system)) test-all bench-hub help setup demo demo-live test schema dashboard bench-museum bench-live bench-dashboard bench-peers stop lint types terraform check format clean
 
 help: ## this menu
@@ -107,12 +108,13 @@ terraform: $(STAMP) .local/checkov ## checkov over terraform_db: everything swit
 	@$(BIN)/uv venv --quiet --python $(BIN)/python $@
 	@$(BIN)/uv pip install --quiet --python $@/bin/python -r $<
 
-check: lint types terraform ## what CI runs: lint, types, checkov, every test at full counts, the database tests on Postgres 15 too
+check: lint types terraform $(HUB_STAMP) ## what CI runs: lint, types, checkov, every test at full counts, the database tests on Postgres 15 too
 	@ETL_FULL=1 $(BIN)/python -m pytest -q
 	@if [ -x $(POSTGRES_15)/postgres ]; then $(BIN)/python -m pytest -q -m "not full" --postgres=$(POSTGRES_15) $(DATABASE_TESTS) $(LIVE_TESTS); \
 	elif [ -n "$$ETL_NO_SKIPS" ]; then echo "error: no Postgres 15 in $(POSTGRES_15)"; exit 1; \
 	else echo "Postgres 15 is not in $(POSTGRES_15); its tests were left out"; fi
 	@cd $(HUB) && ETL_FULL=1 .venv/bin/python -m pytest -q
+	@if [ -x $(POSTGRES_15)/postgres ]; then cd $(HUB) && .venv/bin/python -m pytest -q --postgres=$(POSTGRES_15) $(HUB_DATABASE_TESTS); fi
 
 clean: ## remove the environment and what runs wrote; asks first
 	@read -p "Remove .venv, .local, bucket_data, combined_data and logs? [y/N] " answer && [ "$$answer" = y ] && \

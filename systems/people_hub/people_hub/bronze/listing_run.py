@@ -389,8 +389,9 @@ class ListingRun:
         if percent > self._options.mass_delete_percent:
             raise DataError(
                 f"{vanished:,} of {living:,} known records of {self._stream.name} ({percent:.1f} %) were not listed "
-                f"any more; over {self._options.mass_delete_percent:g} % is not believed. No tombstone was written; "
-                "new and changed records are stored. If it is right, run again with --full-sync --allow-mass-delete 100."
+                f"any more; over {self._options.mass_delete_percent:g} % is not believed. No tombstone was "
+                "written; new and changed records are stored. If it is right, run again with --full-sync "
+                "--allow-mass-delete 100."
             )
         statistics.deleted = self._store.run(cursor, "fill_tombstones")
         self._logger.info("⏭️ %s records have vanished from the source", f"{statistics.deleted:,}")

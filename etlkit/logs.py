@@ -74,7 +74,10 @@ class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generi
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging calls it so
         """Point what takes no more at nothing, so that neither this line nor the exit fails on it."""
-        if isinstance(sys.exc_info()[1], OSError):
+        error = sys.exc_info()[1]
+        if isinstance(error, BlockingIOError):
+            return  # full for the moment: this line is lost, the next may not be
+        if isinstance(error, OSError):
             _point_at_nothing(self.stream)
         else:
             super().handleError(record)

@@ -32,7 +32,7 @@ from etlkit.settings import Settings
 from people_hub.bronze.ingestion import INIT_COMMAND, IngestionService
 from people_hub.bronze.store import SQL
 from people_hub.bronze.stream import Script, Stream, all_scripts, choose_scripts, find_stream
-from people_hub.hub_settings import META_FILE, SCHEMA_FILE, SCHEMA_SYSTEM, SCHEMA_VERSION, load_hub_settings
+from people_hub.hub_settings import ENV_FILE, META_FILE, SCHEMA_FILE, SCHEMA_SYSTEM, SCHEMA_VERSION, load_hub_settings
 from people_hub.postgres_adapter import PostgresAdapter
 from people_hub.script import (
     EXIT_CODES,
@@ -80,15 +80,17 @@ def check_everything(flags: argparse.Namespace) -> int:
             load_hub_settings((settings_class,), {"database_url": "embedded"})
             usable.append(settings_class)
         except ConfigError as error:
-            findings.append(("❌", _names(users), redact(str(error))))
+            findings.append(("NO", _names(users), _without_advice(error)))
 
     def body(command: HubCommand) -> int:
         results = [*findings, _check_database(command)]
         results += [_check_source(command, sources[found], command.sources[found]) for found in usable]
         command.say([tabulate(results, headers=["", "what", "found"], tablefmt="simple", maxcolwidths=[2, 30, 90])])
-        is_good = all(mark == "✅" for mark, *_ in results)
+        is_good = all(mark == "ok" for mark, *_ in results)
         exit_code = EXIT_CLEAN if is_good else EXIT_CONFIG if findings else EXIT_FAILED
-        command.results.extend({"what": what, "found": found, "is_good": mark == "✅"} for mark, what, found in results)
+        command.results.extend({"what": what, "found": found, "is_good": mark == "ok"} for mark, what, found in results)
+        if findings:
+            command.say([f"What is missing or wrong is set in the environment or in {ENV_FILE}."])
         command.say(["✅ Everything answers." if is_good else f"❌ Not everything is well. [exit {exit_code}]"])
         return exit_code
 
@@ -106,17 +108,18 @@ def show_status(command: HubCommand) -> int:
         {
             "stream": row["stream"],
             "last run": row["status"] or "-",
-            "started": _minute(row["started_at"]),
+            "started (UTC)": _minute(row["started_at"]),
             "last success": _minute(row["last_success_at"]),
             "last full listing": _minute(row["last_full_at"]),
             "records": f"{row['records']:,}",
             "deleted": f"{row['deleted']:,}",
             "open rejects": f"{row['open_rejects']:,}",
-            "error": _shorten(row["error_message"] or "", 50) if row["status"] == "failed" else "",
         }
         for row in rows
     ]
     command.say([tabulate(shown, headers="keys", tablefmt="simple", disable_numparse=True) if shown else "no runs yet"])
+    failed = [row for row in rows if row["status"] == "failed"]
+    command.say(f"❌ {row['stream']}: {row['error_message']}" for row in failed)
     if never and shown:
         command.say([f"never run: {', '.join(never)}"])
     return EXIT_CLEAN
@@ -205,7 +208,7 @@ def show_history(command: HubCommand) -> int:
             mark = "⏭️ deleted"
         elif earlier:
             mark = "🆕 came back" if is_back else "📝 changed"
-        when = f"{row['ingested_at']:%Y-%m-%d %H:%M:%S}"
+        when = f"{row['ingested_at']:%Y-%m-%d %H:%M:%S} UTC"
         command.say([f"{when} {mark} (version {row['raw_id']}, run {row['ingestion_run_id']})"])
         if not row["is_tombstone"]:
             command.say(f"    {line}" for line in _differences(earlier[0] if earlier else {}, row["raw_data"]))
@@ -279,13 +282,14 @@ def command_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     flags = command_parser().parse_args(arguments)
-    if flags.command in ("ingest", "enrich", "check"):
-        try:
-            if flags.command == "check":
-                return check_everything(flags)
-            return run_streams(choose_scripts(flags.command, flags.only), flags, flags.command)
-        except ConfigError as error:
-            return run_hub_command(flags, flags.command, _raising(error))
+    try:
+        if flags.command == "check":
+            return check_everything(flags)
+        if flags.command in ("ingest", "enrich"):
+            scripts = choose_scripts(flags.command, flags.only)
+            return run_streams(scripts, flags, flags.command, skips_unset=not flags.only)
+    except ConfigError as error:
+        return run_hub_command(flags, flags.command, _raising(error))
     return run_hub_command(flags, flags.command, flags.body)
 
 
@@ -303,17 +307,22 @@ def _check_database(command: HubCommand) -> tuple[str, str, str]:
             require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, INIT_COMMAND)
             where = adapter.settings
     except EtlError as error:
-        return "❌", "database", redact(str(error), command.secrets)
-    return "✅", "database", f"{where.db_host}:{where.db_port}/{where.db_name} has the schemas"
+        return "NO", "database", redact(str(error), command.secrets)
+    return "ok", "database", f"{where.db_host}:{where.db_port}/{where.db_name} has the schemas"
 
 
 def _check_source(command: HubCommand, users: list[Script], settings: Settings) -> tuple[str, str, str]:
     """Return whether a source answers."""
     try:
-        return "✅", _names(users), users[0].stream.check(settings)
+        return "ok", _names(users), users[0].stream.check(settings)
     except EtlError as error:
         logging.getLogger(f"people_hub.{users[0].name}").debug("check failed", exc_info=error)
-        return "❌", _names(users), redact(str(error), command.secrets)
+        return "NO", _names(users), redact(str(error), command.secrets)
+
+
+def _without_advice(error: ConfigError) -> str:
+    """Return what is wrong with some settings, without the sentence that stands below the whole list."""
+    return redact(str(error)).split(". Set them in")[0]
 
 
 def _names(users: list[Script]) -> str:

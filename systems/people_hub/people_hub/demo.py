@@ -61,17 +61,22 @@ def main() -> int:
             environment |= directory.environment()
         if ldap:
             scripts += LDAP_SCRIPTS
-            print(f"OpenLDAP holds {PEOPLE} people twice; as MCommunity it answers with {directories.CAP} at most.")
+            print(
+                f"OpenLDAP plays two directories of {PEOPLE} people; as MCommunity it gives {directories.CAP} at most."
+            )
         else:
             print("slapd is not installed, so the LDAP sources are left out; on Debian: apt-get install slapd")
         print(
-            f"A REST server plays the API gateway and TeamDynamix, a folder holds an export: {PEOPLE} people in all.\n"
+            "A REST server plays the API gateway and TeamDynamix, a folder holds an export of computers. On purpose one"
+        )
+        print(
+            "record has no key, and the export has older rows of some cards; a directory's computers are persons too.\n"
         )
         codes = [_hub(environment, "init"), _hub(environment, "check", "--only", *scripts)]
         print("\n--- everything, for the first time")
         codes.append(_hub(environment, "ingest", "--full-sync", "--only", *scripts))
         codes.append(_hub(environment, "enrich", "--limit", str(DETAILS)))
-        print("\n--- some records change at the sources, one goes; then only what is new")
+        print("\n--- some records change at the sources, two people go; then only what is new")
         change_sources(university, rest, ldap)
         codes.append(_hub(environment, "ingest", "--only", *scripts))
         codes.append(_hub(environment, "enrich", "--limit", str(DETAILS)))

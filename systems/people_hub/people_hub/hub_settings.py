@@ -165,7 +165,7 @@ def read_database_url(url: str) -> DatabaseSettings:
     `embedded`, or `embedded/NAME`, is a database on the suite's own private server. Raises ConfigError otherwise.
     """
     host, _, name = url.partition("/")
-    if host == EMBEDDED_HOST:
+    if host == EMBEDDED_HOST and re.fullmatch(r"[a-z0-9_]*", name):
         return DatabaseSettings(
             db_host=EMBEDDED_HOST, db_name=name or EMBEDDED_DATABASE, _env_file=None, db_secret_id=None
         )

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Active Directory people -> bronze (active_directory, user): what changed on the same server, or everything; by hash.
 
-Who is gone is seen by a whole listing only: run it with --full-sync once a week.
+Who is gone is seen by a whole listing only: run it with --full-sync once a day.
 """
 
 from people_hub.bronze.stream import Stream, key_of

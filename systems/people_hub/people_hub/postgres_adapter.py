@@ -6,6 +6,7 @@ caller of these methods says that there is a new one; it is the ingestion that d
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine
 
-from etlkit.errors import DataError
+from etlkit.errors import DataError, EtlError
 from etlkit.postgres import Connection, connect, load_errors
 from people_hub.bronze.canonical import BadRecordError, read_content
 from people_hub.bronze.store import Version, store_versions
@@ -22,6 +23,9 @@ from people_hub.hub_settings import read_database_url
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_ADVICE = re.compile(r"Check DB_[^.]*\.( Nothing was \w+\.)?")
 
 
 class PostgresAdapter:
@@ -40,10 +44,17 @@ class PostgresAdapter:
         self.application_name = application_name
         self.engine: Engine = create_engine(
             "postgresql+psycopg2://",
-            creator=lambda: connect(self.settings, self.application_name),
+            creator=self._connect,
             pool_size=pool_size,
             max_overflow=max_overflow,
         )
+
+    def _connect(self) -> Connection:
+        """Connect; what is wrong is told in terms of the hub's one setting."""
+        try:
+            return connect(self.settings, self.application_name)
+        except EtlError as error:
+            raise type(error)(_ADVICE.sub("Check DATABASE_URL and that the server is up.", str(error))) from error
 
     def query_to_dataframe(self, query: str, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return a query's rows as a pandas frame; `:name` in the query takes params["name"].

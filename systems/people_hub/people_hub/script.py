@@ -33,7 +33,7 @@ LINE_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 LOGGER_NAME = "people_hub"
 EXIT_CODES = (
     "exit codes: 0 done or nothing new; 1 failed or refused; 2 usage or settings, nothing touched; 3 done, some\n"
-    "records rejected; 4 another run holds the stream; 130/143 stopped by a signal, the open page rolled back"
+    "records newly rejected; 4 another run holds the stream; 130/143 stopped by a signal, the open page rolled back"
 )
 GRAVEST_FIRST = (EXIT_FAILED, EXIT_CONFIG, EXIT_LOCKED, EXIT_REJECTS, EXIT_CLEAN)
 _FAILED = (EXIT_FAILED, EXIT_CONFIG, EXIT_LOCKED)
@@ -152,11 +152,26 @@ def run_script(stream: Stream, path: str) -> NoReturn:
     exit_process(run_streams([Script(name, stream)], parser.parse_args(), name))
 
 
-def run_streams(scripts: Sequence[Script], flags: argparse.Namespace, log_name: str) -> int:
-    """Run streams one after the other; return the gravest exit code."""
-    return run_hub_command(
-        flags, log_name, lambda command: _run_all(command, scripts), tuple(script.stream.settings for script in scripts)
-    )
+def run_streams(
+    scripts: Sequence[Script], flags: argparse.Namespace, log_name: str, *, skips_unset: bool = False
+) -> int:
+    """Run streams one after the other; return the gravest exit code.
+
+    With `skips_unset` a source that is not set up keeps the others from nothing: it is told, and its code is 2.
+    """
+    unset: dict[str, str] = {}
+    if skips_unset:
+        for settings_class in dict.fromkeys(script.stream.settings for script in scripts):
+            try:
+                load_hub_settings((settings_class,), {"database_url": "embedded"})
+            except ConfigError as error:
+                users = [script for script in scripts if script.stream.settings is settings_class]
+                unset |= {script.name: str(error).split(". Set them in")[0] for script in users}
+    usable = [script for script in scripts if script.name not in unset]
+    if not usable:  # then all that is missing, in one message
+        usable, unset = list(scripts), {}
+    settings = tuple(script.stream.settings for script in usable)
+    return run_hub_command(flags, log_name, lambda command: _run_all(command, usable, unset), settings)
 
 
 def run_hub_command(
@@ -234,34 +249,43 @@ def run_stream(command: HubCommand, script: Script, adapter: PostgresAdapter) ->
 
 def _outcome(results: dict[str, Any]) -> str:
     """Return the sentence of a run that came to its end."""
-    open_rejects = results["open_rejects"]
-    still = f" {open_rejects:,} rejected record(s) are open: python -m people_hub rejects." if open_rejects else ""
-    if results["new_rejects"]:
-        return f"⚠️ Completed, and {results['new_rejects']:,} record(s) were rejected. [exit {EXIT_REJECTS}]{still}"
-    return f"✅ Completed successfully!{still}"
+    new, still_open = results["new_rejects"], results["open_rejects"]
+    if results["dry_run"] and new:
+        return f"⚠️ Completed; {new:,} record(s) would be rejected, for the reasons above. [exit {EXIT_REJECTS}]"
+    if new:
+        text = f"⚠️ Completed, and {new:,} record(s) were rejected. [exit {EXIT_REJECTS}]"
+        return f"{text} {still_open:,} rejected record(s) are open: python -m people_hub rejects."
+    if still_open:
+        return f"✅ Completed successfully! No new rejects; {still_open:,} known one(s) are open."
+    return "✅ Completed successfully!"
 
 
-def _run_all(command: HubCommand, scripts: Sequence[Script]) -> int:
+def _run_all(command: HubCommand, scripts: Sequence[Script], unset: dict[str, str]) -> int:
     """Run streams one after the other, and sum up when they were several."""
-    command.prints_results = len(scripts) == 1
+    command.prints_results = len(scripts) + len(unset) == 1
     with closing(command.open_adapter()) as adapter:
         codes = [run_stream(command, script, adapter) for script in scripts]
+    for name, missing in unset.items():
+        command.logger.warning("⚠️ %s is not set up and was left out: %s", name, missing)
+        command.results.append({"stream": name, "exit_code": EXIT_CONFIG, "error": f"not set up: {missing}"})
+        codes.append(EXIT_CONFIG)
     worst = next(code for code in GRAVEST_FIRST if code in codes or code == EXIT_CLEAN)
-    if len(scripts) == 1:
+    if command.prints_results:
         return worst
     if not command.flags.json:
         command.say(
             ["", "📊 Results Summary:" + (" [DRY RUN]" if command.flags.dry_run else ""), _table(command.results)]
         )
-    failed = [name for name, code in zip((script.name for script in scripts), codes, strict=True) if code in _FAILED]
+    names = [*(script.name for script in scripts), *unset]
+    failed = [name for name, code in zip(names, codes, strict=True) if code in _FAILED]
     mark = "❌" if failed else "⚠️" if worst else "🎉"
     command.logger.log(
         logging.ERROR if failed else logging.INFO,
         "%s %s of %s streams completed%s [exit %s] Log: %s",
         mark,
-        len(scripts) - len(failed),
-        len(scripts),
-        f"; failed: {', '.join(failed)}" if failed else "",
+        len(names) - len(failed),
+        len(names),
+        f"; failed or left out: {', '.join(failed)}" if failed else "",
         worst,
         command.log_file,
     )
@@ -278,12 +302,19 @@ def _table(results: Sequence[dict[str, Any]]) -> str:
             f"{(result['completed_at'] - result['started_at']).total_seconds():.2f}"
             if "completed_at" in result
             else "-",
-            result.get("error") or ("rejected records" if result["exit_code"] else "done"),
+            result.get("error") or _table_outcome(result),
         ]
         for result in results
     ]
-    headers = ["stream", "records", "new", "changed", "unchanged", "deleted", "rejected", "seconds", "outcome"]
+    headers = ["stream", "records", "new", "changed", "there already", "deleted", "rejected", "seconds", "outcome"]
     return tabulate(rows, headers, tablefmt="simple", disable_numparse=True, maxcolwidths=[None] * 8 + [60])
+
+
+def _table_outcome(result: dict[str, Any]) -> str:
+    """Return what a run that came to its end has to say in one cell."""
+    if result["exit_code"]:
+        return f"{result['new_rejects']:,} newly rejected"
+    return f"done, {result['open_rejects']:,} known reject(s)" if result["open_rejects"] else "done"
 
 
 def _read_command(
@@ -330,6 +361,8 @@ def _write(stream: Any, text: str) -> None:
     try:
         stream.write(text)
         stream.flush()
+    except BlockingIOError:
+        return  # full for the moment
     except OSError:
         with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123
             os.dup2(nothing.fileno(), stream.fileno())

@@ -73,6 +73,23 @@ def test_characters_of_every_kind_are_found(mcommunity):
     assert len(found) == len(names)
 
 
+@pytest.mark.parametrize("odd", ["group  zero", " group zero", "\u00a0group zero", "group zero "])
+def test_spaces_too_many_hide_nobody(mcommunity, odd):
+    names = [*(f"group {n:03}" for n in range(CAP + 50)), odd]
+    folder = f"ou=User Groups,ou=Groups,{MCOMMUNITY_BASE}"
+    members = [f"uid=x,ou=People,{MCOMMUNITY_BASE}"]
+    entries = [
+        (
+            f"gidNumber={n},{folder}",
+            {"objectClass": ["umichGroup"], "cn": [name], "gidNumber": [str(n)], "member": members},
+        )
+        for n, name in enumerate(names)
+    ]
+    refill(mcommunity, entries)
+    found = list(read_entries(reached(mcommunity), Search(folder, "(gidNumber=*)", "cn")))
+    assert len(found) == len(names)
+
+
 def test_groups_with_several_names_and_spaces_arrive_once(hub, mcommunity):
     refill(mcommunity, University(people=CAP * 2 + 20, groups=CAP * 2).mcommunity_entries())
     result = hub.ingest("mcommunity_groups")

@@ -121,8 +121,9 @@ def test_two_bad_records_of_one_key_are_both_kept_and_new_only_once(hub, size):
 
 
 @pytest.mark.parametrize("size", [1, 10])
-def test_a_bad_and_a_good_record_of_one_key_do_not_flip(hub, size):
-    records = [{"DeptId": "1", "Name": float("inf")}, {"DeptId": "1", "Name": "good"}]
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_bad_and_a_good_record_of_one_key_do_not_flip(hub, size, order):
+    records = [{"DeptId": "1", "Name": float("inf")}, {"DeptId": "1", "Name": "good"}][::order]
     seen = [bring(hub, records, batch_size=size) for _run in range(4)]
     assert [(run["new_rejects"], run["open_rejects"]) for run in seen] == [(1, 1), (0, 1), (0, 1), (0, 1)]
     assert len(hub.bronze()) == 1
@@ -161,3 +162,48 @@ def test_new_records_hide_no_loss_of_old_ones(hub, rest, university):
         result = hub.ingest("umapi_departments", *flags)
         assert (result.exit_code, "45 of 45 known records" in result.stream["error"]) == (1, True)
     assert hub.tombstones() == 0
+
+
+@pytest.mark.parametrize("size", [1, 10])
+def test_a_dry_run_counts_rejects_and_the_vanished_as_the_run_does(hub, size):
+    known = [{"DeptId": str(n), "Name": 1} for n in range(20)]
+    bring(hub, [*known, {"DeptId": "a", "Name": float("inf")}, {"DeptId": "b", "Name": float("inf")}], batch_size=size)
+    known[4]["Name"] = float("inf")
+    bad = {"DeptId": "b", "Name": float("inf")}
+    listed = [*known, {"DeptId": "a", "Name": 1}, bad, dict(bad)]
+    dry = bring(hub, listed, batch_size=size, dry_run=True)
+    wet = bring(hub, listed, batch_size=size)
+    for name in ("records_deleted", "records_failed", "new_rejects", "open_rejects", "resolved_rejects"):
+        assert dry[name] == wet[name], name
+    assert (wet["records_deleted"], wet["open_rejects"], wet["resolved_rejects"]) == (0, 2, 1)
+
+
+def test_a_good_record_settles_every_reject_of_its_key_without_a_full_listing(hub):
+    bring(hub, [{"DeptId": "1", "Name": float("inf")}, {"DeptId": "1", "Name": float("nan")}])
+    results = bring(hub, [{"DeptId": "1", "Name": "good"}], is_full=False)
+    assert (results["resolved_rejects"], hub.rejects()) == (2, [])
+
+
+def test_a_retry_loses_no_original(hub):
+    hub.query(POISON)
+    bring(hub, [{"DeptId": "1", "Name": float("inf")}, {"DeptId": "1", "Name": "poison"}], is_full=False)
+    before = hub.query("select raw from meta.rejected_records where resolved_at is null order by raw")
+    assert len(before) == 2
+    retry(hub)
+    after = hub.query("select raw from meta.rejected_records where resolved_at is null order by raw")
+    assert [bytes(raw) for (raw,) in after] == [bytes(raw) for (raw,) in before]
+
+
+def test_of_two_rejects_with_one_key_today_the_later_is_stored(hub):
+    keyless = replace(STREAM, key=lambda _record: None)
+    bring(hub, [{"DeptId": "1", "Version": "old"}], stream=keyless, is_full=False)
+    bring(hub, [{"DeptId": "1", "Version": "new"}], stream=keyless, is_full=False)
+    assert retry(hub)["resolved_rejects"] == 2
+    assert [row[5]["Version"] for row in hub.bronze()] == ["new"]
+    assert hub.rejects() == []
+
+
+def test_the_guard_can_always_be_overruled(hub):
+    bring(hub, [{"DeptId": "1"}, {"DeptId": "2"}])
+    bring(hub, [{"DeptId": str(n)} for n in range(10, 15)], is_full=False)
+    assert bring(hub, [{"DeptId": "1"}, {"DeptId": "2"}])["records_deleted"] == 5

@@ -309,7 +309,8 @@ def test_an_enrichment_goes_on_where_it_was_stopped(hub, rest, university):
     assert hub.enrich("tdx_users").exit_code == 1
     assert len(hub.heads("tdx/user_detail")) == 59  # what had come by then is stored
     rest.set_faults()
-    assert hub.enrich("tdx_users").counts[0] == university.people - 59
+    assert len(hub.rejects()) == tdx.FAILURES_IN_A_ROW - 1
+    assert hub.enrich("tdx_users", "--full-sync").counts[0] == university.people - 59
 
 
 def test_one_detail_that_is_never_answered_costs_no_other(hub, rest, university):
@@ -406,9 +407,20 @@ def test_a_time_budget_ends_a_run_in_order(hub, rest, university):
     assert hub.enrich("tdx_users").counts[0] == university.people - 5
 
 
-def test_a_detail_that_is_no_record_fails_the_run(hub, rest):
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "page"},
+        {"kind": "truncate"},
+        {"kind": "status", "status": 200, "body": "[]"},
+        {"kind": "status", "status": 400},
+        {"kind": "status", "status": 403},
+    ],
+)
+def test_a_detail_that_is_no_record_costs_no_other(hub, rest, university, fault):
     hub.ingest("tdx_departments")
-    for fault in ({"kind": "page"}, {"kind": "truncate"}, {"kind": "status", "status": 200, "body": "[]"}):
-        rest.set_faults({"endpoint": "accounts/detail", "from": 1, **fault})
-        assert hub.enrich("tdx_accounts").exit_code == 1
-    assert hub.heads("tdx/department_detail") == {}
+    rest.set_faults({"endpoint": "accounts/detail", "from": 1, **fault})
+    result = hub.enrich("tdx_accounts")
+    assert (result.exit_code, result.counts) == (3, (university.departments - 1, 0, 0, 0, 1))
+    rest.set_faults()
+    assert hub.enrich("tdx_accounts", "--full-sync").counts[0] == 1

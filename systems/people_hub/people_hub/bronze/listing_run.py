@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -77,9 +78,14 @@ class ListingRun:
         self._shown = {"new": 0, "changed": 0}
         self._keyless = 0
         self._is_late = False
+        self._open: dict[str, list[str]] = {}
+        """The open rejects that the run found, by their key."""
+        self._turned_good: set[str] = set()
+        self._kept: set[str] = set()
         self._rejected: dict[str, str] = {}
         self._rejected_keys: set[str] = set()
         self._replayed: dict[str, str | None] = {}
+        self._replayed_from: dict[str, str] = {}
         self._started = time.monotonic()
         self._told = (0, 0, 0)
         self._told_at = 0.0
@@ -89,7 +95,10 @@ class ListingRun:
         with self._connection, self._connection.cursor() as cursor:
             self._store.create_session_tables(cursor)
             watermark = self._store.ask(cursor, "read_stream_state")
-            self._statistics.open_rejects = self._store.ask(cursor, "count_open_rejects")[0]
+            self._store.run(cursor, "list_open_positions")
+            for (position,) in cursor.fetchall():
+                self._statistics.open_rejects += 1
+                self._open.setdefault(position.split(" (another")[0], []).append(position)
             if self._stream.detail_of and not self._options.is_replay:
                 self._choose_details(cursor)
         use_watermark = watermark and watermark[0] and not self._options.full_sync
@@ -141,16 +150,28 @@ class ListingRun:
             keys = [found[0] for _position, _last_seen, found in rejects if found]
             self._store.run(cursor, "list_head_times", external_ids=keys)
             stored_at = dict(cursor.fetchall())
-        records = []
-        for position, last_seen, found in rejects:
+        newest: dict[str, tuple[datetime, str, dict[str, Any]]] = {}
+        for position, last_seen, found in rejects:  # in the order of last_seen
             if found is None:
                 continue
             key, record = found
             is_superseded = key in stored_at and stored_at[key] > last_seen
             self._replayed[position] = None if is_superseded else key
-            if not is_superseded:
-                records.append(record)
-        return records
+            if is_superseded:
+                continue
+            if key in newest:
+                self._outdate(newest.pop(key), last_seen, position)
+            if position in self._replayed:
+                newest[key] = (last_seen, position, record)
+        self._replayed_from = {key: position for key, (_last_seen, position, _record) in newest.items()}
+        return [record for _last_seen, _position, record in newest.values()]
+
+    def _outdate(self, earlier: tuple[datetime, str, dict[str, Any]], last_seen: datetime, position: str) -> None:
+        """Settle the earlier of two rejects that have one key now; leave both where nothing says which it is."""
+        if earlier[0] < last_seen:
+            self._replayed[earlier[1]] = None
+        else:
+            del self._replayed[earlier[1]], self._replayed[position]
 
     def _in_time(self, keys: Iterator[str]) -> Iterator[str]:
         """Yield keys until the time of --max-minutes is over."""
@@ -220,6 +241,8 @@ class ListingRun:
             states = self._store.judge(
                 cursor, [(place, key, content.entity_hash) for place, (key, content) in page.good.items()]
             )
+            if page.rejected_keys:
+                self._store.run(cursor, "fill_rejected_key", external_ids=page.rejected_keys)
             self._connection.commit()
         with self._unit_of_work() as cursor:
             self._store_judged(cursor, page, states)
@@ -252,6 +275,7 @@ class ListingRun:
             if state in ("new", "changed") and page.good[place][0] in refused:
                 key = page.good[place][0]
                 page.reject(place, key, refused[key])
+        page.keep_at(self._replayed_from)
         page.tell_apart(self._rejected)
         self._count_records(page, states)
 
@@ -300,27 +324,20 @@ class ListingRun:
             states[place] = "unchanged" if page.good[place][0] in same else "changed"
 
     def _keep_rejects(self, cursor: Cursor, page: Page) -> None:
-        """Keep the page's rejects, resolve those that turned good, and note the details that were fetched."""
-        statistics = self._statistics
-        if page.rejects:
-            self._keyless += page.keyless
-            self._rejected_keys.update(page.rejected_keys)
-            self._store.run(cursor, "fill_rejected_key", external_ids=page.rejected_keys)
+        """Keep the page's rejects, note which open ones turned good, and which details were fetched."""
+        self._keyless += page.keyless
+        self._rejected_keys.update(page.rejected_keys)
+        fresh = [reject for reject in page.rejects.values() if reject.position not in self._kept]
+        if fresh:
+            self._kept.update(reject.position for reject in fresh)
             create_staging(cursor)
-            stage_rejects(cursor, page.rejects.values())
-            statistics.new_rejects += fill_rejected_records(cursor, self._run_id).new
-        if not statistics.open_rejects and not self._stream.detail_of:
-            return
+            stage_rejects(cursor, fresh)
+            self._statistics.new_rejects += fill_rejected_records(cursor, self._run_id).new
         good_keys = [key for key, _content in page.good.values()]
-        if self._options.is_replay:
-            return  # what it settles is known at its end
-        self._resolve(cursor, [key for key in good_keys if key not in self._rejected])
-        if self._stream.detail_of:
+        if self._open:
+            self._turned_good.update(key for key in good_keys if key in self._open)
+        if self._stream.detail_of and not self._options.is_replay:
             self._store.run(cursor, "fill_detail_fetches", external_ids=good_keys)
-
-    def _resolve(self, cursor: Cursor, positions: list[str]) -> None:
-        """Resolve the open rejects of some positions."""
-        self._statistics.resolved += self._store.run(cursor, "resolve_rejects", positions=positions)
 
     def _tell_progress(self, cursor: Cursor) -> None:
         """Let the run's row tell how far it is: with every page that stores something, else every few seconds."""
@@ -342,14 +359,14 @@ class ListingRun:
         statistics, open_before = self._statistics, self._statistics.open_rejects
         is_whole = statistics.is_complete and not self._options.max_records
         with self._unit_of_work() as cursor:
-            if self._options.is_replay:
-                self._resolve(cursor, self._settled_by_replay())
-            elif is_whole and is_full:
+            statistics.resolved = self._store.run(cursor, "resolve_rejects", positions=self._settled())
+            if is_whole and is_full:
                 self._bury_vanished(cursor)
                 statistics.resolved += self._store.run(cursor, "resolve_unmet_rejects", positions=list(self._rejected))
             elif self._stream.detail_of:
-                statistics.deleted = self._store.run(cursor, "fill_detail_tombstones", detail_of=self._stream.detail_of)
-                statistics.resolved += self._store.run(cursor, "resolve_gone_details", detail_of=self._stream.detail_of)
+                detail_of = self._stream.detail_of
+                statistics.deleted = self._store.run(cursor, "fill_detail_tombstones", detail_of=detail_of)
+                statistics.resolved += self._store.run(cursor, "resolve_gone_details", detail_of=detail_of)
             statistics.open_rejects = self._store.ask(cursor, "count_open_rejects")[0]
             if self._options.dry_run:  # the pages before this transaction are rolled back already
                 statistics.open_rejects = max(0, open_before + statistics.new_rejects - statistics.resolved)
@@ -360,23 +377,35 @@ class ListingRun:
             self._complete(cursor)
         statistics.completed_at = datetime.now(UTC)
 
-    def _settled_by_replay(self) -> list[str]:
-        """Return the rejects that a replay has settled: stored, outdated, or kept under the key that is known now."""
-        return [
-            position
-            for position, key in self._replayed.items()
-            if key is None or key not in self._rejected_keys or key != position
-        ]
+    def _settled(self) -> list[str]:
+        """Return the open rejects that the run has settled.
+
+        Those of a key that came with a good record and no bad one; on a replay those whose record is stored, is
+        outdated, or is kept under the key that it has now.
+        """
+        if self._options.is_replay:
+            return [
+                position
+                for position, key in self._replayed.items()
+                if key is None or key not in self._rejected_keys or position not in self._kept
+            ]
+        good = self._turned_good - self._rejected.keys() - self._rejected_keys
+        return [position for key in good for position in self._open[key] if position not in self._rejected]
 
     def _bury_vanished(self, cursor: Cursor) -> None:
         """Write a tombstone for every record that the listing proves gone; refuse when it is too many of them."""
         statistics = self._statistics
-        living, vanished = self._store.ask(cursor, "count_vanished")
-        percent = 100 * vanished / living if living else 100
+        living, vanished, known, known_vanished = self._store.ask(cursor, "count_vanished")
+        # new records hide no loss of old ones, and old ones none of those that came since
+        losses = [
+            (100 * gone / max(count, 1), gone, count) for gone, count in ((vanished, living), (known_vanished, known))
+        ]
+        percent, gone, count = max(losses)
         if not statistics.processed:
             raise DataError(
                 f"{self._stream.name} listed no record at all, which is not believed ({living:,} are known). "
-                "No tombstone was written. Look to the source, and to what its login may see."
+                "No tombstone was written, and no flag overrides this. Look to the source, and to what its login may "
+                "see."
             )
         if not vanished:
             return
@@ -388,10 +417,10 @@ class ListingRun:
             return
         if percent > self._options.mass_delete_percent:
             raise DataError(
-                f"{vanished:,} of {living:,} known records of {self._stream.name} ({percent:.1f} %) were not listed "
+                f"{gone:,} of {count:,} known records of {self._stream.name} ({percent:.1f} %) were not listed "
                 f"any more; over {self._options.mass_delete_percent:g} % is not believed. No tombstone was "
                 "written; new and changed records are stored. If it is right, run again with --full-sync "
-                "--allow-mass-delete 100."
+                f"--allow-mass-delete {math.ceil(percent)}."
             )
         statistics.deleted = self._store.run(cursor, "fill_tombstones")
         self._logger.info("⏭️ %s records have vanished from the source", f"{statistics.deleted:,}")

@@ -38,6 +38,12 @@ class Page:
             self.rejected_keys.extend([key] if key else [])
         self.rejects[place] = Reject(self.stream_name, position or key or f"no key {digest(text)}", text, (reason,))
 
+    def keep_at(self, positions: Mapping[str, str]) -> None:
+        """Keep bad records of some keys at other positions: on a replay, where they have been kept all along."""
+        for place, reject in self.rejects.items():
+            if reject.position in positions:
+                self.rejects[place] = replace(reject, position=positions[reject.position])
+
     def tell_apart(self, known: dict[str, str]) -> None:
         """Give a second bad record of one key a position of its own; `known` are the run's positions and digests."""
         for place, reject in self.rejects.items():

@@ -140,14 +140,32 @@ class Script:
 
 
 def all_scripts() -> list[Script]:
-    """Return every script of the package, in the order of a whole run: who is needed by others comes first."""
+    """Return every script of the package, in the order of a whole run: who is needed by others comes first.
+
+    Raises ConfigError for a script that cannot be imported, and for two that declare the same stream.
+    """
     names = [found.name for found in pkgutil.iter_modules(people_hub.__path__)]
-    found = [
-        Script(name, importlib.import_module(f"people_hub.{name}").STREAM)
-        for name in names
-        if name.split("_")[0] in SCRIPT_KINDS
-    ]
+    found = [_import_script(name) for name in names if name.split("_")[0] in SCRIPT_KINDS]
+    by_stream: dict[str, str] = {}
+    for script in found:
+        other = by_stream.setdefault(script.stream.name, script.name)
+        if other != script.name:
+            raise ConfigError(
+                f"{other}.py and {script.name}.py both declare the stream {script.stream.name}, and each would bury "
+                "the other's records. Give one of them another source_system or entity_type. Nothing was touched."
+            )
     return sorted(found, key=lambda script: (SCRIPT_KINDS.index(script.kind), script.name))
+
+
+def _import_script(name: str) -> Script:
+    """Return a script of the package; ConfigError that names its file when it cannot be imported."""
+    try:
+        return Script(name, importlib.import_module(f"people_hub.{name}").STREAM)
+    except Exception as error:
+        raise ConfigError(
+            f"people_hub/{name}.py cannot be used: {type(error).__name__} {error}. Correct or remove it. "
+            "Nothing was touched."
+        ) from error
 
 
 def choose_scripts(kind: str, only: list[str]) -> list[Script]:

@@ -23,6 +23,7 @@ from ldap3 import ALL_ATTRIBUTES, BASE, NONE, SIMPLE, SUBTREE, Connection, Serve
 from ldap3.core.exceptions import LDAPCommunicationError, LDAPException
 from ldap3.protocol.formatters.formatters import format_sid
 from ldap3.utils.conv import escape_filter_chars
+from pyasn1.error import PyAsn1Error
 from pydantic import SecretStr
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
@@ -143,7 +144,7 @@ def opened(directory: Directory) -> Iterator[_Session]:
                 f"({connection.result['result']}). Check user and password."
             )
         yield _Session(connection, directory, directory.page_size)
-    except (LDAPException, ssl.SSLError, OSError) as error:
+    except (LDAPException, PyAsn1Error, ssl.SSLError, OSError) as error:
         raise _as_source_error(where, error) from error
     finally:
         _close(connection)
@@ -285,7 +286,8 @@ def _show_characters(part: _Part, entries: Iterable[Mapping[str, Any]]) -> None:
             if name.lower() != part.attribute.lower():
                 continue
             for value in values:
-                text = unicodedata.normalize("NFKC", _text(value)).lower()
+                # as servers compare: without case, several spaces being one
+                text = " ".join(unicodedata.normalize("NFKC", _text(value)).lower().split())
                 if text.startswith(part.prefix) and len(text) > len(part.prefix):
                     part.shown.add(text[len(part.prefix)])
 
@@ -308,9 +310,14 @@ def _held_back(pages: Iterator[list[Mapping[str, Any]]], limit: int | None) -> I
 
 def _part_filter(search: Search, part: _Part, exceptions: Sequence[str]) -> str:
     """Return the filter of a part, without what begins with the exceptions."""
-    starts = f"({search.partition_by}={escape_filter_chars(part.prefix)}*)" if part.prefix else ""
-    others = "".join(f"(!({search.partition_by}={escape_filter_chars(start)}*))" for start in exceptions)
+    starts = f"({search.partition_by}={_escaped(part.prefix)}*)" if part.prefix else ""
+    others = "".join(f"(!({search.partition_by}={_escaped(start)}*))" for start in exceptions)
     return f"(&{search.filter}{starts}{others})" if starts or others else search.filter
+
+
+def _escaped(text: str) -> str:
+    """Return a text as it stands in a filter; a space too, which the library would strip from an end."""
+    return str(escape_filter_chars(text)).replace(" ", "\\20")
 
 
 def _pages(
@@ -419,7 +426,9 @@ def _as_source_error(where: str, error: Exception) -> SourceError:
             f"{where}: its certificate is not trusted ({text}). Name its authority's file, e.g. AD_CA_FILE."
         )
     if isinstance(error, (LDAPCommunicationError, OSError)):
-        return RetryableError(f"{where} does not answer or broke off ({text})")
+        return RetryableError(
+            f"{where} does not answer or broke off ({text}). Check its name, its port and the network, then run again."
+        )
     return SourceError(f"{where}: {text}")
 
 

@@ -199,7 +199,9 @@ class HttpClient:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 raise SourceError(f"{where}: the certificate is not trusted ({cause.verify_message})") from error
             text = " ".join(f"{type(cause).__name__} {cause}".split())
-            raise RetryableError(f"{where} broke off ({text})") from error
+            raise RetryableError(
+                f"{where} broke off or cannot be reached ({text}). Check its address and the network, then run again."
+            ) from error
 
     def _wait_for_limit(self, endpoint: str) -> None:
         """Wait while the source said that this endpoint's calls are used up."""
@@ -248,18 +250,16 @@ def _seconds_until(response: requests.Response, text: str | None) -> float | Non
     if moment is None:
         return None
     now = _moment(response.headers.get("Date")) or datetime.now(UTC)
-    try:
-        return max(0.0, (moment - now).total_seconds())
-    except TypeError:  # one of them does not say its zone
-        return None
+    return max(0.0, (moment - now).total_seconds())
 
 
 def _moment(text: str | None) -> datetime | None:
     """Return the moment of an HTTP date, None for what is none."""
     try:
-        return parsedate_to_datetime(text) if text else None
+        moment = parsedate_to_datetime(text) if text else None
     except (TypeError, ValueError, OverflowError):
         return None
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
 
 
 def _root_cause(error: BaseException) -> BaseException:

@@ -34,7 +34,10 @@ def read_array(body: IO[bytes], where: str) -> Iterator[Any]:
         raise SourceError(f"{where} sent no list but {_beginning(beginning)}")
     try:
         for item in ijson.items(body, "item"):
-            yield _with_floats(item)
+            try:
+                yield _with_floats(item)
+            except RecursionError:
+                yield item  # too deep to be stored as well, which its reject will say
     except ijson.JSONError as error:
         raise SourceError(
             f"{where} sent a list that breaks off or is no JSON ({' '.join(str(error).split())})"

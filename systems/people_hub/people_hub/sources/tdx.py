@@ -14,7 +14,7 @@ from typing import Any
 
 import jwt
 
-from etlkit.errors import RetryableError, SourceError
+from etlkit.errors import SourceError
 from people_hub.bronze.stream import FailedRecord, Listing, Request
 from people_hub.hub_settings import TdxSettings
 from people_hub.sources.http_client import HttpClient, NotFoundError, Token
@@ -85,8 +85,9 @@ def _modified(settings: TdxSettings, method: str, path: str, since: datetime | N
             if modified and (newest is None or modified > newest):
                 newest = modified
             yield record
-        if newest and client.source_time and newest > client.source_time:
-            newest = client.source_time  # a date of the future would hide every change until then
+        now = client.source_time or datetime.now(UTC)
+        if newest and newest > now:
+            newest = now  # a date of the future would hide every change until then
             listing.notes = ["some records were modified in the future, as their source says"]
     if newest:
         listing.watermark = {"modified": newest.isoformat()}
@@ -117,7 +118,7 @@ def _details(settings: TdxSettings, request: Request, path: str, key: str) -> It
             except NotFoundError:
                 yield FailedRecord(due, "not_found")
                 continue
-            except RetryableError as error:
+            except SourceError as error:
                 failures += 1
                 if failures == FAILURES_IN_A_ROW:
                     raise

@@ -1,0 +1,7 @@
+-- Fills: nothing.
+-- Reads: meta.rejected_records: the positions of a stream's open ones.
+-- Twice is safe: it only reads.
+select position
+from meta.rejected_records
+where source = %(source)s
+  and resolved_at is null

@@ -86,6 +86,12 @@ def test_these_are_the_same(one, two):
     assert hashed(one) == hashed(two)
 
 
+def test_two_names_that_look_alike_stay_two():
+    one = {"\u00e9": 1, "e\u0301": 2}
+    assert hashed(one) == hashed(dict(reversed(one.items())))
+    assert hashed(one) != hashed({"\u00e9": 2, "e\u0301": 1})
+
+
 def test_characters_that_jsonb_refuses_are_taken_out_and_named():
     content = read_content({"a": "x\x00y", "b": "fine", "c": ["\ud800z"], "d\x00": 1}, frozenset())
     assert content.record == {"a": "xy", "b": "fine", "c": ["z"], "d": 1}

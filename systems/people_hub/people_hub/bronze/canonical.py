@@ -76,12 +76,12 @@ def _canonical(record: dict[str, Any], volatile: Collection[str]) -> bytes:
     data = orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
     if data.isascii() or unicodedata.is_normalized("NFC", data.decode()):
         return data
-    return orjson.dumps(_mapped(kept, _nfc), option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(_mapped(kept, _nfc, _same), option=orjson.OPT_SORT_KEYS)
 
 
 def _canonical_slowly(record: dict[str, Any], volatile: Collection[str]) -> bytes:
     """Return the same bytes with the standard library, which writes integers of any size."""
-    kept = _mapped(_significant(record, volatile), _nfc)
+    kept = _mapped(_significant(record, volatile), _nfc, _same)
     try:
         return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
     except TypeError:
@@ -120,9 +120,11 @@ def _plain(value: Any, depth: int) -> Any:
 
 def _clean(record: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return a record without characters that jsonb refuses, and the names of the fields that had some."""
-    cleaned: dict[str, Any] = _mapped(record, _storable)
+    cleaned: dict[str, Any] = _mapped(record, _storable, _storable)
     changed = (
-        _storable(name) for name, before in record.items() if _mapped({name: before}, _storable) != {name: before}
+        _storable(name)
+        for name, before in record.items()
+        if _mapped({name: before}, _storable, _storable) != {name: before}
     )
     return cleaned, tuple(changed)
 
@@ -137,12 +139,17 @@ def _nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _mapped(value: Any, change: Callable[[str], str]) -> Any:
-    """Return a value with a change made to every text in it, names included."""
+def _same(name: str) -> str:
+    """Return a name as it is: two names of one record may not become one."""
+    return name
+
+
+def _mapped(value: Any, change: Callable[[str], str], rename: Callable[[str], str]) -> Any:
+    """Return a value with a change made to every text in it, and another one to every name."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
-        return {change(name): _mapped(item, change) for name, item in value.items()}
+        return {rename(name): _mapped(item, change, rename) for name, item in sorted(value.items())}
     if isinstance(value, list):
-        return [_mapped(item, change) for item in value]
+        return [_mapped(item, change, rename) for item in value]
     return value

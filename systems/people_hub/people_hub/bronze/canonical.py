@@ -23,6 +23,7 @@ CANONICAL_VERSION = 1
 _NESTED = frozenset({dict, list, float})
 _DEEPEST = 100
 _UNSTORABLE = dict.fromkeys([0, *range(0xD800, 0xE000)])
+_UNSTORABLE_IN_NAMES = dict.fromkeys(_UNSTORABLE, "\ufffd")
 
 
 class BadRecordError(ValueError):
@@ -120,11 +121,11 @@ def _plain(value: Any, depth: int) -> Any:
 
 def _clean(record: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return a record without characters that jsonb refuses, and the names of the fields that had some."""
-    cleaned: dict[str, Any] = _mapped(record, _storable, _storable)
+    cleaned: dict[str, Any] = _mapped(record, _storable, _storable_name)
     changed = (
-        _storable(name)
+        _storable_name(name)
         for name, before in record.items()
-        if _mapped({name: before}, _storable, _storable) != {name: before}
+        if _mapped({name: before}, _storable, _storable_name) != {name: before}
     )
     return cleaned, tuple(changed)
 
@@ -132,6 +133,11 @@ def _clean(record: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
 def _storable(text: str) -> str:
     """Return text without the characters that jsonb refuses."""
     return text.translate(_UNSTORABLE)
+
+
+def _storable_name(name: str) -> str:
+    """Return a name with a mark in place of such characters, so that two names do not become one."""
+    return name.translate(_UNSTORABLE_IN_NAMES)
 
 
 def _nfc(text: str) -> str:

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from conftest import FULL
 
-from people_hub import ingest_umapi_departments
 from people_hub.bronze import listing_run
 from people_hub.bronze.ingestion import IngestionService
 from people_hub.bronze.listing_run import Options
@@ -52,11 +51,6 @@ def test_changed_records_become_exactly_as_many_versions(hub, rest, university):
     result = hub.ingest("umapi_departments")
     assert result.counts == (0, 3, university.departments - 3, 0, 0)
     assert len(hub.bronze()) == university.departments + 3
-
-
-@pytest.mark.parametrize("field", sorted(ingest_umapi_departments.STREAM.volatile) or ["none"])
-def test_umapi_has_no_volatile_field(field):
-    assert field == "none"
 
 
 def test_every_field_counts(hub, rest, university):

@@ -270,7 +270,7 @@ class ListingRun:
             for place, state in sorted(states.items())
             if state in ("new", "changed")
         }
-        refused = dict(self._store.store(cursor, contents, {})) if contents else {}
+        refused = dict(self._store.store(cursor, contents)) if contents else {}
         for place, state in states.items():
             if state in ("new", "changed") and page.good[place][0] in refused:
                 key = page.good[place][0]

@@ -163,9 +163,7 @@ class BronzeStore:
             if read_content(json.loads(raw), self._stream.volatile).entity_hash == contents[key].entity_hash
         }
 
-    def store(
-        self, cursor: Cursor, contents: Mapping[str, Content], metadata: Mapping[str, Any]
-    ) -> list[tuple[str, str]]:
+    def store(self, cursor: Cursor, contents: Mapping[str, Content]) -> list[tuple[str, str]]:
         """Store new versions of some keys; return (key, reason) of those that the database refuses."""
         versions = [
             Version(
@@ -174,7 +172,7 @@ class BronzeStore:
                 key,
                 content,
                 self._stream.hash_version,
-                {**metadata, "cleaned": list(content.cleaned)} if content.cleaned else metadata,
+                {"cleaned": list(content.cleaned)} if content.cleaned else None,
             )
             for key, content in contents.items()
         ]

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
@@ -40,7 +41,7 @@ class RedactingFormatter(logging.Formatter):
     def __init__(self, line_format: str, secrets: Iterable[str] = ()) -> None:
         """Keep the values to blank out."""
         super().__init__(line_format)
-        self.secrets = list(secrets)
+        self.secrets = tuple(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line with every secret replaced."""
@@ -103,6 +104,21 @@ def _point_at_nothing(stream: TextIO) -> None:
 class FileHandler(RotatingFileHandler):
     """Rotates, and loses lines in silence when its disk is full: the console says what matters."""
 
+    _formatted: tuple[logging.LogRecord, str] | None = None
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record's line, formatted once: the rotation asks for its length before it is written."""
+        if self._formatted is None or self._formatted[0] is not record:
+            self._formatted = record, super().format(record)
+        return self._formatted[1]
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record's line and forget it, with all that its traceback holds."""
+        try:
+            super().emit(record)
+        finally:
+            self._formatted = None
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging calls it so
         """Do nothing: logging's own way prints the arguments, secrets included."""
 
@@ -118,15 +134,21 @@ def _harmless(text: str) -> str:
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return text without the given secrets, passwords in URLs and values named like a secret."""
-    known = {form for secret in secrets for form in (secret, repr(secret)[1:-1]) if len(secret) >= _SHORTEST_SECRET}
-    if known:
-        # longest first, and in one pass, so that one that contains another goes whole and none forms anew
-        longest_first = sorted(known, key=len, reverse=True)
-        text = re.sub("|".join(map(re.escape, longest_first)), REDACTED, text)
+    if known := _pattern_of(tuple(secrets)):
+        text = known.sub(REDACTED, text)
     if "://" in text:
         text = _URL_PASSWORD.sub(rf"\g<before>{REDACTED}", text)
     lower = text.lower()
     return _NAMED_SECRET.sub(_without_value, text) if any(word in lower for word in _SECRET_WORDS) else text
+
+
+@lru_cache(maxsize=8)
+def _pattern_of(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
+    """Return what finds any of the secrets, written out or as a literal; None without one that is long enough."""
+    known = {form for secret in secrets for form in (secret, repr(secret)[1:-1]) if len(secret) >= _SHORTEST_SECRET}
+    # longest first, and in one pass, so that one that contains another goes whole and none forms anew
+    longest_first = sorted(known, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if known else None
 
 
 def _without_value(found: re.Match[str]) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from test_changes import STREAM, bring, counts
 
 from people_hub.bronze.ingestion import IngestionService
 from people_hub.bronze.listing_run import Options
+from people_hub.bronze.replay import KeptRecord, plan_replay
 from people_hub.bronze.stream import key_of
 
 POISON = "alter table bronze.raw_entities add constraint poison check (raw_data ->> 'Name' is distinct from 'poison')"
@@ -109,6 +112,29 @@ def test_of_two_records_with_one_key_none_is_chosen(hub):
     bring(hub, [{"DeptId": "1", "Name": "a"}, {"DeptId": "1", "Name": "b"}])
     assert retry(hub)["records_processed"] == 0
     assert len(hub.rejects()) == 1
+
+
+PLANS = {
+    "the later of two": ([("a", 1), ("b", 2)], None, {"a": None, "b": "7"}, ["b"]),
+    "two of one moment": ([("a", 1), ("b", 1)], None, {}, []),
+    "three of one moment": ([("a", 1), ("b", 1), ("c", 1)], None, {}, []),
+    "two of one moment after another": ([("a", 1), ("b", 2), ("c", 2)], None, {"a": None}, []),
+    "stored in between": ([("a", 1), ("b", 3)], 2, {"a": None, "b": "7"}, ["b"]),
+    "stored since": ([("a", 1), ("b", 1)], 2, {"a": None, "b": None}, []),
+    "stored at that moment": ([("a", 1)], 1, {"a": "7"}, ["a"]),
+}
+
+
+@pytest.mark.parametrize(("rejects", "stored", "settles", "chosen"), PLANS.values(), ids=PLANS)
+def test_a_replay_chooses_the_newest_of_a_key_and_never_guesses(rejects, stored, settles, chosen):
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    kept = [
+        KeptRecord(position, json.dumps({"DeptId": 7, "At": position}).encode(), ["missing_key"], day.replace(day=n))
+        for position, n in rejects
+    ]
+    plan = plan_replay(STREAM, kept, lambda keys: {key: day.replace(day=stored) for key in keys if stored})
+    assert (plan.settles, [record["At"] for record in plan.records]) == (settles, chosen)
+    assert list(plan.position_of.items()) == [("7", position) for position in chosen]
 
 
 @pytest.mark.parametrize("size", [1, 10])

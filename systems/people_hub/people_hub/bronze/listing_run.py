@@ -24,7 +24,7 @@ from etlkit.rejects import create_staging, fill_rejected_records, stage_rejects
 from etlkit.settings import Settings
 from people_hub.bronze.accounting import Statistics
 from people_hub.bronze.page import Page, read_page
-from people_hub.bronze.replay import AMBIGUOUS, replayable
+from people_hub.bronze.replay import AMBIGUOUS, KeptRecord, Replay, plan_replay
 from people_hub.bronze.store import BronzeStore
 from people_hub.bronze.stream import Listing, Request, Stream
 
@@ -84,8 +84,7 @@ class ListingRun:
         self._kept: set[str] = set()
         self._rejected: dict[str, str] = {}
         self._rejected_keys: set[str] = set()
-        self._replayed: dict[str, str | None] = {}
-        self._replayed_from: dict[str, str] = {}
+        self._replay = Replay()
         self._started = time.monotonic()
         self._told = (0, 0, 0)
         self._told_at = 0.0
@@ -108,9 +107,12 @@ class ListingRun:
             known_keys=self._store.known_keys,
         )
         if self._options.is_replay:
-            listing = Listing(iter(self._records_to_replay()), is_full=False)
+            self._replay = self._plan_replay()
+            listing = Listing(iter(self._replay.records), is_full=False)
         else:
             listing = self._stream.listing(self._source_settings, request)
+            if listing.is_full and not (use_watermark or self._stream.detail_of or self._options.max_records):
+                self._store.load_fingerprints()
         self._logger.info(
             "🔄 Starting %s of %s%s",
             "retry of the rejects" if self._options.is_replay else "incremental sync" if use_watermark else "full sync",
@@ -134,44 +136,16 @@ class ListingRun:
                 self._store_page(read_page(self._stream, raw_page))
         return is_stopped_early or self._is_late
 
-    def _records_to_replay(self) -> list[dict[str, Any]]:
-        """Return the kept records that are good today; remember which reject each of them would settle.
+    def _plan_replay(self) -> Replay:
+        """Choose the kept records that are brought in again."""
 
-        One that was rejected for having another's key is left, since only its source can say which of them is right; of
-        one whose key has got a newer version since, the reject is settled without storing it.
-        """
+        def stored_at(keys: list[str]) -> dict[str, datetime]:
+            self._store.run(cursor, "list_head_times", external_ids=keys)
+            return dict(cursor.fetchall())
+
         with rolled_back_on_error(self._connection), self._connection, self._connection.cursor() as cursor:
             self._store.run(cursor, "list_open_rejects_of_stream")
-            rejects = [
-                (position, last_seen, replayable(self._stream, bytes(raw)))
-                for position, raw, reasons, last_seen in cursor.fetchall()
-                if AMBIGUOUS not in reasons
-            ]
-            keys = [found[0] for _position, _last_seen, found in rejects if found]
-            self._store.run(cursor, "list_head_times", external_ids=keys)
-            stored_at = dict(cursor.fetchall())
-        newest: dict[str, tuple[datetime, str, dict[str, Any]]] = {}
-        for position, last_seen, found in rejects:  # in the order of last_seen
-            if found is None:
-                continue
-            key, record = found
-            is_superseded = key in stored_at and stored_at[key] > last_seen
-            self._replayed[position] = None if is_superseded else key
-            if is_superseded:
-                continue
-            if key in newest:
-                self._outdate(newest.pop(key), last_seen, position)
-            if position in self._replayed:
-                newest[key] = (last_seen, position, record)
-        self._replayed_from = {key: position for key, (_last_seen, position, _record) in newest.items()}
-        return [record for _last_seen, _position, record in newest.values()]
-
-    def _outdate(self, earlier: tuple[datetime, str, dict[str, Any]], last_seen: datetime, position: str) -> None:
-        """Settle the earlier of two rejects that have one key now; leave both where nothing says which it is."""
-        if earlier[0] < last_seen:
-            self._replayed[earlier[1]] = None
-        else:
-            del self._replayed[earlier[1]], self._replayed[position]
+            return plan_replay(self._stream, map(KeptRecord._make, cursor.fetchall()), stored_at)
 
     def _in_time(self, keys: Iterator[str]) -> Iterator[str]:
         """Yield keys until the time of --max-minutes is over."""
@@ -275,7 +249,7 @@ class ListingRun:
             if state in ("new", "changed") and page.good[place][0] in refused:
                 key = page.good[place][0]
                 page.reject(place, key, refused[key])
-        page.keep_at(self._replayed_from)
+        page.keep_at(self._replay.position_of)
         page.tell_apart(self._rejected)
         self._count_records(page, states)
 
@@ -378,23 +352,17 @@ class ListingRun:
         statistics.completed_at = datetime.now(UTC)
 
     def _settled(self) -> list[str]:
-        """Return the open rejects that the run has settled.
-
-        Those of a key that came with a good record and no bad one; on a replay those whose record is stored, is
-        outdated, or is kept under the key that it has now.
-        """
+        """Return the open rejects that the run has settled: those of a key that came good and never bad."""
         if self._options.is_replay:
-            return [
-                position
-                for position, key in self._replayed.items()
-                if key is None or key not in self._rejected_keys or position not in self._kept
-            ]
+            return self._replay.settled(self._kept, self._rejected_keys)
         good = self._turned_good - self._rejected.keys() - self._rejected_keys
         return [position for key in good for position in self._open[key] if position not in self._rejected]
 
     def _bury_vanished(self, cursor: Cursor) -> None:
         """Write a tombstone for every record that the listing proves gone; refuse when it is too many of them."""
         statistics = self._statistics
+        if not self._store.find_vanished(cursor) and statistics.processed:
+            return
         living, vanished, known, known_vanished = self._store.ask(cursor, "count_vanished")
         # new records hide no loss of old ones, and old ones none of those that came since
         losses = [
@@ -407,8 +375,6 @@ class ListingRun:
                 "No tombstone was written, and no flag overrides this. Look to the source, and to what its login may "
                 "see."
             )
-        if not vanished:
-            return
         if self._keyless:
             statistics.notes.append(
                 f"{vanished:,} known records were not listed, but {self._keyless:,} rejected ones have no key and may "

@@ -17,15 +17,16 @@ import psycopg2
 
 from etlkit.postgres import Connection, Cursor, copy_rows, run_file
 from people_hub.bronze.canonical import Content, hash_version, read_content
+from people_hub.bronze.fingerprints import BYTES, HeadFingerprints, fingerprint
 from people_hub.bronze.page import plain_reason
 from people_hub.bronze.stream import Stream
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
-SESSION_TABLES = (
-    "create_seen_key",
-    "create_rejected_key",
-)
+SESSION_TABLES = ("create_seen_key", "create_rejected_key", "create_unmet_fingerprint", "create_vanished_key")
+Listed = tuple[int, str, str]
+"""A listed record: its place on its page, its key, its hash."""
 _DUE_ROWS = 500
+_HEAD_PAGES = 4096
 _RECORD_FAULTS = ("22", "23", "54")
 """SQLSTATE classes that one record can be to blame for: its data, a constraint, a limit of its size."""
 
@@ -94,6 +95,16 @@ def array_literal(texts: Iterable[str]) -> str:
     return '{"' + joined.replace("\n", '","') + '"}' if joined else "{}"
 
 
+def _in_rounds(listed: list[Listed]) -> Iterator[list[Listed]]:
+    """Yield records in rounds in which each key comes once: one round, unless keys come twice."""
+    while len({key for _place, key, _hash in listed}) < len(listed):
+        first: dict[str, Listed] = {}
+        later = [record for record in listed if first.setdefault(record[1], record) is not record]
+        yield list(first.values())
+        listed = later
+    yield listed
+
+
 def _reason(error: psycopg2.Error) -> str:
     """Return the server's sentence in words that an array of reasons can hold."""
     return plain_reason(error.diag.message_primary or type(error).__name__)
@@ -113,7 +124,9 @@ class BronzeStore:
             "hash_version": stream.hash_version,
             "run_id": str(run_id),
             "source": stream.name,
+            "bytes": BYTES,
         }
+        self._fingerprints: HeadFingerprints | None = None
 
     def create_session_tables(self, cursor: Cursor) -> None:
         """Create the session's TEMP tables, with room in memory for the keys of a large listing."""
@@ -130,29 +143,60 @@ class BronzeStore:
         self.run(cursor, name, **parameters)
         return cursor.fetchone() or ()
 
-    def judge(self, cursor: Cursor, listed: Iterable[tuple[int, str, str]]) -> dict[int, str]:
-        """Hold (place, key, hash) of a page against the heads and the run's earlier records, and remember it.
+    def load_fingerprints(self) -> None:
+        """Read the fingerprints of the stream's heads, which spares a long listing most of its questions."""
+        with self._connection, self._connection.cursor() as cursor:
+            self._fingerprints = HeadFingerprints(self._head_fingerprints(cursor))
+
+    def _head_fingerprints(self, cursor: Cursor) -> Iterator[bytes]:
+        """Yield the fingerprints of the heads, some pages of their table at a time."""
+        (pages,) = self.ask(cursor, "count_head_pages")
+        for page in range(0, pages, _HEAD_PAGES):
+            first, end = f"({page},0)", f"({page + _HEAD_PAGES},0)"
+            (block,) = self.ask(cursor, "list_head_fingerprints", first=first, end=end)
+            yield bytes(block or b"")
+
+    def judge(self, cursor: Cursor, listed: list[Listed]) -> dict[int, str]:
+        """Hold a page against the heads and the run's earlier records, and remember it.
 
         Returns (place: state) of what is not simply unchanged: new, changed, hashed_by_other_rule, repeated (came
         before with the same content) or conflicting (came before with another).
         """
-        hashes: dict[str, str] = {}
-        places: list[int] = []
         states: dict[int, str] = {}
-        for place, key, entity_hash in listed:
-            first = hashes.setdefault(key, entity_hash)
-            if first is entity_hash:
-                places.append(place)
-            else:
-                states[place] = "repeated" if first == entity_hash else "conflicting"
+        for records in _in_rounds(listed):
+            unknown = records
+            if self._fingerprints is not None:
+                numbers, repeated = self._fingerprints.meet(fingerprint(key, digest) for _place, key, digest in records)
+                states.update((records[number][0], "repeated") for number in repeated)
+                unknown = [records[number] for number in numbers]
+            if unknown:
+                self._ask_server(cursor, unknown, states)
+        return states
+
+    def _ask_server(self, cursor: Cursor, listed: list[Listed], states: dict[int, str]) -> None:
+        """Let the server judge records whose keys differ; add what is not simply unchanged to the states."""
         self.run(
             cursor,
             "classify_listing",
-            external_ids=array_literal(hashes),
-            entity_hashes=array_literal(hashes.values()),
-            places=array_literal(map(str, places)),
+            external_ids=array_literal(key for _place, key, _hash in listed),
+            entity_hashes=array_literal(entity_hash for _place, _key, entity_hash in listed),
+            places=array_literal(str(place) for place, _key, _hash in listed),
         )
-        return {**states, **dict(cursor.fetchall())}
+        keys = {place: key for place, key, _hash in listed}
+        for place, state, head_hash in cursor.fetchall():
+            is_first = (
+                state != "changed"
+                or self._fingerprints is None
+                or self._fingerprints.replace(fingerprint(keys[place], head_hash))
+            )
+            states[place] = state if is_first else "conflicting"
+
+    def find_vanished(self, cursor: Cursor) -> int:
+        """Fill vanished_key with the living records that the run's listing has not named; return how many there are."""
+        if self._fingerprints is not None:
+            unmet = ((head,) for head in self._fingerprints.unmet())
+            copy_rows(cursor, SQL / "copy_unmet_fingerprint.sql", unmet)
+        return self.run(cursor, "fill_vanished_key", has_fingerprints=self._fingerprints is not None)
 
     def same_by_new_rule(self, cursor: Cursor, contents: Mapping[str, Content]) -> dict[str, str]:
         """Return (key: hash) of those whose stored record has the same hash under today's rule: no real change."""

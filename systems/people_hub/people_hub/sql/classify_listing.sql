@@ -1,5 +1,5 @@
--- Fills: seen_key with the page's keys; returns every record of the page that is not simply unchanged.
--- Reads: the page's keys and hashes, seen_key, bronze.entity_heads.
+-- Fills: seen_key with the given keys; returns every record that is not simply unchanged, and of one that changed its head's hash.
+-- Reads: keys and hashes of a page, seen_key, bronze.entity_heads.
 -- Twice is safe: a key stands in seen_key once; bronze is only read.
 -- The limits keep both lookups lookups by key: the planner knows nothing of what a page holds.
 with listed as materialized (
@@ -21,6 +21,7 @@ remembered as (
 ),
 judged as (
     select l.ord,
+           h.entity_hash as head_hash,
            case
                when l.seen_hash = l.entity_hash then 'repeated'
                when l.seen_hash is not null then 'conflicting'
@@ -39,6 +40,6 @@ judged as (
         limit 1
     ) h on true
 )
-select ord, state
+select ord, state, head_hash
 from judged
 where state <> 'unchanged'

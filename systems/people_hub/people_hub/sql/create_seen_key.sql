@@ -1,4 +1,4 @@
--- Fills: nothing; creates the TEMP table of the keys that this run's listing has named with a good record.
+-- Fills: nothing; creates the TEMP table of the keys of good records that no head's fingerprint recognised.
 -- Reads: nothing.
 -- Twice is safe: one a session, and a session is one run.
 create temporary table seen_key (

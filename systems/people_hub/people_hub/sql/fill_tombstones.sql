@@ -1,14 +1,13 @@
 -- Fills: bronze.raw_entities with a tombstone for every record that a complete listing did not name, and its head.
--- Reads: bronze.entity_heads, seen_key, rejected_key.
+-- Reads: bronze.entity_heads, vanished_key.
 -- Twice is safe: a deleted record gets no second tombstone.
 with vanished as (
     select h.external_id, h.entity_hash, h.hash_version
-    from bronze.entity_heads h
+    from vanished_key v
+    join bronze.entity_heads h using (external_id)
     where h.source_system = %(source_system)s
       and h.entity_type = %(entity_type)s
       and not h.is_deleted
-      and not exists (select from seen_key k where k.external_id = h.external_id)
-      and not exists (select from rejected_key j where j.external_id = h.external_id)
 ),
 stored as (
     insert into bronze.raw_entities (

@@ -18,10 +18,10 @@ from live_case import call, ended, press
 from museum_case import miscounted_hours
 
 import museum.settings
-from consumer import start_offset
 from etlkit.errors import RetryableError
 from etlkit.postgres import connect
 from museum.live.claims import Claim, Place
+from museum.live.stream import start_offset
 from museum.live.topic import KafkaTopic
 
 POISON = [
@@ -389,7 +389,7 @@ def test_a_partition_whose_broker_does_not_answer_stops_no_other(live, monkeypat
         return ask(self, partition, seconds)
 
     monkeypatch.setattr(KafkaTopic, "watermarks", silent_on_one)
-    monkeypatch.setattr("consumer.PATIENCE_SECONDS", 6)
+    monkeypatch.setattr("museum.live.stream.PATIENCE_SECONDS", 6)
     live.produce([press(number) for number in range(30)])
     result = live.consume("--idle-exit", "1")
     assert (result.exit_code, "no leader for partition 1" in result.last_line) == (1, True)
@@ -512,7 +512,7 @@ def test_the_json_object_and_the_last_line_say_the_same(live):
 
 
 def test_a_line_a_minute(live, monkeypatch):
-    monkeypatch.setattr("consumer.REPORT_SECONDS", 0.2)
+    monkeypatch.setattr("museum.live.stream.REPORT_SECONDS", 0.2)
     live.produce([press(0), press(1)], partition=0)
     result = live.consume("--idle-exit", "1.5")
     lines = [line for line in result.lines if line.startswith("live ")]

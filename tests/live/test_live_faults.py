@@ -435,7 +435,7 @@ def test_an_idle_exit_gives_up_on_a_lock_and_says_whose_it_is(live, monkeypatch)
         place = f"museum:live:{live.ledger()[0][0]}/{live.topic}/1"
         assert try_advisory_lock(holder, place) is None
         with monkeypatch.context() as patch:
-            patch.setattr("consumer.PATIENCE_SECONDS", 5)
+            patch.setattr("museum.live.stream.PATIENCE_SECONDS", 5)
             result = live.consume("--idle-exit", "0.5")
     assert result.exit_code == 1
     assert "is held by somebody else" in result.last_line

@@ -7,6 +7,7 @@ one, so that the very same statements run on both. Pages are also opened in Chro
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import statistics
@@ -15,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ from etlkit.settings import DatabaseSettings
 
 TIMEZONE = "Europe/London"
 CHROMIUM = "chromium"
+COLUMNS = ("figures of", "seconds", "over every row", "times", "bar")
 BAR_SECONDS = 2.0
 PAGES = {"exhibitions": "", "safety": "safety", "data": "data"}
 LAST_PICTURE = {"exhibitions": 6, "safety": 6, "data": 1}
@@ -196,7 +199,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8600)
     parser.add_argument("--json", type=Path)
     flags = parser.parse_args()
-    with bench(flags.rows, flags.json) as run:
+    with bench(flags.rows, None) as run:
         settings = run.fresh_database()
         run.note(
             "loading them by the pipeline",
@@ -214,7 +217,11 @@ def main() -> None:
             table += measure_pages(run, settings, flags.port)
         else:
             print("  no Chromium here, so the pages were not opened")
-    print(tabulate(table, ["figures of", "seconds", "over every row", "times", "bar"], tablefmt="simple"))
+    print(tabulate(table, COLUMNS, tablefmt="simple"))
+    if flags.json:
+        load = [asdict(result) for result in run.results]
+        figures = [dict(zip(COLUMNS, row, strict=True)) for row in table]
+        flags.json.write_text(json.dumps({"load": load, "figures": figures}, indent=1))
 
 
 if __name__ == "__main__":

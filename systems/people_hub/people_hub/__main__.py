@@ -249,9 +249,9 @@ def command_parser() -> argparse.ArgumentParser:
     )
     actions = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, text: str, *, runs_streams: bool = False) -> argparse.ArgumentParser:
+    def add(name: str, text: str, kind: str | None = None) -> argparse.ArgumentParser:
         action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        add_common_flags(action, runs_streams=runs_streams)
+        add_common_flags(action, kind)
         action.set_defaults(command=name)
         return action
 
@@ -259,7 +259,7 @@ def command_parser() -> argparse.ArgumentParser:
     action = add("check", "try every setting and every source, in one list")
     action.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these, e.g. tdx_users")
     for kind, text in (("ingest", "list the sources into bronze"), ("enrich", "fetch the details that are due")):
-        action = add(kind, text, runs_streams=True)
+        action = add(kind, text, kind)
         action.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these, e.g. tdx_users")
     add("status", "the health of every stream").set_defaults(body=show_status)
     action = add("rejects", "open rejected records")

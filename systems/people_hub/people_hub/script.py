@@ -108,18 +108,22 @@ class HubCommand:
         _write(self.console, "".join(f"{redact(line, self.secrets)}\n" for line in lines))
 
 
-def add_common_flags(parser: argparse.ArgumentParser, *, runs_streams: bool) -> None:
-    """Add the flags that every command of the hub knows, and those of commands that run streams."""
-    if runs_streams:
-        parser.add_argument("--full-sync", action="store_true", help="list everything, whatever was seen before")
+def add_common_flags(parser: argparse.ArgumentParser, kind: str | None = None) -> None:
+    """Add the flags that every command of the hub knows, and those of commands that run streams of a kind."""
+    is_ingest = kind == "ingest"
+    if kind:
+        every = "list everything" if is_ingest else "fetch every detail"
+        parser.add_argument("--full-sync", action="store_true", help=f"{every}, whatever was seen before")
         parser.add_argument("--dry-run", action="store_true", help="do everything, then roll back; no run is recorded")
+        no_tombstones = "; no tombstones" if is_ingest else ""
         parser.add_argument(
-            "--limit", metavar="N", type=positive_number, help="take so many records (MAX_RECORDS); no tombstones"
+            "--limit", metavar="N", type=positive_number, help=f"take so many records (MAX_RECORDS){no_tombstones}"
         )
         parser.add_argument(
             "--batch-size", metavar="N", type=positive_number, help="records a transaction (BATCH_SIZE, 1000)"
         )
         parser.add_argument("--max-minutes", metavar="N", type=_minutes, help="stop after that; the next run goes on")
+    if is_ingest:
         parser.add_argument(
             "--allow-mass-delete", metavar="PERCENT", type=_percent, help="how much may vanish at once (10)"
         )
@@ -148,8 +152,9 @@ def run_script(stream: Stream, path: str) -> NoReturn:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_common_flags(parser, runs_streams=True)
-    exit_process(run_streams([Script(name, stream)], parser.parse_args(), name))
+    script = Script(name, stream)
+    add_common_flags(parser, script.kind)
+    exit_process(run_streams([script], parser.parse_args(), name))
 
 
 def run_streams(

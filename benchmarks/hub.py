@@ -103,7 +103,7 @@ def run_ours(url: str, people: People) -> tuple[float, int, int]:
 def _timed_run(url: str, people: People, stream: Stream, logger: logging.Logger) -> tuple[float, int, int]:
     """Run the engine with a real log; return seconds without making the records, created, updated."""
     started = time.perf_counter()
-    service = IngestionService(url, stream, options=Options(), logger=logger)
+    service = IngestionService(url, stream, UmapiSettings.model_construct(), options=Options(), logger=logger)
     results = service.run_main_process()
     service.close()
     seconds = time.perf_counter() - started - people.seconds

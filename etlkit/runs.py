@@ -68,15 +68,37 @@ def complete_run(
     )
 
 
-def fail_run(connection: Connection, run: Run, message: str) -> bool:
-    """Mark the run failed after its rollback; return False when the connection is gone (the next run repairs it)."""
+def fail_run(
+    connection: Connection,
+    run: Run,
+    message: str,
+    *,
+    counts: tuple[int, int, int] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> bool:
+    """Mark the run failed after its rollback; return False when the connection is gone (the next run repairs it).
+
+    `counts` are what was processed, created and updated in the end, where the row does not say so already.
+    """
     if run.dry_run:
         return True
     storable = message.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
     try:
         connection.rollback()
         with connection, connection.cursor() as cursor:
-            run_file(cursor, SQL / "fail_run.sql", {"run_id": str(run.run_id), "error_message": storable})
+            processed, created, updated = counts or (None, None, None)
+            run_file(
+                cursor,
+                SQL / "fail_run.sql",
+                {
+                    "run_id": str(run.run_id),
+                    "error_message": storable,
+                    "records_processed": processed,
+                    "records_created": created,
+                    "records_updated": updated,
+                    "metadata": json.dumps(metadata or {}, default=str),
+                },
+            )
     except psycopg2.Error:
         return False
     return True

@@ -120,7 +120,7 @@ def _explain(settings_class: type[Settings], name: str, problem: Mapping[str, An
         return f"{name}{value}, expected {field.description}"
     if field is None:
         return str(problem["msg"]).removeprefix("Value error, ")
-    return f"{name}{value}: {str(problem['msg']).removeprefix('Value error, ')}"
+    return f"{name}{value or ' is wrong'}: {str(problem['msg']).removeprefix('Value error, ')}"
 
 
 def _message(missing: list[str], wrong: list[str], env_file: Path | None) -> str:

@@ -142,7 +142,7 @@ def show_rejects(command: HubCommand) -> int:
         {
             "stream": row["source"],
             "record": _shorten(row["position"], 40),
-            "reasons": ", ".join(row["reasons"]),
+            "reasons": _shorten(", ".join(row["reasons"]), SHOWN_TEXT),
             "since": _minute(row["first_seen"]),
             "text": _shorten(bytes(row["raw"]).decode("utf-8", "replace"), SHOWN_TEXT),
         }
@@ -156,7 +156,7 @@ def show_rejects(command: HubCommand) -> int:
 
 def _retry_rejects(command: HubCommand, adapter: PostgresAdapter, scripts: list[Script]) -> int:
     """Judge the open rejects of some streams again; one that cannot be judged does not keep the others from it."""
-    options = replace(command.options(), is_replay=True, max_records=0, max_minutes=None)
+    options = replace(command.options(), is_replay=True)
     codes, resolved = [EXIT_CLEAN], 0
     for script in scripts:
         with closing(adapter.detached_connection()) as connection:
@@ -175,17 +175,19 @@ def _retry_rejects(command: HubCommand, adapter: PostgresAdapter, scripts: list[
             continue
         resolved += results["resolved_rejects"]
         command.results.append(
-            {"stream": script.stream.name, "exit_code": EXIT_CLEAN, "tried": found["count"], **results}
+            {"stream": script.stream.name, "exit_code": EXIT_CLEAN, "open_before": found["count"], **results}
         )
     worst = next(code for code in GRAVEST_FIRST if code in codes)
-    tried = sum(result.get("tried", 0) for result in command.results)
+    found_open = sum(result.get("open_before", 0) for result in command.results)
+    judged = sum(result.get("records_processed", 0) for result in command.results)
     command.logger.info(
-        "%s %s open rejects tried%s, %s resolved, %s stay open. [exit %s] Log: %s",
+        "%s %s open rejects%s: %s may be good now and were tried, %s resolved, %s stay open. [exit %s] Log: %s",
         "❌" if worst else "✅",
-        f"{tried:,}",
+        f"{found_open:,}",
         " [DRY RUN]" if command.flags.dry_run else "",
+        f"{judged:,}",
         f"{resolved:,}",
-        f"{tried - resolved:,}",
+        f"{found_open - resolved:,}",
         worst,
         command.log_file,
     )
@@ -216,7 +218,7 @@ def show_history(command: HubCommand) -> int:
 
 
 def prune_versions(command: HubCommand) -> int:
-    """Delete versions older than an age that are nobody's newest."""
+    """Delete the versions that were replaced longer ago than an age."""
     found = _AGE.fullmatch(command.flags.older_than)
     if not found:
         raise ConfigError(
@@ -234,8 +236,11 @@ def prune_versions(command: HubCommand) -> int:
             count = run_file(cursor, SQL / "delete_old_versions.sql", {"older_than": f"{found[1]} {_UNITS[found[2]]}"})
             if command.flags.dry_run:
                 connection.rollback()
+    command.results.append({"removed": count, "dry_run": bool(command.flags.dry_run)})
     would = "would remove" if command.flags.dry_run else "removed"
-    command.logger.info("✅ %s %s versions older than %s; every newest one stays", would, f"{count:,}", found[0])
+    command.logger.info(
+        "✅ %s %s versions replaced longer ago than %s; every newest one stays", would, f"{count:,}", found[0]
+    )
     return EXIT_CLEAN
 
 
@@ -272,7 +277,7 @@ def command_parser() -> argparse.ArgumentParser:
     action.add_argument("stream", metavar="STREAM", help="e.g. tdx/user or ingest_tdx_users")
     action.add_argument("id", metavar="ID", help="the record's key")
     action.set_defaults(body=show_history)
-    action = add("prune", "remove old versions; the newest one of every record stays")
+    action = add("prune", "remove versions that were replaced long ago; the newest one of every record stays")
     action.add_argument("--older-than", required=True, metavar="AGE", help="a number of h, d or w, e.g. 400d")
     action.add_argument("--dry-run", action="store_true", help="say how many, and remove none")
     action.set_defaults(body=prune_versions)

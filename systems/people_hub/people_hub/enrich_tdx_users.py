@@ -22,5 +22,11 @@ STREAM = Stream(
     batch_size=tdx.DETAILS_AT_ONCE,
 )
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run the script from the command line."""
     run_script(STREAM, __file__)
+
+
+if __name__ == "__main__":
+    main()

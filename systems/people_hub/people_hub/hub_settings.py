@@ -8,13 +8,14 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -47,8 +48,29 @@ class HubSettings(Settings):
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description=" or ".join(LOG_LEVELS))
     log_dir: Path = PROJECT_DIR / "logs"
 
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_capitals(cls, value: Any) -> Any:
+        """Take a level as people write it."""
+        return value.upper() if isinstance(value, str) else value
 
-class HttpSettings(Settings):
+
+class _TrustingSettings(Settings):
+    """Settings of a source whose certificate may be one of an authority of the user's own."""
+
+    @field_validator("http_ca_file", "mcommunity_ldap_ca_file", "ad_ca_file", check_fields=False)
+    @classmethod
+    def _is_certificate(cls, value: Path | None) -> Path | None:
+        """Take a file with certificates only: later on it would fail like a network that is away."""
+        if value is not None:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(value)
+            except OSError as error:  # what is no certificate, too
+                raise ValueError(f"expected a file with certificates in PEM form ({error})") from error
+        return value
+
+
+class HttpSettings(_TrustingSettings):
     """How both REST sources are asked."""
 
     http_timeout_seconds: float = Field(default=60, gt=0, le=3600, description="a number of seconds up to 3600")
@@ -78,6 +100,9 @@ class UmapiSettings(HttpSettings):
     um_client_secret: SecretStr
 
 
+_TDX_LOGINS = ({"tdx_beid", "tdx_web_services_key"}, {"tdx_username", "tdx_password"}, {"tdx_api_token"})
+
+
 class TdxSettings(HttpSettings):
     """TeamDynamix."""
 
@@ -87,24 +112,24 @@ class TdxSettings(HttpSettings):
     tdx_web_services_key: SecretStr | None = None
     tdx_username: str | None = None
     tdx_password: SecretStr | None = None
-    tdx_api_token: SecretStr | None = None
+    tdx_api_token: SecretStr | None = Field(
+        default=None,
+        validate_default=True,
+        description="a login: it, or TDX_USERNAME and TDX_PASSWORD, or TDX_BEID and TDX_WEB_SERVICES_KEY",
+    )
     tdx_overlap_minutes: float = Field(default=10, ge=0, description="a number of minutes")
 
-    @model_validator(mode="after")
-    def _has_a_login(self) -> TdxSettings:
-        """Ask for one of the three ways to log in, whole."""
-        if not (
-            (self.tdx_beid and self.tdx_web_services_key)
-            or (self.tdx_username and self.tdx_password)
-            or self.tdx_api_token
-        ):
-            raise ValueError(
-                "TDX_BEID and TDX_WEB_SERVICES_KEY, or TDX_USERNAME and TDX_PASSWORD, or TDX_API_TOKEN must be set"
-            )
-        return self
+    @field_validator("tdx_api_token")
+    @classmethod
+    def _has_a_login(cls, value: SecretStr | None, before: ValidationInfo) -> SecretStr | None:
+        """Ask for one of the three ways to log in, whole; as a field's rule, so that it is told with all the others."""
+        has = {name for name, given in {**before.data, "tdx_api_token": value}.items() if given}
+        if not any(way <= has for way in _TDX_LOGINS):
+            raise ValueError("no login")
+        return value
 
 
-class LdapSettings(Settings):
+class LdapSettings(_TrustingSettings):
     """How a directory is asked; TLS is always on and always verified."""
 
     ldap_timeout_seconds: int = Field(default=60, ge=1, le=3600, description="a number of seconds from 1 to 3600")
@@ -156,6 +181,12 @@ def load_hub_settings(classes: tuple[type[Settings], ...], flags: Mapping[str, A
     given = {**_secrets_in_files(every), **{name: value for name, value in flags.items() if value is not None}}
     loaded = load_settings(every, given, ENV_FILE)
     read_database_url(loaded[0].database_url.get_secret_value())
+    return loaded
+
+
+def load_source_settings(settings_class: type[Settings]) -> Settings:
+    """Return a source's settings from the environment; ConfigError names every missing and wrong one."""
+    loaded: Settings = load_settings((settings_class,), _secrets_in_files((settings_class,)), ENV_FILE)[0]
     return loaded
 
 
@@ -247,7 +278,7 @@ def _secrets_in_files(classes: tuple[type[Settings], ...]) -> dict[str, str]:
         except (OSError, UnicodeDecodeError) as error:
             if named:
                 raise ConfigError(
-                    f"{name.upper()}_FILE: {path} cannot be read: {error}. Nothing was touched."
+                    f"{name.upper()}_FILE names a file that cannot be read: {error}. Nothing was touched."
                 ) from error
     return found
 

@@ -23,5 +23,11 @@ STREAM = Stream(
     volatile=active_directory.VOLATILE,
 )
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run the script from the command line."""
     run_script(STREAM, __file__)
+
+
+if __name__ == "__main__":
+    main()

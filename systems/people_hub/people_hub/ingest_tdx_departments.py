@@ -18,5 +18,11 @@ STREAM = Stream(
     check=tdx.check,
 )
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run the script from the command line."""
     run_script(STREAM, __file__)
+
+
+if __name__ == "__main__":
+    main()

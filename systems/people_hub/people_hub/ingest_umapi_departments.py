@@ -17,5 +17,11 @@ STREAM = Stream(
     check=umapi.check,
 )
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run the script from the command line."""
     run_script(STREAM, __file__)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,25 +6,31 @@ caller of these methods says that there is a new one; it is the ingestion that d
 
 from __future__ import annotations
 
+import logging
 import re
-import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine
 
 from etlkit.errors import DataError, EtlError
-from etlkit.postgres import Connection, connect, load_errors
+from etlkit.postgres import Connection, advisory_lock, connect, load_errors
+from etlkit.rejects import Reject, create_staging, fill_rejected_records, stage_rejects
+from etlkit.settings import EMBEDDED_HOST
 from people_hub.bronze.canonical import BadRecordError, read_content
+from people_hub.bronze.page import reject_of
 from people_hub.bronze.store import Version, store_versions
-from people_hub.hub_settings import read_database_url
+from people_hub.bronze.stream import LOCK_PREFIX, key_text
+from people_hub.hub_settings import embedded_url, read_database_url
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+logger = logging.getLogger(__name__)
 _ADVICE = re.compile(r"Check DB_[^.]*\.( Nothing was \w+\.)?")
 
 
@@ -39,7 +45,10 @@ class PostgresAdapter:
         *,
         application_name: str = "people hub",
     ) -> None:
-        """Make the pool; nothing is connected yet. Raises ConfigError for a URL that names no Postgres."""
+        """Make the pool; nothing is connected yet. Raises ConfigError for a URL that names no Postgres.
+
+        `embedded` or `embedded/NAME` is a database on the suite's own server, which the first connection starts.
+        """
         self.settings = read_database_url(database_url)
         self.application_name = application_name
         self.engine: Engine = create_engine(
@@ -51,10 +60,13 @@ class PostgresAdapter:
 
     def _connect(self) -> Connection:
         """Connect; what is wrong is told in terms of the hub's one setting."""
+        if self.settings.db_host == EMBEDDED_HOST:
+            self.settings = read_database_url(embedded_url(self.settings.db_name))
         try:
             return connect(self.settings, self.application_name)
         except EtlError as error:
-            raise type(error)(_ADVICE.sub("Check DATABASE_URL and that the server is up.", str(error))) from error
+            text = _ADVICE.sub("Check DATABASE_URL and that the server is up.", str(error))
+            raise type(error)(text.replace("correct DB_NAME", "correct DATABASE_URL")) from error
 
     def query_to_dataframe(self, query: str, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return a query's rows as a pandas frame; `:name` in the query takes params["name"].
@@ -74,7 +86,7 @@ class PostgresAdapter:
         raw_data: Mapping[str, Any],
         ingestion_run_id: str,
     ) -> int:
-        """Store one new version of a record; return 1. Raises what `bulk_insert_raw_entities` raises."""
+        """Store one new version of a record; return 1, or 0 for one that was rejected. Raises what the bulk does."""
         return self.bulk_insert_raw_entities(
             [
                 {
@@ -90,36 +102,48 @@ class PostgresAdapter:
     def bulk_insert_raw_entities(self, entities: Sequence[Mapping[str, Any]]) -> int:
         """Store new versions by COPY in one transaction; return how many.
 
-        Each entity has entity_type, source_system, external_id, raw_data and ingestion_run_id, and the same run.
-        Raises DataError that names every entity that cannot be stored (the others are not stored either), LoadError
-        when the database refuses for another reason.
+        Each entity has entity_type, source_system, external_id, raw_data and ingestion_run_id, and the same run. One
+        that cannot be stored is kept in meta.rejected_records with its reason and logged, and costs no other: compare
+        the number with how many were given. Raises DataError for a run that is none, LockedError while a run of the
+        same stream is at work, LoadError when the database refuses altogether; then nothing was stored.
         """
         if not entities:
             return 0
-        versions, problems = [], []
+        versions: list[Version] = []
+        rejects: list[Reject] = []
         for entity in entities:
+            key, raw = entity["external_id"], entity["raw_data"]
             try:
-                content = read_content(dict(entity["raw_data"]), frozenset())
+                content = read_content(dict(raw) if isinstance(raw, Mapping) else raw, frozenset())
+                versions.append(Version(entity["source_system"], entity["entity_type"], key_text(key), content))
             except BadRecordError as error:
-                problems.append(f"{entity['external_id']}: {error}")
-                continue
-            versions.append(
-                Version(entity["source_system"], entity["entity_type"], str(entity["external_id"]), content)
-            )
-        run_ids = {str(entity["ingestion_run_id"]) for entity in entities}
-        if len(run_ids) > 1:
-            problems.append("they are of more than one run")
+                name = f"{entity['source_system']}/{entity['entity_type']}"
+                rejects.append(reject_of(name, str(key or "").strip(), raw, str(error)))
+        run_id = _only_run(entities)
         with (
             closing(self.detached_connection()) as connection,
-            load_errors("storing raw entities"),
-            connection,
-            connection.cursor() as cursor,
+            ExitStack() as locks,
         ):
-            refused = store_versions(cursor, versions, uuid.UUID(run_ids.pop()))
-            problems.extend(f"{version.external_id}: {reason}" for version, reason in refused)
-            if problems:
-                raise DataError(f"raw entities cannot be stored: {'; '.join(problems)}. Nothing was stored.")
-        return len(versions)
+            for name in sorted({f"{one.source_system}/{one.entity_type}" for one in versions}):
+                locks.enter_context(advisory_lock(connection, f"{LOCK_PREFIX}{name}"))
+            stored = self._store(connection, versions, rejects, run_id)
+        for reject in rejects:
+            logger.error("❌ Failed to store %s: %s; it is kept as a reject", reject.position, reject.reasons[0])
+        return stored
+
+    def _store(self, connection: Connection, versions: list[Version], rejects: list[Reject], run_id: UUID) -> int:
+        """Store versions and rejects in one transaction; add to the rejects what is refused, and return the others."""
+        with load_errors("storing raw entities"), connection, connection.cursor() as cursor:
+            refused = store_versions(cursor, versions, run_id)
+            rejects += [
+                reject_of(f"{one.source_system}/{one.entity_type}", one.external_id, one.content.record, reason)
+                for one, reason in refused
+            ]
+            if rejects:
+                create_staging(cursor)
+                stage_rejects(cursor, rejects)
+                fill_rejected_records(cursor, run_id)
+        return len(versions) - len(refused)
 
     def detached_connection(self) -> Connection:
         """Return a connection of the caller's own, outside the pool: its locks and TEMP tables end with it."""
@@ -131,3 +155,17 @@ class PostgresAdapter:
     def close(self) -> None:
         """Close every connection of the pool."""
         self.engine.dispose()
+
+
+def _only_run(entities: Sequence[Mapping[str, Any]]) -> UUID:
+    """Return the run of all entities; DataError when it is none, or more than one."""
+    names = {str(entity["ingestion_run_id"]) for entity in entities}
+    try:
+        (run_id,) = (UUID(name) for name in names)
+    except ValueError:
+        shown = ", ".join(sorted(names)[:3])
+        raise DataError(
+            f"raw entities are of one run, by the uuid that create_ingestion_run returns, not of {shown}. "
+            "Nothing was stored."
+        ) from None
+    return run_id

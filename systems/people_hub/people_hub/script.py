@@ -26,14 +26,15 @@ from etlkit.settings import Settings
 from people_hub.bronze.ingestion import IngestionService
 from people_hub.bronze.listing_run import Options
 from people_hub.bronze.stream import Script, Stream
-from people_hub.hub_settings import LOG_LEVELS, HubSettings, embedded_url, load_hub_settings, secrets_of
+from people_hub.hub_settings import LOG_LEVELS, HubSettings, load_hub_settings, secrets_of
 from people_hub.postgres_adapter import PostgresAdapter
 
 LINE_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 LOGGER_NAME = "people_hub"
 EXIT_CODES = (
-    "exit codes: 0 done or nothing new; 1 failed or refused; 2 usage or settings, nothing touched; 3 done, some\n"
-    "records newly rejected; 4 another run holds the stream; 130/143 stopped by a signal, the open page rolled back"
+    "exit codes: 0 done or nothing new; 1 failed or refused; 2 usage, or settings that are missing or wrong: what\n"
+    "needs them was not touched; 3 done, some records newly rejected; 4 another run holds the stream; 130/143\n"
+    "stopped by a signal, the open page rolled back"
 )
 GRAVEST_FIRST = (EXIT_FAILED, EXIT_CONFIG, EXIT_LOCKED, EXIT_REJECTS, EXIT_CLEAN)
 _FAILED = (EXIT_FAILED, EXIT_CONFIG, EXIT_LOCKED)
@@ -75,16 +76,19 @@ class HubCommand:
     secrets: tuple[str, ...]
     prints_results: bool = True
     results: list[dict[str, Any]] = field(default_factory=list)
+    trailer: str = ""
+    """The run that is under way, and the log: what the last line names."""
 
     @property
-    def database_url(self) -> str:
-        """Return where the database is; an embedded server is started."""
-        url = self.hub.database_url.get_secret_value()
-        return embedded_url(url.partition("/")[2] or "people_hub") if url.partition("/")[0] == "embedded" else url
+    def is_quiet(self) -> bool:
+        """Only what needs somebody's eye is to be seen."""
+        return self.hub.log_level in ("WARNING", "ERROR")
 
     def open_adapter(self) -> PostgresAdapter:
         """Return a pool of the size that the settings say."""
-        return PostgresAdapter(self.database_url, self.hub.db_pool_size, self.hub.db_max_overflow)
+        return PostgresAdapter(
+            self.hub.database_url.get_secret_value(), self.hub.db_pool_size, self.hub.db_max_overflow
+        )
 
     def options(self) -> Options:
         """Return how a run goes about its work: flags over settings."""
@@ -122,7 +126,7 @@ def add_common_flags(parser: argparse.ArgumentParser, kind: str | None = None) -
         parser.add_argument(
             "--batch-size", metavar="N", type=positive_number, help="records a transaction (BATCH_SIZE, 1000)"
         )
-        parser.add_argument("--max-minutes", metavar="N", type=_minutes, help="stop after that; the next run goes on")
+        parser.add_argument("--max-minutes", metavar="N", type=_minutes, help="stop after that, as after --limit")
     if is_ingest:
         parser.add_argument(
             "--allow-mass-delete", metavar="PERCENT", type=_percent, help="how much may vanish at once (10)"
@@ -200,7 +204,7 @@ def run_hub_command(
 
     def report(exit_code: int, message: str) -> None:
         message = redact(message, command.secrets)
-        command.logger.error("❌ Failed: %s [exit %s] Log: %s", message, exit_code, command.log_file)
+        command.logger.error("❌ Failed: %s [exit %s] %s", message, exit_code, command.trailer or _log_of(command))
         if flags.json:
             _print_json({"outcome": "failed", "exit_code": exit_code, "error": message, "streams": command.results})
 
@@ -228,7 +232,7 @@ def run_stream(command: HubCommand, script: Script, adapter: PostgresAdapter) ->
         adapter=adapter,
         logger=logger,
     )
-    trailer = f"{'Dry run' if service.dry_run else 'Run'} {service.run_id}, log {command.log_file}"
+    command.trailer = f"{'Dry run' if service.dry_run else 'Run'} {service.run_id}, log {command.log_file}"
     logger.info("🚀 %s", script.name)
     try:
         results = service.run_main_process()
@@ -237,19 +241,27 @@ def run_stream(command: HubCommand, script: Script, adapter: PostgresAdapter) ->
         message = str(error) if isinstance(error, EtlError) else f"unexpected {type(error).__name__}: {error}"
         logger.debug("traceback of %s", script.name, exc_info=error)
         message = redact(" ".join(message.split()), command.secrets)
+        trailer = command.trailer if service.is_begun else _log_of(command)
         logger.error("❌ Failed: %s [exit %s] %s", message, exit_code, trailer)  # noqa: TRY400 - its traceback is in the file
         command.results.append(
-            {"stream": script.stream.name, "run_id": str(service.run_id), "exit_code": exit_code, "error": message}
+            {"stream": script.stream.name, "exit_code": exit_code, **service.results(), "error": message}
         )
+        command.trailer = ""
         return exit_code
     finally:
         service.close()
     exit_code = EXIT_REJECTS if results["new_rejects"] else EXIT_CLEAN
     command.results.append({"stream": script.stream.name, "exit_code": exit_code, **results})
-    if command.prints_results and not command.flags.json:
+    if command.prints_results and not command.flags.json and (exit_code or not command.is_quiet):
         command.say(service.results_lines())
-    logger.log(logging.WARNING if exit_code else logging.INFO, "%s %s", _outcome(results), trailer)
+    logger.log(logging.WARNING if exit_code else logging.INFO, "%s %s", _outcome(results), command.trailer)
+    command.trailer = ""
     return exit_code
+
+
+def _log_of(command: HubCommand) -> str:
+    """Return where the log is."""
+    return f"Log: {command.log_file}"
 
 
 def _outcome(results: dict[str, Any]) -> str:
@@ -277,20 +289,22 @@ def _run_all(command: HubCommand, scripts: Sequence[Script], unset: dict[str, st
     worst = next(code for code in GRAVEST_FIRST if code in codes or code == EXIT_CLEAN)
     if command.prints_results:
         return worst
-    if not command.flags.json:
+    if not command.flags.json and (worst or not command.is_quiet):
         command.say(
             ["", "📊 Results Summary:" + (" [DRY RUN]" if command.flags.dry_run else ""), _table(command.results)]
         )
     names = [*(script.name for script in scripts), *unset]
     failed = [name for name, code in zip(names, codes, strict=True) if code in _FAILED]
     mark = "❌" if failed else "⚠️" if worst else "🎉"
+    still_open = sum(result.get("open_rejects", 0) for result in command.results)
     command.logger.log(
-        logging.ERROR if failed else logging.INFO,
-        "%s %s of %s streams completed%s [exit %s] Log: %s",
+        logging.ERROR if failed else logging.WARNING if worst else logging.INFO,
+        "%s %s of %s streams completed%s%s [exit %s] Log: %s",
         mark,
         len(names) - len(failed),
         len(names),
         f"; failed or left out: {', '.join(failed)}" if failed else "",
+        f"; {still_open:,} rejected record(s) are open: python -m people_hub rejects" if still_open else "",
         worst,
         command.log_file,
     )
@@ -305,7 +319,7 @@ def _table(results: Sequence[dict[str, Any]]) -> str:
             result["stream"],
             *(f"{result[f'records_{name}']:,}" if f"records_{name}" in result else "-" for name in names),
             f"{(result['completed_at'] - result['started_at']).total_seconds():.2f}"
-            if "completed_at" in result
+            if result.get("completed_at")
             else "-",
             result.get("error") or _table_outcome(result),
         ]

@@ -22,7 +22,9 @@ STREAM = Stream(
 def bring(hub, records, *, is_full=True, stream=STREAM, **options):
     """Bring records into bronze by the engine alone; return the statistics."""
     listed = replace(stream, listing=lambda _settings, _request: Listing(iter(records), is_full=is_full))
-    service = IngestionService(hub.url, listed, options=Options(mass_delete_percent=100, **options))
+    service = IngestionService(
+        hub.url, listed, UmapiSettings.model_construct(), options=Options(mass_delete_percent=100, **options)
+    )
     try:
         return service.run_main_process()
     finally:
@@ -188,12 +190,18 @@ def test_a_rejected_record_has_not_vanished(hub):
     assert hub.tombstones() == 0
 
 
-def test_nobody_is_buried_while_a_record_without_key_may_be_one_of_them(hub):
+def test_nobody_is_buried_while_a_record_without_key_may_be_one_of_them(hub, caplog):
     records = [{"DeptId": str(n)} for n in range(20)]
     bring(hub, records)
-    results = bring(hub, [*records[1:], {"DeptId": None}])
-    assert (results["records_deleted"], results["records_failed"]) == (0, 1)
-    assert "may be among them" in results["notes"][0]
+    full_at = hub.query("select last_full_at from meta.stream_state")
+    for _run in range(2):
+        results = bring(hub, [*records[1:], {"DeptId": None}])
+        assert (results["records_deleted"], results["records_failed"]) == (0, 1)
+        assert "may be among them" in results["notes"][0]
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert sum("may be among them" in text for text in warned) == 2
+    assert hub.query("select last_full_at from meta.stream_state") == full_at  # it proved nothing
+    assert hub.last_run()["metadata"]["full_listing"] is False
 
 
 def test_mass_loss_is_refused_and_told(hub, rest, university):
@@ -207,7 +215,11 @@ def test_mass_loss_is_refused_and_told(hub, rest, university):
     assert "over 10 % is not believed" in result.stream["error"]
     assert hub.tombstones() == 0
     assert len(hub.bronze()) == len(before) + 1  # what changed is stored
-    assert hub.last_run()["status"] == "failed"
+    last = hub.last_run()
+    assert (last["status"], last["records_processed"], last["records_updated"]) == ("failed", len(rows) // 2, 1)
+    assert last["metadata"]["records_skipped"] == len(rows) // 2 - 1
+    assert result.stream["records_updated"] == 1
+    assert "FINAL RESULTS SUMMARY: umich_api/department [FAILED] what stays of it" in result.text
     again = hub.ingest("umapi_departments", "--allow-mass-delete", "60")
     assert (again.exit_code, again.stream["records_deleted"]) == (0, len(rows) - len(rows) // 2)
 

@@ -7,12 +7,16 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from hub_case import PACKAGE, Hub
 
 from etlkit.errors import ConfigError, DataError, LoadError
+from people_hub.__main__ import main
 from people_hub.bronze.ingestion import IngestionService
+from people_hub.bronze.listing_run import Options
 from people_hub.bronze.stream import all_scripts
 from people_hub.hub_settings import PROJECT_DIR, read_database_url
 from people_hub.postgres_adapter import PostgresAdapter
@@ -215,6 +219,58 @@ def test_prune_removes_old_versions_and_keeps_every_newest(hub, rest, university
         assert hub.run("prune", f"--older-than={age}").exit_code == 2
 
 
+@pytest.mark.parametrize(("replaced", "removed"), [(450, 1), (10, 0)])
+def test_prune_goes_by_when_a_version_was_replaced(hub, rest, university, replaced, removed):
+    rows = university.umapi_departments()[:1]
+    for description, age in (("old", 500), ("newer", replaced), ("newest", 0)):
+        rest.set_data(departments=[{**rows[0], "DeptDescription": description}])
+        hub.ingest("umapi_departments")
+        hub.query("alter table bronze.raw_entities disable trigger user")
+        hub.query(
+            f"update bronze.raw_entities set ingested_at = now() - interval '{age} days' "
+            f"where raw_data ->> 'DeptDescription' = '{description}'"
+        )
+        hub.query("alter table bronze.raw_entities enable trigger user")
+    assert f"removed {removed} versions" in hub.run("prune", "--older-than", "400d").text
+    assert len(hub.bronze()) == 3 - removed
+
+
+@pytest.mark.parametrize("name", ["HTTP_CA_FILE", "AD_CA_FILE", "MCOMMUNITY_LDAP_CA_FILE"])
+def test_a_file_that_is_no_certificate_is_told_with_everything_else(hub, name):
+    for path in ("/nonexistent.pem", __file__):
+        hub.set(**{name: path})
+        result = hub.run("check")
+        found = [row["found"] for row in result.figures["streams"]]
+        assert result.exit_code == 2
+        assert any(f"{name} is '{path}': expected a file with certificates" in text for text in found)
+        assert sum(row["what"] == "database" for row in result.figures["streams"]) == 1
+
+
+def test_a_missing_login_is_told_with_the_other_missing_names(hub):
+    hub.unset("TDX_BEID", "TDX_WEB_SERVICES_KEY", "TDX_USERNAME", "TDX_PASSWORD", "TDX_API_TOKEN", "TDX_BASE_URL")
+    text = " ".join(hub.ingest("tdx_users").text.split())
+    assert "missing settings: TDX_BASE_URL" in text
+    assert "TDX_API_TOKEN, expected a login: it, or TDX_USERNAME and TDX_PASSWORD, or TDX_BEID and" in text
+
+
+def test_advice_is_not_taken_for_a_secret(hub, rest):
+    hub.set(UM_CLIENT_SECRET="wrong-secret")
+    error = hub.ingest("umapi_departments").stream["error"]
+    assert error.endswith("/oauth/token. Check its settings.")
+    hub.unset("UM_CLIENT_SECRET")
+    hub.set(UM_CLIENT_SECRET_FILE="/nonexistent")
+    assert "UM_CLIENT_SECRET_FILE names a file that cannot be read: " in hub.ingest("umapi_departments").text
+
+
+def test_quiet_means_silent_when_all_is_well_and_only_then(hub, rest, university, capsys):
+    hub.set(LOG_LEVEL="warning")
+    for exit_code, rows in ((0, university.umapi_departments()), (3, [{"DeptId": None}]), (0, [{"DeptId": None}])):
+        rest.set_data(departments=[*university.umapi_departments(), *rows[-1:]])
+        capsys.readouterr()
+        assert main(["ingest", "--only", "umapi_departments"]) == exit_code
+        assert bool(capsys.readouterr().out) == bool(exit_code)
+
+
 def test_json_says_failed_when_it_failed(hub, rest):
     rest.set_faults({"endpoint": "DeptData", "from": 1, "kind": "page"})
     assert hub.ingest("umapi_departments").figures["outcome"] == "failed"
@@ -270,17 +326,39 @@ def test_the_adapter_is_as_founded(hub):
     assert frame.to_dict("records") == [{"external_id": "1", "versions": 3}]
     names = "select raw_data ->> 'Name' from bronze.entity_heads join bronze.raw_entities using (raw_id) order by 1"
     assert hub.query(names) == [("x2",), ("x3",), ("x4",)]
-    with pytest.raises(DataError, match="5: number_out_of_range"):
-        adapter.bulk_insert_raw_entities(
-            [
-                {**given, "external_id": "4", "raw_data": {}},
-                {**given, "external_id": "5", "raw_data": {"x": float("nan")}},
-            ]
-        )
-    assert len(hub.bronze()) == 6
     service.complete_ingestion_run(run_id, 0, 0, error_message="too late")
     assert hub.last_run()["status"] == "completed"
+    with pytest.raises(DataError, match=r"not of yesterday's\. Nothing was stored"):
+        adapter.insert_raw_entity("department", "umich_api", "1", {}, "yesterday's")
     adapter.close()
+
+
+def test_the_adapter_keeps_what_is_bad_and_stores_the_rest(hub):
+    hub.query(
+        "alter table bronze.raw_entities add constraint poison check (raw_data ->> 'x' is distinct from 'poison')"
+    )
+    bad = {
+        "nan": ("1", {"x": float("nan")}), "no key": (None, {}), "blank": ("  ", {}), "no object": ("2", ["a"]),
+        "nothing": ("3", None), "text": ("4", "x"), "no json": ("5", {"x": Decimal(1)}), "set": ("6", {"x": {1}}),
+        "refused": ("7", {"x": "poison"}), "line": ("8\n9", {}),
+    }  # fmt: skip
+    given = {"entity_type": "department", "source_system": "umich_api", "ingestion_run_id": str(uuid4())}
+    entities = [{**given, "external_id": key, "raw_data": raw} for key, raw in bad.values()]
+    entities[5:5] = [{**given, "external_id": f"good {n}", "raw_data": {"n": n}} for n in range(1000)]
+    with closing(PostgresAdapter(hub.url)) as adapter:
+        assert adapter.bulk_insert_raw_entities(entities) == 1000
+        assert adapter.insert_raw_entity("department", "umich_api", "1", {"x": float("inf")}, str(uuid4())) == 0
+    assert len(hub.bronze()) == 1000
+    assert sorted(reasons[0].split(":")[0] for _source, _position, reasons in hub.rejects()) == [
+        "bad_key", "missing_key", "not_an_object", "not_an_object", "not_an_object", "not_json", "not_json",
+        "number_out_of_range", "refused_by_database",
+    ]  # fmt: skip
+
+
+def test_the_adapter_takes_the_embedded_database_too(hub, monkeypatch):
+    monkeypatch.setattr("people_hub.postgres_adapter.embedded_url", lambda name: hub.url if name == "mine" else "")
+    with closing(PostgresAdapter("embedded/mine")) as adapter:
+        assert adapter.query_to_dataframe("select 1 as one")["one"].to_list() == [1]
 
 
 def test_the_service_is_as_founded(hub, rest, university):
@@ -292,6 +370,18 @@ def test_the_service_is_as_founded(hub, rest, university):
         assert service.run_main_process()["dry_run"] is True
     with closing(IngestionService(hub.url, ingest_umapi_departments.STREAM, settings)) as service:
         results = service.run_main_process()
+    with closing(IngestionService(hub.url, ingest_umapi_departments.STREAM)) as service:  # settings of the environment
+        runs = [service.run_main_process()["run_id"] for _run in range(2)]
+    assert len(set(runs)) == 2
+    options = Options(full_sync=True)
+    with closing(IngestionService(hub.url, ingest_umapi_departments.STREAM, dry_run=True, options=options)) as service:
+        assert (service.dry_run, service.run_main_process()["dry_run"]) == (True, True)
+    with closing(IngestionService(hub.url, ingest_umapi_departments.STREAM, settings)) as service:
+        run_id = service.create_ingestion_run("umich_api", "department")
+        service.complete_ingestion_run(run_id, 7, 3, 2, error_message="boom")
+    last = hub.last_run()
+    figures = [last[name] for name in ("status", "records_processed", "records_created", "records_updated")]
+    assert figures == ["failed", 7, 3, 2]
     wanted = {
         "run_id", "records_processed", "records_created", "records_updated", "records_skipped", "records_failed",
         "quality_issues", "errors", "started_at", "completed_at",

@@ -348,7 +348,7 @@ def test_what_is_kept_elsewhere_does_not_count_as_vanished(hub, mcommunity):
     refill(mcommunity, [*entries[8:], elsewhere])
     result = hub.ingest("mcommunity_users")
     assert (result.exit_code, hub.tombstones()) == (0, 0)
-    assert "keeps a part elsewhere" in result.stream["notes"][0]
+    assert "is not listed here" in result.stream["notes"][0]
 
 
 def test_the_controller_that_is_searched_is_the_one_that_says_how_far_it_is(hub, ad, monkeypatch):

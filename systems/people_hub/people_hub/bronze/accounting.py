@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +32,7 @@ class Statistics:
     deleted: int = 0
     open_rejects: int = 0
     resolved: int = 0
+    watermark_before: Any = None
     is_full: bool = False
     is_complete: bool = False
     errors: list[str] = field(default_factory=list)
@@ -71,12 +74,24 @@ class Statistics:
             f"{self.skipped:,} there already + {self.failed:,} rejected"
         )
 
-    def summary_lines(self, title: str) -> list[str]:
+    @contextmanager
+    def undone_on_error(self) -> Iterator[None]:
+        """Take back what is counted inside when it fails, since it is rolled back."""
+        before = {name: value for name, value in vars(self).items() if isinstance(value, int)}
+        try:
+            yield
+        except BaseException:
+            vars(self).update(before)
+            raise
+
+    def summary_lines(self, title: str, *, is_failed: bool = False) -> list[str]:
         """Return the block that ends every run's log."""
         would = " (would be)" if self.dry_run else ""
         lines = [
             RULE,
-            f"📊 FINAL RESULTS SUMMARY: {title}" + (" [DRY RUN]" if self.dry_run else ""),
+            f"📊 FINAL RESULTS SUMMARY: {title}"
+            + (" [DRY RUN]" if self.dry_run else "")
+            + (" [FAILED] what stays of it" if is_failed else ""),
             RULE,
             f"Duration: {self.duration:.2f} seconds",
             f"Total Processed: {self.processed}",
@@ -89,19 +104,20 @@ class Statistics:
             f"Errors: {self.failed}",
             f"Sum: {self.sum_line()}",
         ]
-        return [*lines, *(f"⚠️ {note}" for note in self.notes), f"Run ID: {self.run_id}", RULE]
+        return [*lines, f"Run ID: {self.run_id}", RULE]
 
     def results_lines(self) -> list[str]:
         """Return what a script prints after its log."""
+        would = " (would be)" if self.dry_run else ""
         return [
             "",
             "📊 Results Summary:" + (" [DRY RUN]" if self.dry_run else ""),
             f"   Run ID: {self.run_id}",
             f"   Records Processed: {self.processed}",
-            f"   Records Created: {self.created}",
-            f"   Records Updated: {self.updated}",
+            f"   Records Created{would}: {self.created}",
+            f"   Records Updated{would}: {self.updated}",
             f"   Records Skipped: {self.skipped}",
-            f"   Records Deleted: {self.deleted}",
+            f"   Records Deleted{would}: {self.deleted}",
             f"   Errors: {self.failed}",
             f"   Duration: {self.duration:.2f} seconds",
         ]
@@ -114,6 +130,7 @@ class Statistics:
             "records_deleted": self.deleted,
             "listing_complete": self.is_complete,
             "full_listing": self.is_full,
+            "watermark_before": self.watermark_before,
             "reasons": dict(self.reasons),
             "notes": self.notes,
         }

@@ -56,7 +56,7 @@ def read_content(record: object, volatile: Collection[str]) -> Content:
     """Return the content of a record.
 
     U+0000 and lone surrogates, which jsonb refuses, are taken out and their fields named. Raises BadRecordError for
-    what is no object, is nested too deeply, or holds a number that JSON does not know.
+    what is no object, is nested too deeply, or holds a number or a value that JSON does not know.
     """
     if not isinstance(record, dict):
         raise BadRecordError("not_an_object")
@@ -66,8 +66,11 @@ def read_content(record: object, volatile: Collection[str]) -> Content:
     except TypeError:  # a lone surrogate, or an integer of more than 64 bits
         canonical = None
     if canonical is None or b"\\u0000" in canonical:
-        record, cleaned = _clean(record)
-        canonical = _canonical_slowly(record, volatile)
+        try:
+            record, cleaned = _clean(record)
+            canonical = _canonical_slowly(record, volatile)
+        except TypeError as error:
+            raise BadRecordError("not_json") from error
     return Content(record, hashlib.sha256(canonical).hexdigest(), cleaned)
 
 

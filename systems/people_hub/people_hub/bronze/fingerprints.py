@@ -2,7 +2,7 @@
 
 In come the fingerprints of a stream's living heads, once a run, and page by page those of the listed records; out go
 the listed ones that no head has, and at the end the heads that no record met. They only spare questions: what they do
-not know the server judges, so that a run may do without them, and twice gives the same.
+not know the server judges, so that a run may do without them and finds the same.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ BYTES = 16
 _UNMET, _MET, _REPLACED = 0, 1, 2
 
 
-def fingerprint(external_id: str, entity_hash: str) -> bytes:
+def fingerprint(external_id: str, entity_hash: str, hash_version: int) -> bytes:
     """Return a record's fingerprint, as list_head_fingerprints.sql computes that of a head."""
-    return hashlib.sha256((external_id + entity_hash).encode()).digest()[:BYTES]
+    return hashlib.sha256(f"{external_id}{entity_hash}{hash_version}".encode()).digest()[:BYTES]
 
 
 class HeadFingerprints:

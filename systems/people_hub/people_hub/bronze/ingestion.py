@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -30,7 +31,7 @@ from etlkit.settings import Settings
 from people_hub.bronze.accounting import Statistics
 from people_hub.bronze.listing_run import ListingRun, Options
 from people_hub.bronze.stream import Stream
-from people_hub.hub_settings import SCHEMA_SYSTEM, SCHEMA_VERSION
+from people_hub.hub_settings import SCHEMA_SYSTEM, SCHEMA_VERSION, load_source_settings
 from people_hub.postgres_adapter import PostgresAdapter
 
 INIT_COMMAND = "python -m people_hub init"
@@ -51,9 +52,13 @@ class IngestionService:
         adapter: PostgresAdapter | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
-        """Keep what a run needs; nothing is connected yet."""
+        """Keep what a run needs; nothing is connected yet. Settings of the source are read where none are given."""
         self.stream = stream
-        self.options = options or Options(dry_run=dry_run)
+        self.options = options or Options()
+        if dry_run:
+            self.options = replace(self.options, dry_run=True)
+        if self.options.is_replay:  # every reject that may be good now, whatever the limits of a listing
+            self.options = replace(self.options, max_records=0, max_minutes=None)
         self.dry_run = self.options.dry_run
         self.logger = logger or logging.getLogger(f"people_hub.{stream.source_system}.{stream.entity_type}")
         self.run_id = uuid4()
@@ -61,6 +66,8 @@ class IngestionService:
         self._owns_adapter = adapter is None
         self._source_settings = source_settings
         self._statistics = Statistics(str(self.run_id), dry_run=self.dry_run)
+        self.is_begun = False
+        """Whether a run was begun, so that its id means something."""
 
     def create_ingestion_run(
         self, source_system: str, entity_type: str, *, connection: Connection | None = None
@@ -69,6 +76,10 @@ class IngestionService:
 
         `run_main_process` does it while it holds the stream's lock, so that orphans of the stream are repaired first.
         """
+        if self.is_begun:  # every run has an id of its own
+            self.run_id = uuid4()
+            self._statistics = Statistics(str(self.run_id), dry_run=self.dry_run)
+        self.is_begun = True
         run = Run(self.run_id, source_system, entity_type, self.dry_run)
         metadata: dict[str, Any] = {
             "kind": "replay" if self.options.is_replay else "enrich" if self.stream.detail_of else "ingest",
@@ -103,7 +114,7 @@ class IngestionService:
         if cursor is None:
             with closing(self.db_adapter.detached_connection()) as own, load_errors("closing the run's history"):
                 if error_message:
-                    fail_run(own, run, error_message)
+                    fail_run(own, run, error_message, counts=(records_processed, records_created, records_updated))
                     return
                 with own, own.cursor() as opened:
                     self.complete_ingestion_run(
@@ -126,7 +137,11 @@ class IngestionService:
         SourceError when the source did not list everything, DataError when too much has vanished, LoadError when the
         database refuses. Pages that were stored by then stay; no tombstone and no watermark is written.
         """
+        if self._source_settings is None and not self.options.is_replay:
+            self._source_settings = load_source_settings(self.stream.settings)
         self.db_adapter.application_name = process_name(f"people_hub {self.stream.name}", self.run_id)
+        if self.dry_run:
+            self.logger.info("🧪 DRY RUN MODE - No database changes will be made")
         with closing(self.db_adapter.detached_connection()) as connection:
             require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, INIT_COMMAND)
             with advisory_lock(connection, self.stream.lock_name):
@@ -138,11 +153,21 @@ class IngestionService:
                         self._bring_in(connection)
                 except BaseException as error:
                     self._mark_failed(connection, error)
+                    self._log_summary(is_failed=True)
                     raise
-        statistics = self._statistics
-        for line in statistics.summary_lines(self.stream.name):
+        self._log_summary()
+        return self.results()
+
+    def results(self) -> dict[str, Any]:
+        """Return the figures of the run so far, as `run_main_process` returns them."""
+        return self._statistics.as_dict()
+
+    def _log_summary(self, *, is_failed: bool = False) -> None:
+        """Log the block that ends every run, and what somebody should know about it."""
+        for line in self._statistics.summary_lines(self.stream.name, is_failed=is_failed):
             self.logger.info(line)
-        return statistics.as_dict()
+        for note in self._statistics.notes:
+            self.logger.warning("⚠️ %s", note)
 
     def results_lines(self) -> list[str]:
         """Return what a script prints after its log."""
@@ -178,11 +203,13 @@ class IngestionService:
             message = f"stopped by {name}"
         run = Run(self.run_id, self.stream.source_system, self.stream.entity_type, self.dry_run)
         message = redact(message, self.options.secrets)
-        if fail_run(connection, run, message):
+        statistics = self._statistics
+        counts, metadata = (statistics.processed, statistics.created, statistics.updated), statistics.metadata()
+        if fail_run(connection, run, message, counts=counts, metadata=metadata):
             return
         try:  # the run's own connection is gone; the server may still be there
             with closing(self.db_adapter.detached_connection()) as another:
-                is_closed = fail_run(another, run, message)
+                is_closed = fail_run(another, run, message, counts=counts, metadata=metadata)
         except EtlError:
             is_closed = False
         if not is_closed:

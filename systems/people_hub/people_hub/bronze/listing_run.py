@@ -80,6 +80,7 @@ class ListingRun:
         self._is_late = False
         self._open: dict[str, list[str]] = {}
         """The open rejects that the run found, by their key."""
+        self._known_rejects: set[str] = set()
         self._turned_good: set[str] = set()
         self._kept: set[str] = set()
         self._rejected: dict[str, str] = {}
@@ -97,12 +98,15 @@ class ListingRun:
             self._store.run(cursor, "list_open_positions")
             for (position,) in cursor.fetchall():
                 self._statistics.open_rejects += 1
+                self._known_rejects.add(position)
                 self._open.setdefault(position.split(" (another")[0], []).append(position)
             if self._stream.detail_of and not self._options.is_replay:
                 self._choose_details(cursor)
         use_watermark = watermark and watermark[0] and not self._options.full_sync
+        since = watermark[0] if use_watermark else None
+        self._statistics.watermark_before = since
         request = Request(
-            watermark=watermark[0] if use_watermark else None,
+            watermark=since,
             due=lambda: self._in_time(self._store.due_keys()),
             known_keys=self._store.known_keys,
         )
@@ -114,9 +118,10 @@ class ListingRun:
             if listing.is_full and not (use_watermark or self._stream.detail_of or self._options.max_records):
                 self._store.load_fingerprints()
         self._logger.info(
-            "🔄 Starting %s of %s%s",
-            "retry of the rejects" if self._options.is_replay else "incremental sync" if use_watermark else "full sync",
+            "🔄 Starting %s of %s%s%s",
+            self._kind_of_run(listing),
             self._stream.name,
+            f" since {json.dumps(since)}" if since else "",
             " [DRY RUN] no database changes will be made" if self._options.dry_run else "",
         )
         is_stopped_early = self._store_all(listing)
@@ -127,6 +132,14 @@ class ListingRun:
         self._statistics.is_complete = not is_stopped_early
         self._statistics.notes.extend(listing.notes)
         self._finish(listing, is_full=is_full)
+
+    def _kind_of_run(self, listing: Listing) -> str:
+        """Return what this run is called in the log."""
+        if self._options.is_replay:
+            return "retry of the rejects"
+        if self._stream.detail_of:
+            return "fetch of the details"
+        return "full sync" if listing.is_full else "incremental sync"
 
     def _store_all(self, listing: Listing) -> bool:
         """Read and store every page; return whether it stopped before the source's end."""
@@ -218,7 +231,7 @@ class ListingRun:
             if page.rejected_keys:
                 self._store.run(cursor, "fill_rejected_key", external_ids=page.rejected_keys)
             self._connection.commit()
-        with self._unit_of_work() as cursor:
+        with self._statistics.undone_on_error(), self._unit_of_work() as cursor:
             self._store_judged(cursor, page, states)
             self._keep_rejects(cursor, page)
             self._tell_progress(cursor)
@@ -272,7 +285,14 @@ class ListingRun:
         if state == "rejected":
             reject = page.rejects[place]
             statistics.reject(reject.position, reject.reasons[0])
-            self._logger.error("❌ Failed to process %s: %s", reject.position, reject.reasons[0])
+            is_known = reject.position in self._known_rejects
+            self._logger.log(
+                logging.INFO if is_known else logging.ERROR,
+                "❌ Failed to process %s: %s%s",
+                reject.position,
+                reject.reasons[0],
+                ", as before" if is_known else "",
+            )
             return
         key = page.good[place][0]
         if state == "unchanged":
@@ -332,10 +352,10 @@ class ListingRun:
         """Write tombstones where the listing proves them, the watermark and the run's end, in one transaction."""
         statistics, open_before = self._statistics, self._statistics.open_rejects
         is_whole = statistics.is_complete and not self._options.max_records
-        with self._unit_of_work() as cursor:
+        with statistics.undone_on_error(), self._unit_of_work() as cursor:
             statistics.resolved = self._store.run(cursor, "resolve_rejects", positions=self._settled())
             if is_whole and is_full:
-                self._bury_vanished(cursor)
+                is_full = statistics.is_full = self._bury_vanished(cursor)
                 statistics.resolved += self._store.run(cursor, "resolve_unmet_rejects", positions=list(self._rejected))
             elif self._stream.detail_of:
                 detail_of = self._stream.detail_of
@@ -358,11 +378,14 @@ class ListingRun:
         good = self._turned_good - self._rejected.keys() - self._rejected_keys
         return [position for key in good for position in self._open[key] if position not in self._rejected]
 
-    def _bury_vanished(self, cursor: Cursor) -> None:
-        """Write a tombstone for every record that the listing proves gone; refuse when it is too many of them."""
+    def _bury_vanished(self, cursor: Cursor) -> bool:
+        """Write a tombstone for every record that the listing proves gone; refuse when it is too many of them.
+
+        Returns False for a listing that proves nothing, since a record without a key may be any of those that it lacks.
+        """
         statistics = self._statistics
-        if not self._store.find_vanished(cursor) and statistics.processed:
-            return
+        if statistics.processed and not self._store.find_vanished(cursor):
+            return True
         living, vanished, known, known_vanished = self._store.ask(cursor, "count_vanished")
         # new records hide no loss of old ones, and old ones none of those that came since
         losses = [
@@ -378,21 +401,29 @@ class ListingRun:
         if self._keyless:
             statistics.notes.append(
                 f"{vanished:,} known records were not listed, but {self._keyless:,} rejected ones have no key and may "
-                "be among them: no tombstone was written"
+                "be among them: no tombstone was written, and none will be until they are mended at their source"
             )
-            return
+            return False
         if percent > self._options.mass_delete_percent:
             raise DataError(
                 f"{gone:,} of {count:,} known records of {self._stream.name} ({percent:.1f} %) were not listed "
-                f"any more; over {self._options.mass_delete_percent:g} % is not believed. No tombstone was "
-                "written; new and changed records are stored. If it is right, run again with --full-sync "
+                f"any more; over {self._options.mass_delete_percent:g} % is not believed. No tombstone "
+                + (
+                    "would be written. "
+                    if self._options.dry_run
+                    else "was written; new and changed records are stored. "
+                )
+                + "If it is right, run this stream alone again with --full-sync "
                 f"--allow-mass-delete {math.ceil(percent)}."
             )
         statistics.deleted = self._store.run(cursor, "fill_tombstones")
         self._logger.info("⏭️ %s records have vanished from the source", f"{statistics.deleted:,}")
+        return True
 
     def _show(self, kind: str, line: str, key: str) -> None:
         """Log one record's line: the first ones for everybody, the others for who wants every record."""
+        if self._options.dry_run:
+            line = f"[DRY RUN] Would store: {line}"
         self._shown[kind] += 1
         if self._shown[kind] <= SHOWN_RECORDS:
             self._logger.info(line, key)
@@ -403,7 +434,8 @@ class ListingRun:
         """Log how far the run is."""
         statistics = self._statistics
         self._logger.info(
-            "Progress: %s processed (%s created, %s updated, %s skipped)",
+            "%sProgress: %s processed (%s created, %s updated, %s skipped)",
+            "[DRY RUN] " if self._options.dry_run else "",
             statistics.processed,
             statistics.created,
             statistics.updated,

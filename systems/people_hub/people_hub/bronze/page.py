@@ -32,11 +32,10 @@ class Page:
     def reject(self, place: int, key: str, reason: str, position: str | None = None) -> None:
         """Keep a bad record: by its key, by its content when it has none, or by the position given."""
         self.good.pop(place, None)
-        text = original_of(self.raw[place])
         if position is None:
             self.keyless += not key
             self.rejected_keys.extend([key] if key else [])
-        self.rejects[place] = Reject(self.stream_name, position or key or f"no key {digest(text)}", text, (reason,))
+        self.rejects[place] = reject_of(self.stream_name, position or key, self.raw[place], reason)
 
     def keep_at(self, positions: Mapping[str, str]) -> None:
         """Keep bad records of some keys at other positions: on a replay, where they have been kept all along."""
@@ -72,6 +71,12 @@ def read_page(stream: Stream, raw_page: list[Any]) -> Page:
         except BadRecordError as error:
             page.reject(place, key, str(error))
     return page
+
+
+def reject_of(stream_name: str, key: str, raw: object, reason: str) -> Reject:
+    """Return a bad record as a reject, at its key, or at its content's digest when it has none."""
+    text = original_of(raw)
+    return Reject(stream_name, key or f"no key {digest(text)}", text, (reason,))
 
 
 def plain_reason(sentence: str) -> str:

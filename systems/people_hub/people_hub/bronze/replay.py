@@ -1,7 +1,7 @@
 """Which rejected records are judged again: those that are good by today's rules.
 
-In come the open rejects of a stream, out go the records to bring in, and which reject each of them settles. Pure:
-twice gives the same.
+In come the open rejects of a stream, out go the records to bring in, and which reject each of them settles. Twice gives
+the same, since nothing is written.
 """
 
 from __future__ import annotations

@@ -95,16 +95,6 @@ def array_literal(texts: Iterable[str]) -> str:
     return '{"' + joined.replace("\n", '","') + '"}' if joined else "{}"
 
 
-def _in_rounds(listed: list[Listed]) -> Iterator[list[Listed]]:
-    """Yield records in rounds in which each key comes once: one round, unless keys come twice."""
-    while len({key for _place, key, _hash in listed}) < len(listed):
-        first: dict[str, Listed] = {}
-        later = [record for record in listed if first.setdefault(record[1], record) is not record]
-        yield list(first.values())
-        listed = later
-    yield listed
-
-
 def _reason(error: psycopg2.Error) -> str:
     """Return the server's sentence in words that an array of reasons can hold."""
     return plain_reason(error.diag.message_primary or type(error).__name__)
@@ -127,6 +117,8 @@ class BronzeStore:
             "bytes": BYTES,
         }
         self._fingerprints: HeadFingerprints | None = None
+        self._met_hashes: dict[str, str] = {}
+        """What came first of keys that came with another content since, where a fingerprint recognised it."""
 
     def create_session_tables(self, cursor: Cursor) -> None:
         """Create the session's TEMP tables, with room in memory for the keys of a large listing."""
@@ -146,6 +138,8 @@ class BronzeStore:
     def load_fingerprints(self) -> None:
         """Read the fingerprints of the stream's heads, which spares a long listing most of its questions."""
         with self._connection, self._connection.cursor() as cursor:
+            # of one moment, so that a head that moves meanwhile is not read twice
+            cursor.execute("set transaction isolation level repeatable read")
             self._fingerprints = HeadFingerprints(self._head_fingerprints(cursor))
 
     def _head_fingerprints(self, cursor: Cursor) -> Iterator[bytes]:
@@ -156,25 +150,32 @@ class BronzeStore:
             (block,) = self.ask(cursor, "list_head_fingerprints", first=first, end=end)
             yield bytes(block or b"")
 
-    def judge(self, cursor: Cursor, listed: list[Listed]) -> dict[int, str]:
+    def judge(self, cursor: Cursor, listed: Iterable[Listed]) -> dict[int, str]:
         """Hold a page against the heads and the run's earlier records, and remember it.
 
         Returns (place: state) of what is not simply unchanged: new, changed, hashed_by_other_rule, repeated (came
         before with the same content) or conflicting (came before with another).
         """
+        first: dict[str, Listed] = {}
+        again = [record for record in listed if first.setdefault(record[1], record) is not record]
+        unknown = list(first.values())
         states: dict[int, str] = {}
-        for records in _in_rounds(listed):
-            unknown = records
-            if self._fingerprints is not None:
-                numbers, repeated = self._fingerprints.meet(fingerprint(key, digest) for _place, key, digest in records)
-                states.update((records[number][0], "repeated") for number in repeated)
-                unknown = [records[number] for number in numbers]
-            if unknown:
-                self._ask_server(cursor, unknown, states)
+        if self._fingerprints is not None:
+            version = self._stream.hash_version
+            numbers, repeated = self._fingerprints.meet(fingerprint(key, digest, version) for _, key, digest in unknown)
+            states.update((unknown[number][0], "repeated") for number in repeated)
+            unknown = [unknown[number] for number in numbers]
+        others = self._ask_server(cursor, unknown, states) if unknown else {}
+        for place, key, entity_hash in again:
+            came_first = others.get(key, first[key][2])
+            states[place] = "repeated" if entity_hash == came_first else "conflicting"
         return states
 
-    def _ask_server(self, cursor: Cursor, listed: list[Listed], states: dict[int, str]) -> None:
-        """Let the server judge records whose keys differ; add what is not simply unchanged to the states."""
+    def _ask_server(self, cursor: Cursor, listed: list[Listed], states: dict[int, str]) -> dict[str, str]:
+        """Let the server judge records whose keys differ; add what is not simply unchanged to the states.
+
+        Returns (key: hash) of what came first in this run, for those that came with another content now.
+        """
         self.run(
             cursor,
             "classify_listing",
@@ -183,16 +184,27 @@ class BronzeStore:
             places=array_literal(str(place) for place, _key, _hash in listed),
         )
         keys = {place: key for place, key, _hash in listed}
-        for place, state, head_hash in cursor.fetchall():
-            is_first = (
-                state != "changed"
-                or self._fingerprints is None
-                or self._fingerprints.replace(fingerprint(keys[place], head_hash))
-            )
-            states[place] = state if is_first else "conflicting"
+        others: dict[str, str] = {}
+        for place, state, hash_before in cursor.fetchall():
+            key = keys[place]
+            if state == "changed" and not self._replaces_head(key, hash_before):
+                self._met_hashes[key] = hash_before
+            is_conflicting = state == "conflicting" or key in self._met_hashes
+            if is_conflicting:
+                others[key] = self._met_hashes.get(key, hash_before)
+            states[place] = "conflicting" if is_conflicting else state
+        return others
+
+    def _replaces_head(self, key: str, head_hash: str) -> bool:
+        """Tell whether a changed record is the first of its key, and no listed record had the head's content."""
+        if self._fingerprints is None:
+            return True
+        return self._fingerprints.replace(fingerprint(key, head_hash, self._stream.hash_version))
 
     def find_vanished(self, cursor: Cursor) -> int:
         """Fill vanished_key with the living records that the run's listing has not named; return how many there are."""
+        # a stream of which the server has no statistics yet looks small, and would be joined row by row for hours
+        cursor.execute("set local enable_nestloop = off")
         if self._fingerprints is not None:
             unmet = ((head,) for head in self._fingerprints.unmet())
             copy_rows(cursor, SQL / "copy_unmet_fingerprint.sql", unmet)

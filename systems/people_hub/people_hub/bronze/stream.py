@@ -14,6 +14,7 @@ from etlkit.settings import Settings
 from people_hub.bronze.canonical import BadRecordError, hash_version
 
 SCRIPT_KINDS = ("ingest", "enrich")
+LOCK_PREFIX = "people_hub:"
 
 
 def key_of(*names: str) -> Callable[[Mapping[str, Any]], object]:
@@ -33,6 +34,16 @@ def key_of(*names: str) -> Callable[[Mapping[str, Any]], object]:
         return ":".join(parts)
 
     return joined
+
+
+def key_text(value: object) -> str:
+    """Return a key as text; BadRecordError for what is none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    text = value.strip() if isinstance(value, str) else ""
+    if text and text.isprintable():
+        return text
+    raise BadRecordError("bad_key" if text else "missing_key")
 
 
 @dataclass(frozen=True)
@@ -65,9 +76,9 @@ class Listing:
     """What a person should know about this listing."""
 
     def lack(self, what: str) -> None:
-        """Note that a part of the source is kept elsewhere: nothing counts as vanished this time."""
+        """Note that a part of the source cannot be listed: nothing counts as vanished this time."""
         self.is_full = False
-        self.notes = [f"the source keeps a part elsewhere ({what}): nothing counts as vanished this time"]
+        self.notes = [f"a part of the source is not listed here ({what}): nothing counts as vanished this time"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +114,7 @@ class Stream:
     @property
     def lock_name(self) -> str:
         """Return the advisory lock that keeps a second run of this stream away."""
-        return f"people_hub:{self.name}"
+        return f"{LOCK_PREFIX}{self.name}"
 
     @property
     def hash_version(self) -> int:
@@ -112,13 +123,7 @@ class Stream:
 
     def external_id(self, record: Mapping[str, Any]) -> str:
         """Return a record's key as text; BadRecordError when it has none."""
-        value = self.key(record)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-        text = value.strip() if isinstance(value, str) else ""
-        if text and text.isprintable():
-            return text
-        raise BadRecordError("bad_key" if text else "missing_key")
+        return key_text(self.key(record))
 
 
 @dataclass(frozen=True)

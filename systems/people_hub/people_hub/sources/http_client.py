@@ -32,7 +32,8 @@ SHORTEST_LIMIT_WAIT = 5.0
 LONGEST_WAIT = 300.0
 SLOWEST_ANSWER_SECONDS = 900
 _CHUNK = 65_536
-_RETRYABLE = {408, 425, 429, 500, 502, 503, 504}
+_RETRYABLE = {408, 425}
+"""Beside 429 and every 5xx."""
 _UNAUTHORIZED, _TOO_MANY, _NOT_FOUND = 401, 429, 404
 
 logger = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ class HttpClient:
             try:
                 self._retrying()(self._call, file, method, url, url, None, arguments)
             except _ExpiredError as error:
-                raise SourceError(f"{self._name} refuses the login at {url}: check its key and secret.") from error
+                raise SourceError(f"{self._name} refuses the login at {url}. Check its settings.") from error
             file.seek(0)
             return file.read()
 
@@ -197,7 +198,10 @@ class HttpClient:
         except (requests.RequestException, HTTPError) as error:
             cause = _root_cause(error)
             if isinstance(cause, ssl.SSLCertVerificationError):
-                raise SourceError(f"{where}: the certificate is not trusted ({cause.verify_message})") from error
+                raise SourceError(
+                    f"{where}: the certificate is not trusted ({cause.verify_message}). If it is your own authority's, "
+                    "name its certificate in HTTP_CA_FILE."
+                ) from error
             text = " ".join(f"{type(cause).__name__} {cause}".split())
             raise RetryableError(
                 f"{where} broke off or cannot be reached ({text}). Check its address and the network, then run again."
@@ -227,17 +231,20 @@ def _raise_for_status(where: str, response: requests.Response) -> None:
     if status == _UNAUTHORIZED:
         raise _ExpiredError(f"{where} does not take the token")
     if status == _NOT_FOUND:
-        raise NotFoundError(f"{where} answers 404: there is nothing")
+        raise NotFoundError(f"{where} answers 404: there is nothing. Check the address.")
     if status == _TOO_MANY:
         asked = _seconds_until(response, response.headers.get("Retry-After"))
         if asked is None:
             asked = _seconds_until(response, response.headers.get("X-RateLimit-Reset")) or 0.0
         wait = min(max(asked, SHORTEST_LIMIT_WAIT), LONGEST_WAIT)
         raise LimitedError(f"{where} answers 429: too many calls", wait)
-    if status in _RETRYABLE:
+    if status in _RETRYABLE or status >= requests.codes.server_error:
         asked = _seconds_until(response, response.headers.get("Retry-After")) or 0.0
         raise LimitedError(f"{where} answers {status}", min(asked, LONGEST_WAIT))
-    raise SourceError(f"{where} answers {status} {response.reason}; nothing more was asked")
+    raise SourceError(
+        f"{where} answers {status} {response.reason}; nothing more was asked. "
+        "Check the address and what the login may see."
+    )
 
 
 def _seconds_until(response: requests.Response, text: str | None) -> float | None:

@@ -52,7 +52,9 @@ def list_assets(settings: TdxSettings, request: Request) -> Listing:
 
 def list_users(settings: TdxSettings, request: Request) -> Listing:
     """Return the active people of every department, those departments that are not active any more included."""
-    return Listing(_people(settings, request))
+    listing = Listing(iter(()))
+    listing.records = _people(settings, request, listing)
+    return listing
 
 
 def fetch_details(settings: TdxSettings, request: Request, path: str, key: str) -> Listing:
@@ -93,11 +95,17 @@ def _modified(settings: TdxSettings, method: str, path: str, since: datetime | N
         listing.watermark = {"modified": newest.isoformat()}
 
 
-def _people(settings: TdxSettings, request: Request) -> Iterator[Any]:
-    """Yield people, searched for by some departments at once."""
+def _people(settings: TdxSettings, request: Request, listing: Listing) -> Iterator[Any]:
+    """Yield people, searched for by some departments at once.
+
+    A department without a number cannot be asked for: then nobody of it comes, and nobody counts as vanished.
+    """
     url = f"{settings.tdx_base_url}/people/search"
     with open_client(settings) as client:
-        active = [_account(record) for record in _listed(client, "GET", f"{settings.tdx_base_url}/accounts")]
+        listed = [_account(record) for record in _listed(client, "GET", f"{settings.tdx_base_url}/accounts")]
+        active = [number for number in listed if number is not None]
+        if missing := len(listed) - len(active):
+            listing.lack(f"the people of {missing:,} departments without a number")
         known = (int(key) for key in request.known_keys("department") if key.isdecimal())
         accounts = sorted({*active, *known})
         if not accounts:
@@ -137,8 +145,8 @@ def _detail(client: HttpClient, url: str, path: str) -> dict[str, Any]:
     return record
 
 
-def _account(record: object) -> int:
-    """Return a listed department's number; SourceError when it has none, since its people would go missing."""
+def _account(record: object) -> int | None:
+    """Return a listed department's number, None when it has none."""
     number = record.get("ID") if isinstance(record, dict) else None
     if isinstance(number, float) and number.is_integer():
         return int(number)
@@ -146,9 +154,7 @@ def _account(record: object) -> int:
         return int(number)
     if isinstance(number, int) and not isinstance(number, bool):
         return number
-    raise SourceError(
-        f"{NAME} lists a department without a number ({str(record)[:80]!r}); its people would go missing."
-    )
+    return None
 
 
 def _listed(client: HttpClient, method: str, url: str, **arguments: Any) -> Iterator[Any]:
@@ -187,7 +193,7 @@ def _read_token(text: str, where: str) -> Token:
     try:
         claims: Mapping[str, Any] = jwt.decode(text, options={"verify_signature": False})
     except jwt.InvalidTokenError as error:
-        raise SourceError(f"{where}: that is no token ({error}). Check TDX_BASE_URL and the login.") from None
+        raise SourceError(f"{where} gives no JWT ({error}). Check TDX_BASE_URL and the login.") from None
     ends = claims.get("exp")
     if not isinstance(ends, (int, float)):
         return Token(text)

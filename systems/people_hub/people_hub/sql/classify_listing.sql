@@ -1,4 +1,5 @@
--- Fills: seen_key with the given keys; returns every record that is not simply unchanged, and of one that changed its head's hash.
+-- Fills: seen_key with the given keys; returns every record that is not simply unchanged, with the hash of what its key had
+-- before: in this run where it came before, else in its head.
 -- Reads: keys and hashes of a page, seen_key, bronze.entity_heads.
 -- Twice is safe: a key stands in seen_key once; bronze is only read.
 -- The limits keep both lookups lookups by key: the planner knows nothing of what a page holds.
@@ -21,7 +22,7 @@ remembered as (
 ),
 judged as (
     select l.ord,
-           h.entity_hash as head_hash,
+           coalesce(l.seen_hash, h.entity_hash) as hash_before,
            case
                when l.seen_hash = l.entity_hash then 'repeated'
                when l.seen_hash is not null then 'conflicting'
@@ -40,6 +41,6 @@ judged as (
         limit 1
     ) h on true
 )
-select ord, state, head_hash
+select ord, state, hash_before
 from judged
 where state <> 'unchanged'

@@ -1,4 +1,4 @@
 -- Fills: unmet_fingerprint.
 -- Reads: standard input.
--- Twice is safe: a run does it once; a fingerprint that stands there twice is found once.
+-- Twice is safe: a run does it once, at its end; every head has a fingerprint of its own.
 copy unmet_fingerprint (fingerprint) from stdin

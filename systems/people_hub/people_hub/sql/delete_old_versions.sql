@@ -1,6 +1,12 @@
--- Fills: nothing; deletes versions of bronze.raw_entities older than the given age that are nobody's newest.
--- Reads: bronze.raw_entities, bronze.entity_heads.
--- Twice is safe: the second time finds nothing. The newest version of every record stays, however old.
+-- Fills: nothing; deletes versions of bronze.raw_entities that were replaced longer ago than the given age.
+-- Reads: bronze.raw_entities.
+-- Twice is safe: the second time finds nothing. What was the newest version at any time since then stays, however old.
 delete from bronze.raw_entities r
-where r.ingested_at < now() - %(older_than)s::interval
-  and not exists (select from bronze.entity_heads h where h.raw_id = r.raw_id)
+where exists (
+    select from bronze.raw_entities n
+    where n.external_id = r.external_id
+      and n.entity_type = r.entity_type
+      and n.source_system = r.source_system
+      and n.raw_id > r.raw_id
+      and n.ingested_at < now() - %(older_than)s::interval
+)

@@ -1,16 +1,16 @@
 -- Fills: vanished_key with the living records that the listing has named neither with a good record nor with a bad one.
 -- Reads: bronze.entity_heads, unmet_fingerprint, seen_key, rejected_key.
 -- Twice is safe: a run does it once, at its end.
--- Of the heads with a fingerprint only the unmet ones can have vanished, of the others every one that was not seen; two
--- joins and no `or`, which would be compared row by row.
+-- Of a run with fingerprints only heads whose own was not met can have vanished, so that a head that somebody moved since
+-- they were read stays; of one without them every head that was not seen.
 with may_have_vanished as (
     select h.external_id
     from unmet_fingerprint u
     join bronze.entity_heads h
-        on substring(sha256(convert_to(h.external_id || h.entity_hash, 'UTF8')) for %(bytes)s) = u.fingerprint
+        on substring(sha256(convert_to(h.external_id || h.entity_hash || h.hash_version, 'UTF8')) for %(bytes)s)
+            = u.fingerprint
     where h.source_system = %(source_system)s
       and h.entity_type = %(entity_type)s
-      and h.hash_version = %(hash_version)s
       and not h.is_deleted
     union all
     select h.external_id
@@ -18,7 +18,7 @@ with may_have_vanished as (
     where h.source_system = %(source_system)s
       and h.entity_type = %(entity_type)s
       and not h.is_deleted
-      and (not %(has_fingerprints)s or h.hash_version <> %(hash_version)s)
+      and not %(has_fingerprints)s
 )
 insert into vanished_key (external_id)
 select m.external_id

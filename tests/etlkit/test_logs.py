@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+import weakref
 
 import pytest
 
@@ -39,6 +40,19 @@ def test_a_secret_that_contains_another_goes_whole():
     assert formatter.format(record("logged in with hunter22")) == f"logged in with {REDACTED}"
 
 
+def test_a_line_for_the_file_is_formatted_once_and_then_forgotten(console, tmp_path, monkeypatch):
+    logger = configure_logging(NAME, tmp_path / "log", console=console)
+    formatted, seen = [], []
+    format_line = RedactingFormatter.format
+    monkeypatch.setattr(
+        RedactingFormatter, "format", lambda self, line: formatted.append(line.msg) or format_line(self, line)
+    )
+    logger.addFilter(lambda line: seen.append(weakref.ref(line)) or True)
+    logger.debug("only for the file")
+    assert formatted == ["only for the file"]
+    assert [line() for line in seen] == [None]
+
+
 def test_a_very_short_secret_does_not_blank_ordinary_text():
     assert RedactingFormatter("%(message)s", ["", "a", "row"]).format(record("a row")) == "a row"
 
@@ -55,6 +69,7 @@ def test_a_very_short_secret_does_not_blank_ordinary_text():
         ("https://example.org/?api_token=hunter22", "https://example.org/?api_token=***"),
         ("host=db password=hunter22 dbname=m", "host=db password=*** dbname=m"),
         ("DB_PASSWORD=hunter22", "DB_PASSWORD=***"),
+        ("GET https://a.org/oauth/token: check the login", "GET https://a.org/oauth/token: check the login"),
         ("AWS_SECRET_ACCESS_KEY: hunter22", "AWS_SECRET_ACCESS_KEY: ***"),
         ("{'access_key': 'hunter22', 'b': 1}", "{'access_key': '***', 'b': 1}"),
         ('{"clientSecret": "hunter22"}', '{"clientSecret": "***"}'),

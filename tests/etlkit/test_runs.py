@@ -198,6 +198,31 @@ def test_what_a_killed_process_left_is_repaired_by_the_next_run(connection, work
     assert status(connection, run) == "running"
 
 
+def test_a_repaired_run_ended_when_it_was_last_heard_of(connection, worker):
+    orphan = new_run()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into meta.ingestion_runs (run_id, source_system, entity_type, started_at, metadata) "
+            "values (%s, 'museum', 'batch', now() - interval '2 hours', "
+            "jsonb_build_object('heartbeat_at', now() - interval '1 hour'))",
+            (str(orphan.run_id),),
+        )
+    assert start_run(worker, new_run(), {}) == 1
+    found = row(connection, orphan)
+    assert (found["completed_at"] - found["started_at"]).total_seconds() == 3600
+
+
+def test_a_failed_run_keeps_its_figures(connection, worker):
+    plain, told = new_run(), new_run()
+    for run in (plain, told):
+        start_run(worker, run, {"host": "a"}, is_alone=False)
+    assert fail_run(worker, plain, "refused")
+    assert fail_run(worker, told, "refused", counts=(7, 3, 2), metadata={"records_failed": 1})
+    names = ("records_processed", "records_created", "records_updated", "metadata")
+    assert [row(connection, told)[name] for name in names] == [7, 3, 2, {"host": "a", "records_failed": 1}]
+    assert [row(connection, plain)[name] for name in names] == [0, 0, 0, {"host": "a"}]
+
+
 @pytest.mark.parametrize(("system", "entity_type"), [("museum", "live"), ("people_hub", "batch")])
 def test_a_running_run_of_another_target_is_left_alone(connection, worker, system, entity_type):
     other = Run(uuid4(), system, entity_type)

@@ -82,7 +82,7 @@ class HubCommand:
     @property
     def is_quiet(self) -> bool:
         """Only what needs somebody's eye is to be seen."""
-        return self.hub.log_level in ("WARNING", "ERROR")
+        return bool(vars(self.flags).get("quiet"))
 
     def open_adapter(self) -> PostgresAdapter:
         """Return a pool of the size that the settings say."""
@@ -126,6 +126,7 @@ def add_common_flags(parser: argparse.ArgumentParser, kind: str | None = None) -
         parser.add_argument(
             "--batch-size", metavar="N", type=positive_number, help="records a transaction (BATCH_SIZE, 1000)"
         )
+        parser.add_argument("--quiet", action="store_true", help="say nothing when all is well, for cron")
         parser.add_argument("--max-minutes", metavar="N", type=_minutes, help="stop after that, as after --limit")
     if is_ingest:
         parser.add_argument(
@@ -345,7 +346,7 @@ def _read_command(
         "database_url": "embedded" if given.get("embedded") else None,
         "batch_size": given.get("batch_size"),
         "max_records": given.get("limit"),
-        "log_level": given.get("log_level"),
+        "log_level": given.get("log_level") or ("WARNING" if given.get("quiet") else None),
     }
     classes = tuple(dict.fromkeys(settings_classes))
     hub, *sources = load_hub_settings(classes, values)

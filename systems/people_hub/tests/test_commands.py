@@ -263,11 +263,11 @@ def test_advice_is_not_taken_for_a_secret(hub, rest):
 
 
 def test_quiet_means_silent_when_all_is_well_and_only_then(hub, rest, university, capsys):
-    hub.set(LOG_LEVEL="warning")
+    hub.set(LOG_LEVEL="info")
     for exit_code, rows in ((0, university.umapi_departments()), (3, [{"DeptId": None}]), (0, [{"DeptId": None}])):
         rest.set_data(departments=[*university.umapi_departments(), *rows[-1:]])
         capsys.readouterr()
-        assert main(["ingest", "--only", "umapi_departments"]) == exit_code
+        assert main(["ingest", "--quiet", "--only", "umapi_departments"]) == exit_code
         assert bool(capsys.readouterr().out) == bool(exit_code)
 
 

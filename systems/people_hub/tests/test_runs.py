@@ -35,7 +35,9 @@ def test_a_dry_run_leaves_no_trace_and_says_what_a_run_would_do(hub, rest, unive
         dry = hub.ingest("umapi_departments", "--dry-run", "--batch-size", size)
         assert dry.exit_code == 0
         assert hub.traces() == empty
-        assert "[DRY RUN]" in dry.text
+        assert "🧪 DRY RUN MODE - No database changes will be made" in dry.text
+        assert "[DRY RUN] Would store: 🆕 New record detected: " in dry.text
+        assert "[DRY RUN] Progress: " in dry.text or university.departments < 50
     wet = hub.ingest("umapi_departments")
     assert dry.counts == wet.counts
     rows = university.umapi_departments()

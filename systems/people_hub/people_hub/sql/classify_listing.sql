@@ -1,5 +1,4 @@
--- Fills: seen_key with the given keys; returns every record that is not simply unchanged, with the hash of what its key had
--- before: in this run where it came before, else in its head.
+-- Fills: seen_key with the given keys; returns what is not simply unchanged, with the hash its key had before, in this run or its head.
 -- Reads: keys and hashes of a page, seen_key, bronze.entity_heads.
 -- Twice is safe: a key stands in seen_key once; bronze is only read.
 -- The limits keep both lookups lookups by key: the planner knows nothing of what a page holds.

@@ -243,10 +243,9 @@ def run_stream(command: HubCommand, script: Script, adapter: PostgresAdapter) ->
         logger.debug("traceback of %s", script.name, exc_info=error)
         message = redact(" ".join(message.split()), command.secrets)
         trailer = command.trailer if service.is_begun else _log_of(command)
+        figures = service.results() if service.is_begun else {}
         logger.error("❌ Failed: %s [exit %s] %s", message, exit_code, trailer)  # noqa: TRY400 - its traceback is in the file
-        command.results.append(
-            {"stream": script.stream.name, "exit_code": exit_code, **service.results(), "error": message}
-        )
+        command.results.append({"stream": script.stream.name, "exit_code": exit_code, **figures, "error": message})
         command.trailer = ""
         return exit_code
     finally:

@@ -86,7 +86,7 @@ def test_heads_of_an_older_rule_may_vanish_too(hub):
     assert [row[2] for row in hub.bronze() if row[4]] == ["0", "19"]
 
 
-@pytest.mark.parametrize("seed", range(60 if FULL else 12))
+@pytest.mark.parametrize("seed", range(30 if FULL else 8))
 def test_of_two_contents_the_first_stays_wherever_the_pages_end(hub, seed):
     rng = random.Random(seed)
     stored: dict[str, str] = {}
@@ -117,7 +117,7 @@ def test_of_two_contents_the_first_stays_wherever_the_pages_end(hub, seed):
         assert dict(heads) == stored
 
 
-@pytest.mark.parametrize("seed", range(40 if FULL else 8))
+@pytest.mark.parametrize("seed", range(20 if FULL else 5))
 def test_a_run_finds_the_same_without_fingerprints(hub, monkeypatch, seed):
     """Twin streams get the same histories; one of them runs without fingerprints."""
     rng = random.Random(seed)

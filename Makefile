@@ -17,7 +17,7 @@ SYSTEMS := people_hub
 HUB := systems/people_hub
 HUB_PYTHON := $(HUB)/.venv/bin/python
 HUB_STAMP := $(HUB)/.venv/.set-up
-HUB_DATABASE_TESTS := tests/test_changes.py tests/test_rejects.py tests/test_commands.py
+HUB_DATABASE_TESTS := tests/test_changes.py tests/test_rejects.py tests/test_commands.py tests/test_fingerprints.py tests/test_founded.py
 .PHONY: $(foreach system,$(SYSTEMS),setup-$(system) demo-$(system) test-$(system)) test-all bench-hub help setup demo demo-live test schema dashboard bench-museum bench-live bench-dashboard bench-peers stop lint types terraform check format clean
 
 help: ## this menu

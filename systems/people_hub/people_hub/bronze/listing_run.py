@@ -80,7 +80,6 @@ class ListingRun:
         self._is_late = False
         self._open: dict[str, list[str]] = {}
         """The open rejects that the run found, by their key."""
-        self._known_rejects: set[str] = set()
         self._turned_good: set[str] = set()
         self._kept: set[str] = set()
         self._rejected: dict[str, str] = {}
@@ -98,8 +97,7 @@ class ListingRun:
             self._store.run(cursor, "list_open_positions")
             for (position,) in cursor.fetchall():
                 self._statistics.open_rejects += 1
-                self._known_rejects.add(position)
-                self._open.setdefault(position.split(" (another")[0], []).append(position)
+                self._open.setdefault(_key_of(position), []).append(position)
             if self._stream.detail_of and not self._options.is_replay:
                 self._choose_details(cursor)
         use_watermark = watermark and watermark[0] and not self._options.full_sync
@@ -122,7 +120,7 @@ class ListingRun:
             self._kind_of_run(listing),
             self._stream.name,
             f" since {json.dumps(since)}" if since else "",
-            " [DRY RUN] no database changes will be made" if self._options.dry_run else "",
+            " [DRY RUN]" if self._options.dry_run else "",
         )
         is_stopped_early = self._store_all(listing)
         is_full = listing.is_full and not self._stream.detail_of
@@ -285,7 +283,7 @@ class ListingRun:
         if state == "rejected":
             reject = page.rejects[place]
             statistics.reject(reject.position, reject.reasons[0])
-            is_known = reject.position in self._known_rejects
+            is_known = reject.position in self._open.get(_key_of(reject.position), ())
             self._logger.log(
                 logging.INFO if is_known else logging.ERROR,
                 "❌ Failed to process %s: %s%s",
@@ -441,6 +439,11 @@ class ListingRun:
             statistics.updated,
             statistics.skipped,
         )
+
+
+def _key_of(position: str) -> str:
+    """Return the key at whose position a reject is kept, or one of several of that key."""
+    return position.partition(" (another")[0]
 
 
 def _closable(records: Iterator[Any]) -> Any:

@@ -12,9 +12,10 @@ import argparse
 import logging
 
 from etlkit.command import exit_process
+from etlkit.console import Outcome
 from etlkit.errors import EtlError
 from etlkit.logs import redact
-from museum.console import Outcome, run_stage
+from museum.console import run_stage
 from museum.kiosk import FILE_ONLY_REASONS, ROW_REASONS
 from museum.live.login import client_configuration
 from museum.live.message import MESSAGE_REASONS

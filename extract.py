@@ -29,8 +29,9 @@ from tqdm import tqdm
 from urllib3.exceptions import IncompleteRead as IncompleteReadError
 
 from etlkit.command import exit_process
+from etlkit.console import Outcome
 from etlkit.errors import ConfigError, SourceError
-from museum.console import Outcome, run_stage
+from museum.console import run_stage
 from museum.objects import (
     ExtractManifest,
     RemoteObject,

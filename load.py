@@ -19,29 +19,24 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from etlkit.command import exit_process, stopping_signal
-from etlkit.errors import DataError, EtlError
-from etlkit.logs import redact
+from etlkit.command import exit_process
+from etlkit.console import Outcome
+from etlkit.copying import copy_blocks, copy_rows, copy_stream
+from etlkit.errors import DataError
 from etlkit.postgres import (
     Connection,
     Cursor,
-    advisory_lock,
     apply_schema,
-    cancelled_by_signals,
-    commit,
     connect,
-    copy_blocks,
-    copy_rows,
-    copy_stream,
     load_errors,
     process_name,
     require_schema,
-    rolled_back_on_error,
     run_file,
     schema_version,
+    unit_of_work,
 )
 from etlkit.rejects import create_staging, fill_rejected_records, resolve_files, resolve_missing, stage_rejects
-from etlkit.runs import Run, complete_run, fail_run, start_run
+from etlkit.runs import Run, RunFigures, complete_run, open_run
 from museum.accounting import LoadSummary, StagedRows
 from museum.bulk import CopiedEvents, copy_in_bulk, read_exhibition_ids, take_bulk_target
 from museum.combined import (
@@ -53,7 +48,7 @@ from museum.combined import (
     KioskObject,
     read_combined_manifest,
 )
-from museum.console import Outcome, run_stage
+from museum.console import run_stage
 from museum.database import database_settings
 from museum.duck import duckdb_errors
 from museum.hourly import fold_hours
@@ -68,7 +63,7 @@ from museum.rejudge import (
     source_name,
     transform_rejects,
 )
-from museum.settings import ROLES_FILE, SCHEMA_FILE, SCHEMA_SYSTEM, SCHEMA_VERSION, Command, argument_parser
+from museum.settings import ROLES_FILE, SCHEMA, SCHEMA_FILE, Command, argument_parser
 from transform import EXHIBITION_COLUMNS, combine_plain_file, finishing
 
 LOCK_NAME = "museum:batch"
@@ -108,24 +103,17 @@ def open_target(command: Command, logger: logging.Logger | None = None) -> Itera
     Raises ConfigError for an absent or older schema, LockedError when another run holds the lock.
     """
     log = logger or logging.getLogger(__name__)
-    run = Run(command.run_id, "museum", "batch", command.dry_run)
-    connection = connect(database_settings(command, log), process_name("museum pipeline", command.run_id))
-    with closing(connection):
-        require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, "python load.py --apply-schema")
-        with advisory_lock(connection, LOCK_NAME):
-            orphans = start_run(connection, run, {"bucket": command.museum.museum_bucket})
-            if orphans:
-                log.warning("%s earlier run(s) ended without a word; marked failed", orphans)
-            try:
-                with cancelled_by_signals(connection):
-                    yield LoadTarget(connection, run)
-            except BaseException as error:
-                message = str(error) if isinstance(error, EtlError) else f"{type(error).__name__} {error}".strip()
-                if name := stopping_signal():
-                    message = f"stopped by {name}"
-                if not fail_run(connection, run, redact(message, command.secrets)):
-                    log.warning("the run's history could not be closed; the next run does it")
-                raise
+    run = Run(command.run_id, "museum", "batch", command.dry_run, {"bucket": command.museum.museum_bucket})
+    database = database_settings(command, log)
+    with open_run(
+        run,
+        SCHEMA,
+        LOCK_NAME,
+        lambda: connect(database, process_name("museum pipeline", command.run_id)),
+        log,
+        secrets=command.secrets,
+    ) as connection:
+        yield LoadTarget(connection, run)
 
 
 def load_data_to_db(
@@ -143,23 +131,14 @@ def load_data_to_db(
     """
     started = time.monotonic()
     log = logger or logging.getLogger(__name__)
-    with load_errors("loading"), rolled_back_on_error(target.connection):
-        with target.connection.cursor() as cursor:
-            summary = _load(target, cursor, command, combined, log)
-            combined.finish()
-            summary.seconds = time.monotonic() - started
-            complete_run(
-                cursor,
-                target.run,
-                processed=summary.rows_in,
-                created=summary.rows_stored,
-                updated=summary.rows_removed,
-                metadata={**(earlier_stages or {}), "load": summary.figures()},
-            )
-        if command.dry_run:
-            target.connection.rollback()
-        else:
-            commit(target.connection)
+    with load_errors("loading"), unit_of_work(target.connection, dry_run=command.dry_run) as cursor:
+        summary = _load(target, cursor, command, combined, log)
+        combined.finish()
+        summary.seconds = time.monotonic() - started
+        figures = {**(earlier_stages or {}), "load": summary.figures()}
+        complete_run(
+            cursor, target.run, RunFigures(summary.rows_in, summary.rows_stored, summary.rows_removed, figures)
+        )
     for line in summary.lines(dry_run=command.dry_run):
         log.info(line)
     return summary
@@ -364,14 +343,14 @@ def main(arguments: list[str] | None = None) -> int:
     def body(command: Command, logger: logging.Logger) -> Outcome:
         if command.flags.apply_schema:
             with closing(connect(database_settings(command, logger), "museum schema")) as connection:
-                found = schema_version(connection, SCHEMA_SYSTEM)
-                if found is not None and found > SCHEMA_VERSION:
+                found = schema_version(connection, SCHEMA.system)
+                if found is not None and found > SCHEMA.version:
                     return Outcome(f"The database has the newer schema {found}, which does; nothing was touched.")
                 execute_schema(connection, SCHEMA_FILE, logger)
             return Outcome("The schema is in place.")
         if command.flags.apply_roles:
             with closing(connect(database_settings(command, logger), "museum roles")) as connection:
-                require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, "python load.py --apply-schema")
+                require_schema(connection, SCHEMA)
                 execute_schema(connection, ROLES_FILE, logger)
             return Outcome("The roles museum_reader and museum_loader are in place.")
         with open_target(command, logger) as target, data_folder_lock(command.museum.museum_data_dir):

@@ -8,40 +8,28 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 from etlkit.command import exit_process
+from etlkit.console import Outcome
 from etlkit.errors import DataError
-from etlkit.logs import configure_logging
 from extract import extract, extract_figures
 from load import LoadTarget, load_data_to_db, load_outcome, open_target
 from museum.combined import REJECTS_FILE
-from museum.console import LOGGER_NAME, Outcome, run_stage
+from museum.console import run_stage, setup_logging
 from museum.objects import data_folder_lock
-from museum.settings import PROJECT_DIR, Command, argument_parser
+from museum.settings import Command, argument_parser
 from transform import transform, transform_figures, transform_sentence, transforming
+
+__all__ = ["main", "run_pipeline", "setup_logging"]  # setup_logging is the founding name
 
 EXAMPLES = """\
   python pipeline.py --push                  # S3 -> bucket_data/ -> combined_data/ -> Postgres
   python pipeline.py --skip-extract --push   # local files only
   python pipeline.py                         # extract and transform, no database
   python pipeline.py --push --dry-run        # everything, rolled back"""
-
-
-def setup_logging(
-    log_file: Path | None = PROJECT_DIR / "pipeline.log",
-    level: str = "INFO",
-    *,
-    as_json: bool = False,
-    secrets: Sequence[str] = (),
-) -> logging.Logger:
-    """Return the pipeline's logger: the console at level (stderr beside JSON), a rotating file at DEBUG."""
-    console = sys.stderr if as_json else sys.stdout
-    return configure_logging(LOGGER_NAME, log_file, level=level, console=console, secrets=secrets)
 
 
 def run_pipeline(command: Command, logger: logging.Logger) -> Outcome:
@@ -96,14 +84,7 @@ def pipeline_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the pipeline from the command line and return its exit code."""
     flags = pipeline_parser().parse_args(arguments)
-
-    def logger_of(command: Command) -> logging.Logger:
-        museum = command.museum
-        return setup_logging(
-            command.log_file, museum.museum_log_level, as_json=command.as_json, secrets=command.secrets
-        )
-
-    return run_stage(flags, run_pipeline, with_database=flags.push, setup_logging=logger_of)
+    return run_stage(flags, run_pipeline, with_database=flags.push)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,10 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from etlkit.command import exit_process, stopping_signal
+from etlkit.command import exit_process
+from etlkit.console import Outcome
 from etlkit.errors import EtlError, SourceError
+from etlkit.signals import stopping_signal
 from museum.combined import (
     EXHIBITION_FILE,
     JUDGED_DIR,
@@ -40,7 +42,7 @@ from museum.combined import (
     read_combined_manifest,
 )
 from museum.combining import SPILL_DIR, UNFINISHED_DIR, CombiningFiles, remove_leftovers
-from museum.console import Outcome, run_stage
+from museum.console import run_stage
 from museum.duck import duckdb_errors
 from museum.exhibitions import Exhibition, ParsedExhibitions, last_of_each, parse_exhibition_file
 from museum.kiosk import Reference, Rules, default_reference

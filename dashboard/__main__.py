@@ -21,14 +21,15 @@ from dashboard.figures import read_catalogue
 from dashboard.report import Heading, render_report, write_report
 from dashboard.settings import DashboardSettings, as_reader, dashboard_settings
 from etlkit.command import exit_process
+from etlkit.console import Outcome, say_settings_error
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, ConfigError
 from etlkit.postgres import connect, require_schema
-from museum.console import Outcome, run_stage
+from museum.console import run_stage
 from museum.database import database_settings
 from museum.demo import DATABASE as DEMO_DATABASE
 from museum.live.demo import DATABASE as LIVE_DEMO_DATABASE
-from museum.settings import PROJECT_DIR, SCHEMA_SYSTEM, SCHEMA_VERSION, Command, print_settings_error
+from museum.settings import PROJECT_DIR, SCHEMA, Command
 
 LARGEST_REPORT = 2_000_000
 APP = Path(__file__).with_name("app.py")
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             flags.embedded, flags.db_name = True, demo_database()
         except ConfigError as error:
-            return print_settings_error(error, as_json=flags.json)
+            return say_settings_error(error, as_json=flags.json)
         given = [*(word for word in given if word != "--demo"), "--embedded", "--db-name", flags.db_name]
     exit_code = run_stage(flags, export if flags.export else prepare, with_database=True, others=(DashboardSettings,))
     if exit_code == EXIT_CLEAN and not flags.export:
@@ -98,7 +99,7 @@ def checked_reader(command: Command, logger: logging.Logger) -> Reader:
     check_flags(command)
     database = database_settings(as_reader(command), logger)
     with closing(connect(database, "museum dashboard")) as connection:
-        require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, "python load.py --apply-schema")
+        require_schema(connection, SCHEMA)
     return Reader(database)
 
 
@@ -106,10 +107,7 @@ def demo_database() -> str:
     """Return the demos' database on the private server, the live one first. ConfigError when no demo has run yet."""
     server = EmbeddedServer(default_home(PROJECT_DIR))
     if server.exists:
-        settings = server.ensure_database("postgres")
-        with closing(connect(settings, "museum dashboard")) as connection, connection.cursor() as cursor:
-            cursor.execute("select datname from pg_database")
-            names = {name for (name,) in cursor.fetchall()}
+        names = server.databases()
         for name in (LIVE_DEMO_DATABASE, DEMO_DATABASE):
             if name in names:
                 return name

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import replace
 
 from pydantic import Field, SecretStr, model_validator
 
 from etlkit.errors import ConfigError
-from etlkit.settings import DatabaseSettings, Settings
+from etlkit.settings import DatabaseSettings, Settings, is_loopback
 from museum.settings import Command
 
 SHORTEST_PASSWORD = 12
@@ -42,12 +41,7 @@ class DashboardSettings(Settings):
     @property
     def is_loopback(self) -> bool:
         """Tell whether only this machine reaches the page."""
-        if self.museum_dashboard_address == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.museum_dashboard_address).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.museum_dashboard_address)
 
 
 def dashboard_settings(command: Command) -> DashboardSettings:

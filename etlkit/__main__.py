@@ -32,6 +32,12 @@ _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
+class _AnyDatabase(DatabaseSettings):
+    """The database of whatever system keeps its runs there; on the private server it may go unnamed."""
+
+    embedded_database = ""
+
+
 def list_runs(connection: Connection, flags: argparse.Namespace) -> None:
     """Print the latest runs, newest first."""
     rows = _query(connection, "list_runs", {"source_system": flags.system, "limit": flags.limit})
@@ -114,7 +120,17 @@ def stop_server(_flags: argparse.Namespace) -> None:
 
 def show_server(flags: argparse.Namespace) -> None:
     """Print how to open psql on the private server, which is started for it."""
-    print(_made_server().psql_command(flags.db_name or "museum"))
+    server = _made_server()
+    print(server.psql_command(flags.db_name or _only_database(server)))
+
+
+def _only_database(server: EmbeddedServer) -> str:
+    """Return the private server's one database; ConfigError that names them when there are several."""
+    names = server.databases()
+    if len(names) != 1:
+        found = f"the databases {', '.join(names)}" if names else "no database yet"
+        raise ConfigError(f"the private server has {found}.", "Name one with --db-name.")
+    return names[0]
 
 
 def _made_server() -> EmbeddedServer:
@@ -166,7 +182,9 @@ def _require_meta(cursor: Cursor) -> None:
     """Raise ConfigError for a database in which no system has its schema."""
     cursor.execute("select to_regclass('meta.ingestion_runs') is null")
     if (cursor.fetchone() or (True,))[0]:
-        raise ConfigError("this database has no run history yet; apply a schema first: python load.py --apply-schema")
+        raise ConfigError(
+            "this database has no run history yet.", "Apply a system's schema first; its README says how."
+        )
 
 
 def _query(connection: Connection, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
@@ -192,7 +210,7 @@ def command_parser() -> argparse.ArgumentParser:
 
     runs = areas.add_parser("runs", help="run history").add_subparsers(required=True, metavar="ACTION")
     action = runs.add_parser("list", parents=[database], help="the latest runs")
-    action.add_argument("--system", help="only this system's, e.g. museum")
+    action.add_argument("--system", help="only this system's, as the list names it")
     action.add_argument("--limit", type=_positive, default=20, help="how many to show (20)")
     action.set_defaults(run_on_database=list_runs)
     action = runs.add_parser("show", parents=[database], help="all about one run")
@@ -220,7 +238,7 @@ def command_parser() -> argparse.ArgumentParser:
     server = areas.add_parser("server", help="the private Postgres").add_subparsers(required=True, metavar="ACTION")
     server.add_parser("stop", help="stop it; its data stays").set_defaults(run_alone=stop_server)
     action = server.add_parser("psql", help="print the command that opens psql on it")
-    action.add_argument("--db-name", metavar="NAME", help="the database (museum)")
+    action.add_argument("--db-name", metavar="NAME", help="the database, where there are several")
     action.set_defaults(run_alone=show_server)
     return parser
 
@@ -249,9 +267,10 @@ def _database_settings(flags: argparse.Namespace) -> DatabaseSettings:
     env_file = Path(flags.env_file) if flags.env_file else PROJECT_DIR / ".env"
     if flags.env_file and not env_file.is_file():
         raise ConfigError(f"{env_file} is not a file. Correct --env-file.")
-    settings: DatabaseSettings = load_settings((DatabaseSettings,), given, env_file)[0]
+    settings: DatabaseSettings = load_settings((_AnyDatabase,), given, env_file)[0]
     if settings.is_embedded:
-        return _made_server().database(settings.db_name)
+        server = _made_server()
+        return server.database(settings.db_name or _only_database(server))
     return settings
 
 

@@ -139,6 +139,14 @@ class EmbeddedServer:
             db_secret_id=None,
         )
 
+    def databases(self) -> list[str]:
+        """Return the names of the databases that were made on the server."""
+        with closing(_maintenance_connection(self.ensure_running())) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "select datname from pg_database where not datistemplate and datname <> 'postgres' order by 1"
+            )
+            return [name for (name,) in cursor.fetchall()]
+
     def drop_database(self, name: str) -> None:
         """Drop a database and whoever is connected to it."""
         with closing(_maintenance_connection(self.ensure_running())) as connection, connection.cursor() as cursor:

@@ -21,9 +21,15 @@ EXIT_LOCKED = 4
 
 
 class EtlError(Exception):
-    """Root of the tree; its message is one line: what, where, why and what to do next."""
+    """Root of the tree; its message is one line: the problem (what, where, why), then the advice (what to do next)."""
 
     exit_code = EXIT_FAILED
+
+    def __init__(self, problem: str, advice: str = "") -> None:
+        """Keep both apart, for who lists several problems or has better advice."""
+        super().__init__(f"{problem} {advice}" if advice else problem)
+        self.problem = problem
+        self.advice = advice
 
 
 class ConfigError(EtlError):

@@ -94,6 +94,19 @@ def until_reader_goes() -> Iterator[None]:
         _point_at_nothing(sys.stdout)
 
 
+def write(stream: TextIO | None, text: str) -> None:
+    """Write to a console; one that is closed, full, or whose reader has gone changes nothing about what was done."""
+    try:
+        if stream is not None:
+            stream.write(text)
+            stream.flush()
+    except BlockingIOError:
+        return  # full for the moment
+    except OSError:
+        if stream is not None:
+            _point_at_nothing(stream)
+
+
 def _point_at_nothing(stream: TextIO) -> None:
     """Send what is still to come on a stream to the null device."""
     nothing = os.open(os.devnull, os.O_WRONLY)

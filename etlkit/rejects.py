@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from etlkit.postgres import Cursor, copy_rows, run_file
+from etlkit.copying import copy_rows
+from etlkit.postgres import Cursor, run_file
 
 SQL = Path(__file__).parent / "sql"
 

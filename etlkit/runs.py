@@ -8,15 +8,21 @@ target's lock repairs, so a row never says `running` for longer than until the n
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import psycopg2
 
-from etlkit.postgres import Connection, Cursor, load_errors, run_file
+from etlkit.errors import EtlError
+from etlkit.locks import advisory_lock
+from etlkit.logs import redact
+from etlkit.postgres import Connection, Cursor, Schema, load_errors, require_schema, run_file
+from etlkit.signals import cancelled_by_signals, stopping_signal
 
 SQL = Path(__file__).parent / "sql"
 
@@ -29,9 +35,68 @@ class Run:
     source_system: str
     entity_type: str
     dry_run: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def start_run(connection: Connection, run: Run, metadata: Mapping[str, Any], *, is_alone: bool = True) -> int:
+@dataclass(frozen=True)
+class RunFigures:
+    """What a run's row tells of its end beside its status."""
+
+    processed: int
+    created: int
+    updated: int
+    metadata: Mapping[str, Any]
+
+
+@contextmanager
+def open_run(
+    run: Run,
+    schema: Schema,
+    lock_name: str,
+    connect: Callable[[], Connection],
+    logger: logging.Logger,
+    *,
+    secrets: Sequence[str] = (),
+    figures_so_far: Callable[[], RunFigures] | None = None,
+) -> Iterator[Connection]:
+    """Connect, require the schema, hold the target's lock and record the run; whatever fails inside marks it failed.
+
+    A signal cancels the statement under way. Whoever is inside completes the run, in the transaction of its data.
+    Raises ConfigError for an absent or older schema, LockedError when another run holds the lock.
+    """
+    with closing(connect()) as connection:
+        require_schema(connection, schema)
+        with advisory_lock(connection, lock_name):
+            try:
+                with cancelled_by_signals(connection):
+                    if orphans := start_run(connection, run):
+                        logger.warning("%s earlier run(s) ended without a word; marked failed", orphans)
+                    yield connection
+            except BaseException as error:
+                message = redact(_reason(error), secrets)
+                figures = figures_so_far() if figures_so_far else None
+                if not (fail_run(connection, run, message, figures) or _fail_anew(connect, run, message, figures)):
+                    logger.warning("the run's history could not be closed; the next run does it")
+                raise
+
+
+def _reason(error: BaseException) -> str:
+    """Return what ended a run, for its history."""
+    if name := stopping_signal():
+        return f"stopped by {name.name}"
+    return str(error) if isinstance(error, EtlError) else f"{type(error).__name__} {error}".strip()
+
+
+def _fail_anew(connect: Callable[[], Connection], run: Run, message: str, figures: RunFigures | None) -> bool:
+    """Mark a run failed whose own connection is gone, if the server is still there."""
+    try:
+        with closing(connect()) as another:
+            return fail_run(another, run, message, figures)
+    except EtlError:
+        return False
+
+
+def start_run(connection: Connection, run: Run, *, is_alone: bool = True) -> int:
     """Write the running row and commit; return how many orphaned runs were repaired. Hold the target's lock.
 
     Where runs of the same target work side by side (`is_alone=False`), their rows are left alone.
@@ -44,14 +109,12 @@ def start_run(connection: Connection, run: Run, metadata: Mapping[str, Any], *, 
         run_file(
             cursor,
             SQL / "start_run.sql",
-            {"run_id": str(run.run_id), "metadata": json.dumps(metadata, default=str), **target},
+            {"run_id": str(run.run_id), "metadata": json.dumps(run.metadata, default=str), **target},
         )
     return orphans
 
 
-def complete_run(
-    cursor: Cursor, run: Run, *, processed: int, created: int, updated: int, metadata: Mapping[str, Any]
-) -> None:
+def complete_run(cursor: Cursor, run: Run, figures: RunFigures) -> None:
     """Complete the run in the caller's transaction, so that its data and its row appear together."""
     if run.dry_run:
         return
@@ -60,25 +123,18 @@ def complete_run(
         SQL / "complete_run.sql",
         {
             "run_id": str(run.run_id),
-            "records_processed": processed,
-            "records_created": created,
-            "records_updated": updated,
-            "metadata": json.dumps(metadata, default=str),
+            "records_processed": figures.processed,
+            "records_created": figures.created,
+            "records_updated": figures.updated,
+            "metadata": json.dumps(figures.metadata, default=str),
         },
     )
 
 
-def fail_run(
-    connection: Connection,
-    run: Run,
-    message: str,
-    *,
-    counts: tuple[int, int, int] | None = None,
-    metadata: Mapping[str, Any] | None = None,
-) -> bool:
-    """Mark the run failed after its rollback; return False when the connection is gone (the next run repairs it).
+def fail_run(connection: Connection, run: Run, message: str, figures: RunFigures | None = None) -> bool:
+    """Mark the run failed after its rollback; return False when the connection is gone.
 
-    `counts` are what was processed, created and updated in the end, where the row does not say so already.
+    Without figures the row keeps what it says already.
     """
     if run.dry_run:
         return True
@@ -86,17 +142,16 @@ def fail_run(
     try:
         connection.rollback()
         with connection, connection.cursor() as cursor:
-            processed, created, updated = counts or (None, None, None)
             run_file(
                 cursor,
                 SQL / "fail_run.sql",
                 {
                     "run_id": str(run.run_id),
                     "error_message": storable,
-                    "records_processed": processed,
-                    "records_created": created,
-                    "records_updated": updated,
-                    "metadata": json.dumps(metadata or {}, default=str),
+                    "records_processed": figures.processed if figures else None,
+                    "records_created": figures.created if figures else None,
+                    "records_updated": figures.updated if figures else None,
+                    "metadata": json.dumps(figures.metadata if figures else {}, default=str),
                 },
             )
     except psycopg2.Error:

@@ -7,9 +7,9 @@ every missing or wrong name of all of them in one message.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -32,6 +32,8 @@ class DatabaseSettings(Settings):
     With `db_secret_id` user and password are those of an AWS secret, read anew for every connection, since it rotates.
     """
 
+    embedded_database: ClassVar[str | None] = None
+    """The database on the private server that a system's subclass names, where DB_NAME does not."""
     db_host: str
     db_port: int = Field(default=5432, ge=1, le=65535, description="a number from 1 to 65535")
     db_name: str
@@ -52,7 +54,8 @@ class DatabaseSettings(Settings):
         if values.get("db_secret_id") and host != EMBEDDED_HOST:
             return {**values, "db_user": "", "db_password": ""}
         if host == EMBEDDED_HOST:
-            return {"db_name": "museum", **values, "db_user": "etl", "db_password": ""}
+            own = {} if cls.embedded_database is None else {"db_name": cls.embedded_database}
+            return {**own, **values, "db_user": "etl", "db_password": ""}
         if host.startswith("/"):
             return {"db_password": "", **values}
         return values
@@ -65,17 +68,26 @@ class DatabaseSettings(Settings):
     @property
     def is_local(self) -> bool:
         """Tell whether the host is a socket folder or loopback, where TLS adds nothing."""
-        if self.is_embedded or self.db_host.startswith("/") or self.db_host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.db_host).is_loopback
-        except ValueError:
-            return False
+        return self.is_embedded or self.db_host.startswith("/") or is_loopback(self.db_host)
 
     @property
     def sslmode(self) -> str:
         """Return the TLS mode: what `DB_SSLMODE` says, else `require` for any host that is not local."""
         return self.db_sslmode or ("prefer" if self.is_local else "require")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def secret_values(groups: Iterable[Settings | None]) -> list[str]:
+    """Return every secret value of some settings, for the logs to blank out."""
+    values = [value for group in groups if group for value in dict(group).values()]
+    return [value.get_secret_value() for value in values if isinstance(value, SecretStr) and value]
 
 
 def load_settings(
@@ -107,7 +119,7 @@ def load_settings(
                 else:
                     wrong.append(_explain(settings_class, name, problem))
     if missing or wrong:
-        raise ConfigError(_message(missing, wrong, env_file))
+        raise _config_error(missing, wrong, env_file)
     return tuple(loaded)
 
 
@@ -123,13 +135,12 @@ def _explain(settings_class: type[Settings], name: str, problem: Mapping[str, An
     return f"{name}{value or ' is wrong'}: {str(problem['msg']).removeprefix('Value error, ')}"
 
 
-def _message(missing: list[str], wrong: list[str], env_file: Path | None) -> str:
-    """Join all complaints into the one line that a user sees."""
-    parts = []
-    if missing:
-        parts.append(f"missing settings: {', '.join(dict.fromkeys(missing))}")
+def _config_error(missing: list[str], wrong: list[str], env_file: Path | None) -> ConfigError:
+    """Return all complaints as the one line that a user sees."""
+    parts = [f"missing settings: {', '.join(dict.fromkeys(missing))}"] if missing else []
     parts.extend(dict.fromkeys(wrong))
     where = f"the environment or {env_file}" if env_file else "the environment"
     if env_file and not env_file.exists():
         where += " (there is none yet: copy .env.example)"
-    return f"{'; '.join(parts)}. Set them in {where}, or by a flag where --help shows one. Nothing was touched."
+    advice = f"Set them in {where}, or by a flag where --help shows one. Nothing was touched."
+    return ConfigError(f"{'; '.join(parts)}.", advice)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from psycopg2 import errors
 
-from etlkit.postgres import Cursor, copy_blocks, run_file
+from etlkit.copying import copy_blocks
+from etlkit.postgres import Cursor, run_file
 from museum.judged_rows import JudgedRows
 from museum.kiosk import Reference
 

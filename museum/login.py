@@ -16,9 +16,10 @@ from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
 from etlkit.command import exit_process
+from etlkit.console import Outcome
 from etlkit.errors import ConfigError
 from etlkit.postgres import Connection, connect, load_errors, run_file
-from museum.console import Outcome, run_stage
+from museum.console import run_stage
 from museum.database import database_settings
 from museum.settings import Command, argument_parser
 

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from etlkit.copying import copy_rows
 from etlkit.errors import DataError
-from etlkit.postgres import Connection, Cursor, copy_rows, run_file
+from etlkit.postgres import Connection, Cursor, run_file
 from etlkit.rejects import Reject, create_rejudged_staging, stage_rejudged, update_rejudged
 from museum.combined import LOCAL_FILES, CombinedManifest, RejectedRow, read_rejected_rows
 from museum.kiosk import KIOSK_COLUMNS, REJUDGED_REASONS, Event, Reference, Rules, judge_line

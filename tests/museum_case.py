@@ -19,6 +19,14 @@ import transform
 from etlkit.postgres import connect
 from etlkit.settings import DatabaseSettings
 
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+SAMPLE_DATA = PROJECT_DIR.parent / "shared" / "data" / "museum"
+NO_SAMPLE_DATA = "no sample data beside the project"
+CANNOT_MOUNT = "this user or machine mounts no small disk"
+NO_TERRAFORM = "terraform is not installed, so its own checks are left out"
+NOT_ROOT = "only root sets a machine up"
+NO_SYSTEMD = "systemd is not installed, so nobody can say whether it understands the units"
+"""Reasons to skip a test, which pyproject.toml allows."""
 HEADER = "at,site,val,type\n"
 SCRIPTS = {"pipeline": pipeline, "extract": extract, "transform": transform, "load": load}
 
@@ -208,6 +216,13 @@ def miscounted_hours(database: DatabaseSettings) -> list[tuple[Any, ...]]:
     with closing(connect(database, "test")) as connection, connection.cursor() as cursor:
         cursor.execute(MISCOUNTED_HOURS)
         return cursor.fetchall()
+
+
+def point_at(database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the environment name a database."""
+    for name in ("host", "port", "name", "user"):
+        monkeypatch.setenv(f"DB_{name.upper()}", str(getattr(database, f"db_{name}")))
+    monkeypatch.setenv("DB_PASSWORD", database.db_password.get_secret_value())
 
 
 def hide_env_file(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT_DIR
+from museum_case import PROJECT_DIR
 
 from etlkit.embedded import default_home
 

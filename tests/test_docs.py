@@ -7,7 +7,7 @@ import re
 import shlex
 
 import pytest
-from conftest import PROJECT_DIR
+from museum_case import PROJECT_DIR
 
 import consumer
 import extract

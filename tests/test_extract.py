@@ -11,8 +11,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from conftest import CANNOT_MOUNT, PROJECT_DIR
-from museum_case import HEADER
+from museum_case import CANNOT_MOUNT, HEADER, PROJECT_DIR
 
 import extract
 from museum.objects import key_problem, natural_order

@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from etlkit.testing import full_count, seeded_random
+
 pytest.importorskip("hypothesis", reason="hypothesis is not installed: pip install -r requirements-dev.txt")
-from conftest import FULL, SAMPLE_DATA
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from museum_case import Museum, exhibition_json
+from museum_case import SAMPLE_DATA, Museum, exhibition_json
 
 from etlkit.postgres import connect
 from load import read_reference
@@ -29,7 +30,7 @@ from museum.objects import key_problem, local_path, natural_order
 from museum.sample_bucket import sample_objects
 from museum.settings import MuseumSettings
 
-MUTATED_BUCKETS = 260 if FULL else 5
+MUTATED_BUCKETS = full_count("mutated buckets", 5, 260)
 NOW = "2026-01-31T12:00:00+00:00"
 RULES = Rules()
 ROWS = (
@@ -149,7 +150,7 @@ def assert_is(museum: Museum, oracle: Oracle, result) -> None:
 
 
 def test_mutated_files_lose_no_row(museum, monkeypatch):
-    chance = random.Random(1815)
+    chance = seeded_random("buckets")
     originals = kiosk_originals()
     lines = 0
     for number in range(MUTATED_BUCKETS):
@@ -210,7 +211,7 @@ FILES = st.one_of(DOCUMENTS, DOCUMENTS.map(lambda raw: raw[: len(raw) // 2]), st
 
 
 @given(FILES)
-@settings(max_examples=5_000 if FULL else 300, deadline=None)
+@settings(max_examples=full_count("examples of kiosk files", 300, 5_000), deadline=None)
 def test_every_exhibition_record_is_used_or_rejected(raw):
     parsed = ParsedExhibitions()
     parse_exhibition_file("key", raw, parsed)
@@ -228,7 +229,7 @@ def test_every_exhibition_record_is_used_or_rejected(raw):
 
 @given(st.lists(FILES, min_size=1, max_size=12))
 @settings(
-    max_examples=300 if FULL else 15,
+    max_examples=full_count("examples of pushed kiosk files", 15, 300),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -263,7 +264,7 @@ KEYS = st.one_of(
 
 
 @given(st.lists(KEYS, max_size=6, unique=True))
-@settings(max_examples=3_000 if FULL else 200, deadline=None)
+@settings(max_examples=full_count("examples of exhibition files", 200, 3_000), deadline=None)
 def test_a_key_that_is_mirrored_stays_in_its_folder(tmp_path_factory, keys):
     folder = tmp_path_factory.mktemp("keys") / "bucket_data"
     folder.mkdir()
@@ -278,7 +279,7 @@ def test_a_key_that_is_mirrored_stays_in_its_folder(tmp_path_factory, keys):
 
 @given(st.lists(KEYS.map(lambda key: f"lmnh{key}"), min_size=1, max_size=8, unique=True))
 @settings(
-    max_examples=100 if FULL else 10,
+    max_examples=full_count("examples of pushed exhibition files", 10, 100),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

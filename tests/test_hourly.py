@@ -7,8 +7,7 @@ import time
 from contextlib import closing
 
 import pytest
-from conftest import PROJECT_DIR
-from museum_case import miscounted_hours
+from museum_case import PROJECT_DIR, miscounted_hours
 
 from etlkit.postgres import Connection, connect
 from museum.hourly import fold_hours, fold_in_passing

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from conftest import PROJECT_DIR
+from museum_case import PROJECT_DIR
 
 from etlkit.postgres import connect
 from museum.kiosk import Rules, parse_at

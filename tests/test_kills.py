@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -14,16 +13,15 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import FULL, PROJECT_DIR
-from museum_case import Bucket, Museum, exhibition_json
+from museum_case import PROJECT_DIR, Bucket, Museum, exhibition_json
 
+from etlkit.testing import full_count, seeded_random
 from museum.sample_bucket import sample_objects
 
 DRIVER = PROJECT_DIR / "tests" / "killed_pipeline.py"
 DAY = "2023-03-06"
-SEED = 17
-RANDOM_KILLS = 30 if FULL else 3
-BOUNDARY_KILLS = None if FULL else 3
+RANDOM_KILLS = full_count("kills of a pipeline at random", 3, 30)
+BOUNDARY_KILLS = full_count("kills of a pipeline at a boundary", 3, None)
 BULK_FROM_ROWS = 10
 LARGE_ROWS = 150_000
 KEPT = ("meta.schema_version", "rating_desc", "incident_type")
@@ -133,7 +131,7 @@ def test_a_kill_at_a_boundary_leaves_nothing_behind(museum, bucket, tmp_path, pr
     kinds = {re.sub(r"[0-9a-f]{32}", "*", name): name for name in reversed(names)}
     kill_at = sorted(kinds.values())
     if BOUNDARY_KILLS:
-        kill_at = random.Random(SEED).sample(kill_at, BOUNDARY_KILLS)
+        kill_at = seeded_random("kills").sample(kill_at, BOUNDARY_KILLS)
     for name in kill_at:
         prepare(museum, bucket)
         killed = driven(museum, boundaries, name, bulk_rows)
@@ -158,7 +156,7 @@ def test_a_kill_at_a_random_moment_leaves_nothing_behind(large_museum):
     assert subprocess.run(program(museum), env=os.environ, capture_output=True, check=False).returncode == 3
     seconds = time.monotonic() - started
     expected = state(museum)
-    chance = random.Random(SEED)
+    chance = seeded_random("kills")
     kills = attempts = 0
     while kills < RANDOM_KILLS:
         attempts += 1

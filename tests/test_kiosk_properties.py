@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from etlkit.testing import full_count
+
 pytest.importorskip("hypothesis", reason="hypothesis is not installed: pip install -r requirements-dev.txt")
-from conftest import FULL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ from museum.kiosk_merge import KioskMerge
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 REFERENCE = default_reference(frozenset(range(6)), NOW)
 RULES = Rules()
-EXAMPLES = 2_000 if FULL else 150
+EXAMPLES = full_count("examples of kiosk rows", 150, 2_000)
 
 
 @given(

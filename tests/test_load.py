@@ -10,7 +10,8 @@ import pytest
 from museum_case import HEADER
 
 import load
-from etlkit.postgres import advisory_lock, connect
+from etlkit.locks import advisory_lock
+from etlkit.postgres import connect
 
 DAY = "2023-03-06"
 

@@ -11,9 +11,8 @@ import time
 from contextlib import closing
 
 import pytest
-from conftest import PROJECT_DIR
 from filelock import FileLock
-from museum_case import HEADER, exhibition_json
+from museum_case import HEADER, PROJECT_DIR, exhibition_json
 
 import pipeline
 from etlkit.embedded import EmbeddedServer

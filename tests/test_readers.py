@@ -11,12 +11,13 @@ from contextlib import closing
 
 import psycopg2
 import pytest
-from conftest import FULL, PROJECT_DIR
+from museum_case import PROJECT_DIR
 
 from etlkit.postgres import connect
+from etlkit.testing import full_count
 
 DAY = "2023-03-06"
-ROWS = 400_000 if FULL else 60_000
+ROWS = full_count("rows read beside a load", 60_000, 400_000)
 LIVE_SOURCE = """
     insert into event_source (kind, cluster, topic, partition, next_offset, run_id)
     values ('kafka', 'cluster', 'lmnh', 0, 0, gen_random_uuid())

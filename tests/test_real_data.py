@@ -6,7 +6,7 @@ import json
 import random
 
 import pytest
-from conftest import NO_SAMPLE_DATA, SAMPLE_DATA
+from museum_case import NO_SAMPLE_DATA, SAMPLE_DATA
 
 AVERAGES = {
     "Measureless to Man": 1.9169,

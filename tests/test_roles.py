@@ -16,9 +16,8 @@ from http.server import BaseHTTPRequestHandler
 import boto3
 import psycopg2
 import pytest
-from conftest import PROJECT_DIR
 from live_case import call, ended, press
-from museum_case import Museum
+from museum_case import PROJECT_DIR, Museum
 
 from etlkit.__main__ import list_runs
 from etlkit.errors import ConfigError, LoadError

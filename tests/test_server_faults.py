@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import select
 import socket
@@ -16,13 +15,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from conftest import CANNOT_MOUNT, FULL, PROJECT_DIR
 from mistreated_server import crash, own_server
+from museum_case import CANNOT_MOUNT, PROJECT_DIR
+
+from etlkit.testing import full_count, seeded_random
 
 DAY = "2023-03-06"
 ROWS = 300_000
-SEED = 23
-RESTARTS = 6 if FULL else 1
+RESTARTS = full_count("server restarts under a load", 1, 6)
 
 
 def kiosk_rows(count: int) -> list[str]:
@@ -87,7 +87,7 @@ def expected(stocked):
 
 @pytest.mark.parametrize("way", ["restarted", "crashed"])
 def test_a_server_that_stops_under_a_load(stocked, expected, monkeypatch, server_home, way):
-    chance = random.Random(SEED)
+    chance = seeded_random("restarts")
     with own_server(stocked, monkeypatch, server_home) as server:
         failures = 0
         for attempt in range(RESTARTS):

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import boto3
 import pytest
-from conftest import NO_SYSTEMD, NO_TERRAFORM, NOT_ROOT, PROJECT_DIR
 from dotenv import dotenv_values
-from museum_case import Museum, exhibition_json
+from museum_case import NO_SYSTEMD, NO_TERRAFORM, NOT_ROOT, PROJECT_DIR, Museum, exhibition_json
 
 from etlkit.postgres import connect
 

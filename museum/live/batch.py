@@ -16,7 +16,8 @@ from uuid import UUID
 import numpy as np
 import psycopg2
 
-from etlkit.postgres import Connection, Cursor, commit, copy_blocks, rolled_back_on_error, run_file
+from etlkit.copying import copy_blocks, store_or_halve
+from etlkit.postgres import Connection, Cursor, commit, rolled_back_on_error, run_file, server_words
 from etlkit.rejects import Reject, create_staging, fill_rejected_records, stage_rejects
 from museum.binary_copy import BIGINT, BINARY_HEADER, BINARY_TRAILER, INTEGER, NULL, SMALLINT, TIMESTAMPTZ, records
 from museum.kiosk import INCIDENT_VAL, Reference, Rules
@@ -95,16 +96,12 @@ class BatchLoad:
         Raises Fenced when a partition is not ours any more, DataError when the sum is wrong, and the driver's errors;
         what the figures do not hold then is not stored.
         """
-        try:
-            figures.add(self._store(messages, claims, confirm))
-        except (psycopg2.DataError, psycopg2.IntegrityError) as error:
-            if len(messages) == 1:
-                self._log.warning("the database refuses a message: %s", str(error).splitlines()[0])
-                figures.add(self._store(messages, claims, confirm, refused=True))
-                return
-            middle = len(messages) // 2
-            self.store(messages[:middle], claims, figures, confirm)
-            self.store(messages[middle:], claims, figures, confirm)
+
+        def refuse(message: LiveMessage, error: psycopg2.Error) -> None:
+            self._log.warning("the database refuses a message: %s", server_words(error))
+            figures.add(self._store([message], claims, confirm, refused=True))
+
+        store_or_halve(messages, lambda part: figures.add(self._store(part, claims, confirm)), refuse)
 
     def _store(
         self,

@@ -18,15 +18,8 @@ from uuid import UUID
 import psycopg2
 
 from etlkit.errors import DataError, EtlError
-from etlkit.postgres import (
-    Connection,
-    Cursor,
-    load_errors,
-    lock_key,
-    release_advisory_lock,
-    run_file,
-    try_advisory_lock,
-)
+from etlkit.locks import lock_key, release_advisory_lock, try_advisory_lock
+from etlkit.postgres import Connection, Cursor, load_errors, run_file
 from museum.live.topic import REQUEST_SECONDS, KafkaTopic, LiveMessage, Watermarks
 
 SQL = Path(__file__).resolve().parent.parent.parent / "sql" / "live"

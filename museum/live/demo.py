@@ -24,12 +24,12 @@ from pathlib import Path
 from confluent_kafka import Producer
 from tabulate import tabulate
 
-from etlkit.command import SIGNAL_EXIT_BASE
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_REJECTS
 from etlkit.logs import configure_logging
 from etlkit.postgres import Connection, connect, run_file
 from etlkit.settings import DatabaseSettings
+from etlkit.signals import SIGNAL_EXIT_BASE
 from museum.demo import prepare_database, python_command, shown
 from museum.live.sample_events import sample_event
 from museum.sample_bucket import sample_objects

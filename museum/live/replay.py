@@ -8,36 +8,31 @@ broker is needed, and consumers may be at work meanwhile.
 from __future__ import annotations
 
 import logging
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import psycopg2
 
-from etlkit.command import stopping_signal
-from etlkit.errors import EtlError, LoadError
-from etlkit.logs import redact
+from etlkit.console import Outcome
+from etlkit.copying import copy_rows, store_or_halve
 from etlkit.postgres import (
     Connection,
     Cursor,
-    advisory_lock,
-    cancelled_by_signals,
-    commit,
     connect,
-    copy_rows,
+    load_errors,
     process_name,
-    require_schema,
-    rolled_back_on_error,
     run_file,
+    server_words,
+    unit_of_work,
 )
 from etlkit.rejects import create_rejudged_staging, stage_rejudged, update_rejudged
-from etlkit.runs import Run, complete_run, fail_run, start_run
-from museum.console import Outcome
+from etlkit.runs import Run, RunFigures, complete_run, open_run
 from museum.database import database_settings
 from museum.live.claims import SQL as LIVE_SQL
 from museum.live.message import LONGEST_MESSAGE, judge_message
 from museum.reference import SQL, read_reference
-from museum.settings import SCHEMA_SYSTEM, SCHEMA_VERSION, Command
+from museum.settings import SCHEMA, Command
 
 LOCK_NAME = "museum:replay"
 BATCH_ROWS = 500
@@ -81,25 +76,20 @@ def replay_rejects(command: Command, log: logging.Logger) -> Outcome:
 
     Raises LockedError when another replay is at work, LoadError when the database fails; finished batches stay.
     """
-    run = Run(command.run_id, "museum", "replay", command.dry_run)
-    connection = connect(database_settings(command, log), process_name("museum replay", command.run_id))
-    with closing(connection):
-        require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, "python load.py --apply-schema")
-        with advisory_lock(connection, LOCK_NAME):
-            start_run(connection, run, {"reason": command.flags.reason})
-            try:
-                with cancelled_by_signals(connection):
-                    figures = Replay(connection, run, command, log).run()
-            except psycopg2.Error as error:
-                reason = (str(error).strip().splitlines() or ["no reason given"])[0]
-                fail_run(connection, run, redact(reason, command.secrets))
-                raise LoadError(f"replaying rejects: {reason}. Finished batches stay; run again.") from error
-            except BaseException as error:
-                message = str(error) if isinstance(error, EtlError) else f"{type(error).__name__} {error}".strip()
-                if name := stopping_signal():
-                    message = f"stopped by {name}"
-                fail_run(connection, run, redact(message, command.secrets))
-                raise
+    run = Run(command.run_id, "museum", "replay", command.dry_run, {"reason": command.flags.reason})
+    database = database_settings(command, log)
+    with (
+        open_run(
+            run,
+            SCHEMA,
+            LOCK_NAME,
+            lambda: connect(database, process_name("museum replay", command.run_id)),
+            log,
+            secrets=command.secrets,
+        ) as connection,
+        load_errors("replaying rejects", "Finished batches stay; run again."),
+    ):
+        figures = Replay(connection, run, command, log).run()
     verb = "Would store" if command.dry_run else "Stored"
     sentence = (
         f"{verb} {figures.stored:,} of {figures.judged:,} rejected messages; {figures.still_rejected:,} of them are "
@@ -130,9 +120,7 @@ class Replay:
         with self._connection, self._connection.cursor() as cursor:
             run_file(cursor, LIVE_SQL / "count_open_rejects.sql")
             figures.open_rejects = (cursor.fetchone() or (0,))[0]
-            complete_run(
-                cursor, self._run, processed=figures.judged, created=figures.stored, updated=0, metadata=asdict(figures)
-            )
+            complete_run(cursor, self._run, RunFigures(figures.judged, figures.stored, 0, asdict(figures)))
         return figures
 
     def _next_batch(self, after: tuple[str, str]) -> list[OpenReject]:
@@ -153,36 +141,27 @@ class Replay:
 
     def _replay(self, batch: list[OpenReject], figures: ReplayFigures) -> None:
         """Judge and store a batch; what only the database refuses is found by halving and stays rejected for that."""
-        try:
-            figures.add(self._store(batch))
-        except (psycopg2.DataError, psycopg2.IntegrityError) as error:
-            if len(batch) == 1:
-                self._log.warning("the database refuses a message: %s", str(error).splitlines()[0])
-                figures.add(self._store(batch, refused=True))
-                return
-            middle = len(batch) // 2
-            self._replay(batch[:middle], figures)
-            self._replay(batch[middle:], figures)
 
-    def _store(self, batch: list[OpenReject], *, refused: bool = False) -> ReplayFigures:
+        def refuse(reject: OpenReject, error: psycopg2.Error) -> None:
+            self._log.warning("the database refuses a message: %s", server_words(error))
+            figures.add(self._store([reject], refused=True))
+
+        store_or_halve(batch, lambda part: figures.add(self._store(part)), refuse)
+
+    def _store(self, batch: Sequence[OpenReject], *, refused: bool = False) -> ReplayFigures:
         """Run one transaction; a consumer that reads the same messages again locks their rejects first, too."""
         figures = ReplayFigures(judged=len(batch))
-        with rolled_back_on_error(self._connection):
-            with self._connection.cursor() as cursor:
-                good = self._judge(cursor, batch, refused=refused)
-                figures.still_rejected = figures.judged - good
-                run_file(cursor, LIVE_SQL / "remove_stored_kiosk.sql")
-                figures.reviews_stored = run_file(cursor, SQL / "fill_review.sql")
-                figures.incidents_stored = run_file(cursor, SQL / "fill_incident.sql")
-                figures.already_there = good - figures.stored
-                run_file(cursor, LIVE_SQL / "notify_incident.sql")
-            if self._command.dry_run:
-                self._connection.rollback()
-            else:
-                commit(self._connection)
+        with unit_of_work(self._connection, dry_run=self._command.dry_run) as cursor:
+            good = self._judge(cursor, batch, refused=refused)
+            figures.still_rejected = figures.judged - good
+            run_file(cursor, LIVE_SQL / "remove_stored_kiosk.sql")
+            figures.reviews_stored = run_file(cursor, SQL / "fill_review.sql")
+            figures.incidents_stored = run_file(cursor, SQL / "fill_incident.sql")
+            figures.already_there = good - figures.stored
+            run_file(cursor, LIVE_SQL / "notify_incident.sql")
         return figures
 
-    def _judge(self, cursor: Cursor, batch: list[OpenReject], *, refused: bool) -> int:
+    def _judge(self, cursor: Cursor, batch: Sequence[OpenReject], *, refused: bool) -> int:
         """Judge a batch by today's rules, stage what is good, note other reasons; return how many are good."""
         present = self._command.now if self._command.flags.now else datetime.now(UTC)
         reference = read_reference(cursor, self._command.latest_at_of(present))

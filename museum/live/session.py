@@ -14,23 +14,16 @@ from contextlib import suppress
 
 import psycopg2
 
-from etlkit.postgres import (
-    connect,
-    load_errors,
-    process_name,
-    release_advisory_lock,
-    require_schema,
-    run_file,
-    try_advisory_lock,
-)
-from etlkit.runs import Run, complete_run, fail_run, start_run
+from etlkit.locks import release_advisory_lock, try_advisory_lock
+from etlkit.postgres import connect, load_errors, process_name, require_schema, run_file
+from etlkit.runs import Run, RunFigures, complete_run, fail_run, start_run
 from etlkit.settings import DatabaseSettings
 from museum.hourly import fold_in_passing
 from museum.live.batch import BatchLoad, LiveRules
 from museum.live.claims import HEARTBEAT_SECONDS, SQL, PartitionLedger
 from museum.live.figures import LiveFigures
 from museum.live.topic import KafkaTopic
-from museum.settings import SCHEMA_SYSTEM, SCHEMA_VERSION, Command
+from museum.settings import SCHEMA, Command
 
 STATEMENT_TIMEOUT = "60s"
 """Well below the five minutes after which the group gives a member's partitions away."""
@@ -55,14 +48,15 @@ class LiveSession:
         self, command: Command, database: DatabaseSettings, topic: KafkaTopic, rules: LiveRules, log: logging.Logger
     ) -> None:
         """Connect; raises ConfigError for a wrong login or an older schema, LoadError when no server answers."""
-        self.run = Run(command.run_id, "museum", "live", command.dry_run)
+        place = {"cluster": topic.cluster, "topic": topic.name}
+        self.run = Run(command.run_id, "museum", "live", command.dry_run, place)
         self._log = log
         self._last_word = time.monotonic()
         self._has_run_lock = False
         name = process_name("museum consumer", command.run_id)
         self.connection = connect(database, name, mute_seconds=MUTE_SECONDS)
         try:
-            require_schema(self.connection, SCHEMA_SYSTEM, SCHEMA_VERSION, "python load.py --apply-schema")
+            require_schema(self.connection, SCHEMA)
             with load_errors("preparing the session"):
                 with self.connection, self.connection.cursor() as cursor:
                     cursor.execute("select set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
@@ -73,7 +67,7 @@ class LiveSession:
             self.close()
             raise
 
-    def start_history(self, topic: KafkaTopic) -> None:
+    def start_history(self) -> None:
         """Write the run's row; runs of consumers that died are marked failed."""
         with load_errors("reading the run's history"), self.connection, self.connection.cursor() as cursor:
             run_file(cursor, SQL / "list_running_runs.sql", {"run_id": str(self.run.run_id)})
@@ -83,7 +77,7 @@ class LiveSession:
                 fail_run(self.connection, Run(run_id, "museum", "live"), DEAD_RUN)
                 release_advisory_lock(self.connection, _run_lock(run_id))
                 self._log.warning("the end of run %s was not recorded; marked failed", run_id)
-        start_run(self.connection, self.run, {"cluster": topic.cluster, "topic": topic.name}, is_alone=False)
+        start_run(self.connection, self.run, is_alone=False)
 
     def update_history(self, figures: LiveFigures, lag: int | None) -> None:
         """Write the figures so far into the run's row."""
@@ -108,7 +102,7 @@ class LiveSession:
         with load_errors("completing the run's history"), self.connection, self.connection.cursor() as cursor:
             run_file(cursor, SQL / "read_run_counts.sql", {"run_id": str(self.run.run_id)})
             processed, created = cursor.fetchone() or (0, 0)
-            complete_run(cursor, self.run, processed=processed, created=created, updated=0, metadata={})
+            complete_run(cursor, self.run, RunFigures(processed, created, 0, {}))
             run_file(cursor, SQL / "count_open_rejects.sql")
             return int((cursor.fetchone() or (0,))[0])
 

@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import PydanticBaseSettingsSource
 
-from etlkit.settings import Settings
+from etlkit.settings import Settings, is_loopback
 
 SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -93,7 +92,7 @@ class KafkaSettings(Settings):
         """Tell whether the password crosses a network in clear text."""
         hosts = [server.strip().rpartition(":")[0].strip("[]") for server in self.bootstrap_servers.split(",")]
         is_plain = self.security_protocol == "SASL_PLAINTEXT" and self.sasl_mechanism == "PLAIN"
-        return is_plain and not all(_is_local(host) for host in hosts)
+        return is_plain and not all(is_loopback(host) for host in hosts)
 
 
 class KafkaCredentials(Settings):
@@ -113,13 +112,3 @@ class KafkaCredentials(Settings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the file win."""
         return init_settings, dotenv_settings, env_settings
-
-
-def _is_local(host: str) -> bool:
-    """Tell whether a host is this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -17,9 +17,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
-from etlkit.command import SIGNAL_EXIT_BASE
-from etlkit.command import STOPPING_SIGNALS as ENDING_SIGNALS
 from etlkit.errors import EXIT_CLEAN
+from etlkit.signals import SIGNAL_EXIT_BASE
+from etlkit.signals import STOPPING_SIGNALS as ENDING_SIGNALS
 
 STOPPING_SIGNALS = (*ENDING_SIGNALS, signal.SIGHUP)
 FINISH_SECONDS = 4.0

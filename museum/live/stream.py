@@ -62,7 +62,7 @@ class LiveStream:
         self._last_progress = now
         self._next_report = now + REPORT_SECONDS
         self.session = self._open_session()
-        self.session.start_history(topic)
+        self.session.start_history()
 
     def run(self, stop: Stop) -> None:
         """Consume until a signal, --max-messages or --idle-exit ends it."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -26,7 +25,8 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from etlkit.errors import ConfigError, LockedError, RetryableError, SourceError
+from etlkit.errors import ConfigError, RetryableError, SourceError
+from museum.live.broker_errors import BrokerErrors, retryable
 
 CONNECT_SECONDS = 10.0
 REQUEST_SECONDS = 10.0
@@ -42,25 +42,14 @@ FIRST_PIECE, LARGEST_PIECE = 20, 500
 """Messages are taken in pieces, sized by the ones before, so that huge ones are noticed before memory is full."""
 PIECE_BYTES = 1_000_000
 LARGEST_BATCH_BYTES = 8_000_000
-QUIET_SECONDS = 60.0
 NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"
-_REFUSALS = frozenset(
-    {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.TOPIC_EXCEPTION,
-    }
-)
 _NOTHING_THERE = frozenset({KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET})
-_DIGITS = re.compile(r"\d+")
 ADMIN_SETTINGS = frozenset(
     {
         "bootstrap.servers", "security.protocol", "sasl.mechanism", "sasl.username", "sasl.password", "ssl.ca.location",
         "client.id", "reconnect.backoff.ms",
     }
 )  # fmt: skip
-_LOGIN_FAILURES = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
 
 
 class LiveMessage(NamedTuple):
@@ -100,8 +89,7 @@ class KafkaTopic:
         self.assigned: frozenset[int] | None = None
         self.was_rebalanced = False
         self.out_of_range: set[int] = set()
-        self.is_down = False
-        self._is_connected = False
+        self._errors = BrokerErrors(name, log)
         self._log = log
         self._configuration = {
             **configuration,
@@ -112,12 +100,8 @@ class KafkaTopic:
             "queued.max.messages.kbytes": 16_384,
             "fetch.queue.backoff.ms": 50,
             "reconnect.backoff.ms": 500,
-            "error_cb": self._note_trouble,
+            "error_cb": self._errors.note_trouble,
         }
-        self._trouble: KafkaError | None = None
-        self._fatal: KafkaError | None = None
-        self._told: set[int] = set()
-        self._logged: dict[str, float] = {}
         self._next_look = 0.0
         self._piece = FIRST_PIECE
         self._ends: dict[int, int] = {}
@@ -125,7 +109,7 @@ class KafkaTopic:
         self._probe: Consumer | None = None
         try:
             self._consumer = Consumer(
-                {**self._configuration, "enable.partition.eof": True}, logger=_librdkafka_logger(self._chatter)
+                {**self._configuration, "enable.partition.eof": True}, logger=self._errors.librdkafka_logger()
             )
             self._admin = self._new_admin()
         except KafkaException as error:
@@ -139,8 +123,17 @@ class KafkaTopic:
         return AdminClient(
             {key: value for key, value in self._configuration.items() if key in ADMIN_SETTINGS}
             | {"error_cb": lambda _: None},
-            logger=_librdkafka_logger(self._chatter),
+            logger=self._errors.librdkafka_logger(),
         )
+
+    @property
+    def is_down(self) -> bool:
+        """Tell whether no broker answered when last heard of."""
+        return self._errors.is_down
+
+    @is_down.setter
+    def is_down(self, value: bool) -> None:
+        self._errors.is_down = value
 
     def connect(self, is_stopping: Callable[[], bool] = lambda: False) -> None:
         """Find cluster, topic and partitions.
@@ -154,17 +147,17 @@ class KafkaTopic:
                 break
             except KafkaException as error:
                 self._consumer.poll(0)
-                self._refuse_login()
+                self._errors.refuse_login(self._configuration)
                 if time.monotonic() > deadline or is_stopping():
                     where = self._configuration["bootstrap.servers"]
-                    why = self._trouble or error.args[0]
+                    why = self._errors.trouble or error.args[0]
                     raise SourceError(
                         f"no broker of {where} answers: {why.str()}. Check BOOTSTRAP_SERVERS and SECURITY_PROTOCOL "
                         "and that the brokers are up. Nothing was loaded."
                     ) from error
         found = metadata.topics[self.name]
         if found.error is not None:
-            self._refuse(found.error)
+            self._errors.refuse(found.error)
             names = ", ".join(self._topic_names()) or "none"
             raise ConfigError(
                 f"topic {self.name}: {found.error.str()}. The cluster shows these topics: {names}. "
@@ -175,7 +168,7 @@ class KafkaTopic:
         self.cluster = metadata.cluster_id
         self.partitions = sorted(found.partitions)
         self.topic_id = self._read_topic_id()
-        self._is_connected = True
+        self._errors.is_connected = True
 
     def join(self) -> None:
         """Become a member of the group, which then shares out the partitions."""
@@ -193,7 +186,7 @@ class KafkaTopic:
         try:
             self._consumer.assign([TopicPartition(self.name, *place) for place in sorted(positions.items())])
         except KafkaException as error:
-            raise _retryable("taking up the partitions", error) from error
+            raise retryable("taking up the partitions", error) from error
         self.was_rebalanced = False
 
     def poll(self, limit: int, seconds: float) -> list[LiveMessage]:
@@ -210,7 +203,7 @@ class KafkaTopic:
             try:
                 found = self._consumer.consume(wanted, left)
             except KafkaException as error:
-                self._note(error.args[0])
+                self._errors.note(error.args[0])
                 break
             piece_size = 0
             for message in found:
@@ -224,11 +217,10 @@ class KafkaTopic:
                 self._piece = max(1, min(LARGEST_PIECE, PIECE_BYTES * len(found) // max(1, piece_size)))
             if len(found) < wanted:
                 break
-        self._raise_fatal()
+        self._errors.raise_fatal(self._configuration)
         self._hear_others()
         if taken:
-            self._told.clear()
-            self.is_down = False
+            self._errors.forget()
         elif self.is_down:
             self._look_for_brokers()
         return taken
@@ -245,7 +237,7 @@ class KafkaTopic:
         try:
             found = self._consumer.get_watermark_offsets(place, timeout=seconds)
         except KafkaException as error:
-            raise _retryable(f"asking for the offsets of {self.name}[{partition}]", error) from error
+            raise retryable(f"asking for the offsets of {self.name}[{partition}]", error) from error
         if found is None:
             raise RetryableError(f"no answer on the offsets of {self.name}[{partition}]")
         return Watermarks(*found)
@@ -278,19 +270,19 @@ class KafkaTopic:
                 "error_cb": lambda _: None,
             }
             self._probe = Consumer(
-                {**self._configuration, **small, "enable.partition.eof": True}, logger=_librdkafka_logger(self._chatter)
+                {**self._configuration, **small, "enable.partition.eof": True}, logger=self._errors.librdkafka_logger()
             )
         try:
             self._probe.assign([TopicPartition(self.name, partition, offset)])
             found = self._probe.poll(seconds)
             self._probe.unassign()
         except KafkaException as error:
-            raise _retryable(f"reading {self.name}[{partition}]", error) from error
+            raise retryable(f"reading {self.name}[{partition}]", error) from error
         if found is None:
             raise RetryableError(f"no answer on offset {offset:,} of {self.name}[{partition}]")
         if (problem := found.error()) is not None:
             if problem.code() not in _NOTHING_THERE:
-                self._refuse(problem)
+                self._errors.refuse(problem)
                 raise RetryableError(f"reading offset {offset:,} of {self.name}[{partition}]: {problem.str()}")
             return None
         return _live_message(found) if found.offset() == offset else None
@@ -314,7 +306,7 @@ class KafkaTopic:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise TopicChanged from error
             self._admin = self._new_admin()  # one that lost the controller may wait for it for minutes
-            raise _retryable("asking for the topic's id", error) from error
+            raise retryable("asking for the topic's id", error) from error
         except TimeoutError as error:
             self._admin = self._new_admin()
             raise RetryableError("no answer on the topic's id") from error
@@ -374,66 +366,15 @@ class KafkaTopic:
         self.was_rebalanced = True
         consumer.unassign()
 
-    def _note_trouble(self, error: KafkaError) -> None:
-        """Take the client's word on what is wrong; it goes on trying by itself unless that is fatal."""
-        if error.fatal():
-            self._fatal = error
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            self._trouble = error
-            self._chatter(f"{error.name()}: {error.str()}")
-        elif self._is_connected and not self.is_down:
-            self.is_down = True
-            self._log.warning("no broker answers; waiting for one")
-
-    def _note(self, error: KafkaError, message: Message | None = None) -> None:
-        """Sort an error that came in a message's place."""
-        code, partition = error.code(), message.partition() if message else None
-        if code == KafkaError._PARTITION_EOF and message and partition is not None:
+    def _note(self, error: KafkaError, message: Message) -> None:
+        """Take an error that came in a message's place: a partition's end, an offset that is gone, or a trouble."""
+        code, partition = error.code(), message.partition()
+        if code == KafkaError._PARTITION_EOF and partition is not None:
             self._ends[partition] = message.offset() or 0
-        elif error.fatal() or code == KafkaError._FATAL:
-            self._fatal = self._fatal or error
         elif code == KafkaError._AUTO_OFFSET_RESET and partition is not None:
             self.out_of_range.add(partition)
         else:
-            self._refuse(error)
-            if code not in self._told:
-                self._told.add(code)
-                self._log.warning("Kafka: %s; going on", error.str())
-
-    def _chatter(self, text: str) -> None:
-        """Write what the client says into the log file; the same thing once a minute."""
-        kind = _DIGITS.sub("", text)[-60:]
-        if time.monotonic() - self._logged.get(kind, -QUIET_SECONDS) >= QUIET_SECONDS:
-            self._logged[kind] = time.monotonic()
-            self._log.debug("Kafka client: %s", text)
-
-    def _raise_fatal(self) -> None:
-        """Raise what the client cannot recover from."""
-        if self._fatal is None:
-            return
-        if KafkaError(KafkaError.FENCED_INSTANCE_ID).str() in self._fatal.str():  # the client tells in words only
-            name = self._configuration.get("group.instance.id")
-            raise LockedError(
-                f"another consumer has joined the group as {name}; this one gave way. What it had stored stays. "
-                "Give every consumer an instance id of its own, or none."
-            )
-        raise SourceError(f"the Kafka client gave up: {self._fatal.str()}. What was stored stays; start again.")
-
-    def _refuse_login(self) -> None:
-        """Raise ConfigError when the brokers do not let us in."""
-        if self._trouble is not None and self._trouble.code() in _LOGIN_FAILURES:
-            raise ConfigError(
-                f"the brokers of {self._configuration['bootstrap.servers']} refuse us: {self._trouble.str()}. "
-                "Check SECURITY_PROTOCOL, SASL_MECHANISM, user, password and KAFKA_CA_FILE. Nothing was touched."
-            )
-
-    def _refuse(self, error: KafkaError) -> None:
-        """Raise ConfigError, or SourceError once we were let in, when a right is missing."""
-        if error.code() in _REFUSALS:
-            message = (
-                f"topic {self.name}: {error.str()}. The user needs READ on topic and group. What was stored stays."
-            )
-            raise SourceError(message) if self._is_connected else ConfigError(message)
+            self._errors.note(error)
 
     def _look_for_brokers(self) -> None:
         """Find out whether the brokers are back, now and then."""
@@ -455,28 +396,3 @@ def _live_message(message: Message) -> LiveMessage:
     offset: Any = message.offset()
     value: Any = message.value()
     return LiveMessage(partition, offset, value, created if kind == TIMESTAMP_CREATE_TIME else None)
-
-
-def _retryable(what: str, error: KafkaException) -> RetryableError:
-    """Return a client's failure as one that may pass."""
-    return RetryableError(f"{what}: {error.args[0].str()}")
-
-
-def _librdkafka_logger(tell: Callable[[str], None]) -> logging.Logger:
-    """Return a logger that hands on what the client says."""
-    logger = logging.getLogger("librdkafka")
-    logger.propagate = False
-    logger.handlers[:] = [_Handing(tell)]
-    return logger
-
-
-class _Handing(logging.Handler):
-    """Hands every record's text on."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        super().__init__()
-        self._tell = tell
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Hand on the text."""
-        self._tell(record.getMessage())

@@ -9,10 +9,9 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import pytest
-from conftest import SAMPLE_DATA
 from dashboard_case import DESKTOP, PHONE, Page, served
 from live_case import call, ended
-from museum_case import Museum
+from museum_case import SAMPLE_DATA, Museum
 
 PASSWORD = "correct horse battery"
 

@@ -489,9 +489,14 @@ def test_a_database_without_schema_is_an_error_in_one_line(cli, empty_database):
 
 
 def test_the_private_server_is_enough_for_the_commands(private, private_server):
-    with closing(connect(private_server.ensure_database("museum"), "test")) as connection:
+    for name in private_server.databases():
+        private_server.drop_database(name)
+    assert_one_line(private("runs", "list", "--embedded"), 2, "has no database yet")
+    with closing(connect(private_server.ensure_database("first"), "test")) as connection:
         apply_schema(connection, META)
     assert private("runs", "list", "--embedded") == Said(0, "no runs yet\n", "")
+    private_server.ensure_database("second")
+    assert_one_line(private("runs", "list", "--embedded"), 2, "the databases first, second. Name one with --db-name")
 
 
 def test_the_private_server_can_be_asked_for_in_the_environment(private, private_server, monkeypatch):
@@ -502,8 +507,8 @@ def test_the_private_server_can_be_asked_for_in_the_environment(private, private
 
 
 def test_the_printed_command_opens_psql_without_showing_the_password(private, private_server):
-    password = private_server.ensure_database("museum").db_password.get_secret_value()
-    said = private("server", "psql")
+    password = private_server.ensure_database("first").db_password.get_secret_value()
+    said = private("server", "psql", "--db-name", "first")
     assert said.code == 0
     assert password not in said.out
     variable, *command = shlex.split(said.out)
@@ -516,7 +521,7 @@ def test_the_printed_command_opens_psql_without_showing_the_password(private, pr
         timeout=60,
         check=False,
     )
-    assert answer.stdout == "museum\n"
+    assert answer.stdout == "first\n"
 
 
 def test_psql_can_be_asked_for_another_database(private, private_server):

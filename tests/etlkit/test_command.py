@@ -13,8 +13,9 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from etlkit.command import Terminated, run_command
+from etlkit.command import run_command
 from etlkit.errors import ConfigError, DataError, LoadError, LockedError, RetryableError, SourceError
+from etlkit.signals import Terminated
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 WAITER = """

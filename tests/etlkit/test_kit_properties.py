@@ -8,18 +8,20 @@ from uuid import uuid4
 
 import pytest
 
+from etlkit.testing import full_count
+
 pytest.importorskip("hypothesis", reason="hypothesis is not installed: pip install -r requirements-dev.txt")
-from conftest import FULL
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from kit_database import emptied, made_database
 
+from etlkit.copying import copy_rows
 from etlkit.logs import RedactingFormatter, redact
-from etlkit.postgres import connect, copy_rows
+from etlkit.postgres import connect
 from etlkit.rejects import Reject, create_staging, fill_rejected_records, stage_rejects
 
-EXAMPLES = 2_000 if FULL else 200
-EXAMPLES_ON_A_SERVER = 1_000 if FULL else 80
+EXAMPLES = full_count("examples of the kit's properties", 200, 2_000)
+EXAMPLES_ON_A_SERVER = full_count("examples of the kit's properties on a server", 80, 1_000)
 SECRETS = st.text(st.characters(exclude_characters="*"), min_size=4, max_size=20)
 """Any secret that does not contain the mark that takes its place."""
 

@@ -22,23 +22,21 @@ from kit_database import META, emptied, made_database
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from pydantic import SecretStr
 
+from etlkit.copying import copy_blocks, copy_rows, copy_stream
 from etlkit.errors import ConfigError, DataError, LoadError, LockedError
+from etlkit.locks import advisory_lock, lock_key
 from etlkit.postgres import (
-    advisory_lock,
+    Schema,
     apply_schema,
-    cancelled_by_signals,
     commit,
     connect,
-    copy_blocks,
-    copy_rows,
-    copy_stream,
     load_errors,
-    lock_key,
     process_name,
     require_schema,
     rolled_back_on_error,
     run_file,
 )
+from etlkit.signals import cancelled_by_signals
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 SCHEMA = PROJECT_DIR / "schema.sql"
@@ -59,8 +57,10 @@ from contextlib import closing
 from pathlib import Path
 
 from etlkit.command import run_command
-from etlkit.postgres import cancelled_by_signals, connect, copy_rows, load_errors
+from etlkit.copying import copy_rows
+from etlkit.postgres import connect, load_errors
 from etlkit.settings import DatabaseSettings, load_settings
+from etlkit.signals import cancelled_by_signals
 
 
 def body():
@@ -499,7 +499,7 @@ def test_the_museums_schema_is_all_or_nothing(empty_database, sql_file):
 
 
 def check_schema(connection, version):
-    require_schema(connection, "kit", version, "python load.py --apply-schema")
+    require_schema(connection, Schema("kit", version, "python load.py --apply-schema"))
 
 
 def set_version(connection, version, system="kit"):

@@ -13,10 +13,10 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 import etlkit
 from etlkit.errors import LoadError
 from etlkit.postgres import connect, run_file
-from etlkit.runs import Run, complete_run, fail_run, start_run
+from etlkit.runs import Run, RunFigures, complete_run, fail_run, start_run
 
 SQL = Path(etlkit.__file__).parent / "sql"
-COUNTS = {"processed": 10, "created": 7, "updated": 2}
+COUNTS = (10, 7, 2)
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def worker(opened, connection):
     return opened()
 
 
-def new_run(entity_type="batch", *, dry_run=False):
-    return Run(uuid4(), "museum", entity_type, dry_run)
+def new_run(entity_type="batch", *, dry_run=False, **metadata):
+    return Run(uuid4(), "museum", entity_type, dry_run, metadata)
 
 
 def row(connection, run):
@@ -68,15 +68,15 @@ def count(connection, table):
         return cursor.fetchone()[0]
 
 
-def load(cursor, run, **changes):
+def load(cursor, run, **metadata):
     """Store data and complete the run, in the transaction that is open."""
     cursor.execute("insert into data values (1)")
-    complete_run(cursor, run, **{**COUNTS, "metadata": {}, **changes})
+    complete_run(cursor, run, RunFigures(*COUNTS, metadata))
 
 
 def test_a_run_is_seen_by_others_while_it_runs(connection, worker):
-    run = new_run()
-    assert start_run(worker, run, {"bucket": "b"}) == 0
+    run = new_run(bucket="b")
+    assert start_run(worker, run) == 0
     found = row(connection, run)
     assert (found["source_system"], found["entity_type"], found["status"]) == ("museum", "batch", "running")
     assert found["metadata"] == {"bucket": "b"}
@@ -87,7 +87,7 @@ def test_a_run_is_seen_by_others_while_it_runs(connection, worker):
 
 def test_a_run_is_completed_together_with_its_data(connection, worker):
     run = new_run()
-    start_run(worker, run, {})
+    start_run(worker, run)
     with worker.cursor() as cursor:
         load(cursor, run)
         assert (status(connection, run), count(connection, "data")) == ("running", 0)
@@ -97,7 +97,7 @@ def test_a_run_is_completed_together_with_its_data(connection, worker):
 
 def test_a_run_that_rolls_back_is_not_completed_and_has_no_data(connection, worker):
     run = new_run()
-    start_run(worker, run, {})
+    start_run(worker, run)
     with worker.cursor() as cursor:
         load(cursor, run)
     worker.rollback()
@@ -105,12 +105,12 @@ def test_a_run_that_rolls_back_is_not_completed_and_has_no_data(connection, work
 
 
 def test_a_completed_run_says_what_it_did(connection, worker):
-    run = new_run()
-    start_run(worker, run, {"bucket": "b", "seen": 1})
+    run = new_run(bucket="b", seen=1)
+    start_run(worker, run)
     with worker, worker.cursor() as cursor:
-        load(cursor, run, metadata={"seen": 2, "folder": Path("combined_data")})
+        load(cursor, run, seen=2, folder=Path("combined_data"))
     found = row(connection, run)
-    assert [found[f"records_{name}"] for name in COUNTS] == list(COUNTS.values())
+    assert tuple(found[f"records_{name}"] for name in ("processed", "created", "updated")) == COUNTS
     assert found["metadata"] == {"bucket": "b", "seen": 2, "folder": "combined_data"}
     assert found["completed_at"] >= found["started_at"]
     assert found["error_message"] is None
@@ -118,7 +118,7 @@ def test_a_completed_run_says_what_it_did(connection, worker):
 
 def test_a_run_that_fails_rolls_back_and_says_why(connection, worker):
     run = new_run()
-    start_run(worker, run, {})
+    start_run(worker, run)
     with worker.cursor() as cursor:
         load(cursor, run)
     assert fail_run(worker, run, "lmnh_hist_data_2.csv: 100 % \"bad\" and 'worse'")
@@ -130,7 +130,7 @@ def test_a_run_that_fails_rolls_back_and_says_why(connection, worker):
 
 def test_a_run_whose_transaction_failed_can_be_marked(connection, worker):
     run = new_run()
-    start_run(worker, run, {})
+    start_run(worker, run)
     with pytest.raises(Exception, match="division by zero"), worker.cursor() as cursor:
         cursor.execute("select 1 / 0")
     assert fail_run(worker, run, "division by zero")
@@ -139,25 +139,25 @@ def test_a_run_whose_transaction_failed_can_be_marked(connection, worker):
 
 def test_a_run_whose_connection_is_gone_is_left_to_the_next(connection, worker, opened):
     run, following = new_run(), new_run()
-    start_run(worker, run, {})
+    start_run(worker, run)
     with connection.cursor() as cursor:
         cursor.execute("select pg_terminate_backend(%s, 10000)", (worker.info.backend_pid,))
     assert not fail_run(worker, run, "the server went away")
     assert status(connection, run) == "running"
-    assert start_run(opened(), following, {}) == 1
+    assert start_run(opened(), following) == 1
     assert status(connection, run) == "failed"
 
 
 def test_a_run_whose_connection_was_closed_cannot_be_marked(worker):
     run = new_run()
-    start_run(worker, run, {})
+    start_run(worker, run)
     worker.close()
     assert not fail_run(worker, run, "closed")
 
 
 def test_a_completed_run_does_not_fail_afterwards(connection, worker):
     run = new_run()
-    start_run(worker, run, {})
+    start_run(worker, run)
     with worker, worker.cursor() as cursor:
         load(cursor, run)
     assert fail_run(worker, run, "too late")
@@ -167,7 +167,7 @@ def test_a_completed_run_does_not_fail_afterwards(connection, worker):
 
 def test_a_failed_run_is_not_completed_afterwards(connection, worker):
     run = new_run()
-    start_run(worker, run, {})
+    start_run(worker, run)
     fail_run(worker, run, "refused")
     with worker, worker.cursor() as cursor:
         load(cursor, run)
@@ -176,9 +176,9 @@ def test_a_failed_run_is_not_completed_afterwards(connection, worker):
 
 def test_a_run_cannot_start_twice(worker):
     run = new_run()
-    start_run(worker, run, {})
+    start_run(worker, run)
     with pytest.raises(LoadError, match=r"^starting the run's history: duplicate key"):
-        start_run(worker, run, {})
+        start_run(worker, run)
 
 
 def test_what_a_killed_process_left_is_repaired_by_the_next_run(connection, worker):
@@ -189,7 +189,7 @@ def test_what_a_killed_process_left_is_repaired_by_the_next_run(connection, work
                 "insert into meta.ingestion_runs (run_id, source_system, entity_type) values (%s, 'museum', 'batch')",
                 (str(orphan.run_id),),
             )
-    assert start_run(worker, run, {}) == 2
+    assert start_run(worker, run) == 2
     for orphan in orphans:
         found = row(connection, orphan)
         assert found["status"] == "failed"
@@ -207,17 +207,17 @@ def test_a_repaired_run_ended_when_it_was_last_heard_of(connection, worker):
             "jsonb_build_object('heartbeat_at', now() - interval '1 hour'))",
             (str(orphan.run_id),),
         )
-    assert start_run(worker, new_run(), {}) == 1
+    assert start_run(worker, new_run()) == 1
     found = row(connection, orphan)
     assert (found["completed_at"] - found["started_at"]).total_seconds() == 3600
 
 
 def test_a_failed_run_keeps_its_figures(connection, worker):
-    plain, told = new_run(), new_run()
+    plain, told = new_run(host="a"), new_run(host="a")
     for run in (plain, told):
-        start_run(worker, run, {"host": "a"}, is_alone=False)
+        start_run(worker, run, is_alone=False)
     assert fail_run(worker, plain, "refused")
-    assert fail_run(worker, told, "refused", counts=(7, 3, 2), metadata={"records_failed": 1})
+    assert fail_run(worker, told, "refused", RunFigures(7, 3, 2, {"records_failed": 1}))
     names = ("records_processed", "records_created", "records_updated", "metadata")
     assert [row(connection, told)[name] for name in names] == [7, 3, 2, {"host": "a", "records_failed": 1}]
     assert [row(connection, plain)[name] for name in names] == [0, 0, 0, {"host": "a"}]
@@ -226,51 +226,51 @@ def test_a_failed_run_keeps_its_figures(connection, worker):
 @pytest.mark.parametrize(("system", "entity_type"), [("museum", "live"), ("people_hub", "batch")])
 def test_a_running_run_of_another_target_is_left_alone(connection, worker, system, entity_type):
     other = Run(uuid4(), system, entity_type)
-    start_run(worker, other, {})
-    assert start_run(worker, new_run(), {}) == 0
+    start_run(worker, other)
+    assert start_run(worker, new_run()) == 0
     assert status(connection, other) == "running"
 
 
 def test_finished_runs_are_not_repaired(connection, worker):
     done, failed = new_run(), new_run()
-    start_run(worker, done, {})
+    start_run(worker, done)
     with worker, worker.cursor() as cursor:
         load(cursor, done)
-    start_run(worker, failed, {})
+    start_run(worker, failed)
     fail_run(worker, failed, "refused")
-    assert start_run(worker, new_run(), {}) == 0
+    assert start_run(worker, new_run()) == 0
     assert [status(connection, run) for run in (done, failed)] == ["completed", "failed"]
     assert row(connection, failed)["error_message"] == "refused"
 
 
 def test_a_dry_run_leaves_nothing(connection, worker):
     run = new_run(dry_run=True)
-    assert start_run(worker, run, {}) == 0
+    assert start_run(worker, run) == 0
     with worker, worker.cursor() as cursor:
-        complete_run(cursor, run, **COUNTS, metadata={})
+        complete_run(cursor, run, RunFigures(*COUNTS, {}))
     assert fail_run(worker, run, "refused")
     assert count(connection, "meta.ingestion_runs") == 0
 
 
 def test_a_dry_run_does_not_repair_what_it_found(connection, worker):
     orphan = new_run()
-    start_run(worker, orphan, {})
-    assert start_run(worker, new_run(dry_run=True), {}) == 0
+    start_run(worker, orphan)
+    assert start_run(worker, new_run(dry_run=True)) == 0
     assert status(connection, orphan) == "running"
 
 
 def test_counts_may_be_great(connection, worker):
     run = new_run()
-    start_run(worker, run, {})
+    start_run(worker, run)
     with worker, worker.cursor() as cursor:
-        load(cursor, run, processed=5_000_000_000)
+        complete_run(cursor, run, RunFigures(5_000_000_000, 7, 2, {}))
     assert row(connection, run)["records_processed"] == 5_000_000_000
 
 
 def test_pruning_leaves_young_and_running_rows_rejects_and_data(connection, worker):
     old_done, old_running, young = new_run("a"), new_run("b"), new_run("c")
     for run in (old_done, old_running, young):
-        start_run(worker, run, {})
+        start_run(worker, run)
     fail_run(worker, young, "refused")
     with worker, worker.cursor() as cursor:
         load(cursor, old_done)

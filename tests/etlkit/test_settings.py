@@ -247,11 +247,18 @@ def test_loopback_needs_a_password(environment):
     assert "missing settings: DB_PASSWORD." in refusal()
 
 
-def test_the_embedded_server_needs_nothing_else():
-    settings = load({"db_host": "embedded"})
+class OwnDatabase(DatabaseSettings):
+    embedded_database = "own"
+
+
+def test_the_embedded_server_needs_nothing_but_a_database():
+    with pytest.raises(ConfigError, match=r"missing settings: DB_NAME\."):
+        load({"db_host": "embedded"})
+    (settings,) = load_settings((OwnDatabase,), {"db_host": "embedded"}, None)
     assert settings.is_embedded
-    assert (settings.db_name, settings.db_user) == ("museum", "etl")
+    assert (settings.db_name, settings.db_user) == ("own", "etl")
     assert settings.db_password.get_secret_value() == ""
+    assert load_settings((OwnDatabase,), {"db_host": "embedded", "db_name": "other"}, None)[0].db_name == "other"
 
 
 def test_the_embedded_server_takes_another_database(environment):

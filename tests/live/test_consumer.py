@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 import pytest
 from apache_kafka import MECHANISMS, PASSWORD, USER
 from confluent_kafka import Consumer, TopicPartition
-from conftest import NO_SAMPLE_DATA, PROJECT_DIR, SAMPLE_DATA
 from live_case import call, ended, press
-from museum_case import miscounted_hours
+from museum_case import NO_SAMPLE_DATA, PROJECT_DIR, SAMPLE_DATA, miscounted_hours
 
 import museum.settings
 from etlkit.errors import RetryableError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import socket
 import threading
@@ -11,16 +10,16 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from conftest import FULL
 from live_case import Live, call, ended, press
 from mistreated_server import crash, own_server
 
-from etlkit.postgres import connect, release_advisory_lock, try_advisory_lock
+from etlkit.locks import release_advisory_lock, try_advisory_lock
+from etlkit.postgres import connect
+from etlkit.testing import full_count, seeded_random
 
-SEED = 41
-KILLS = 30 if FULL else 3
-CUTS = 12 if FULL else 3
-RESTARTS = 4 if FULL else 1
+KILLS = full_count("kills of a consumer", 3, 30)
+CUTS = full_count("cuts of a consumer's line", 3, 12)
+RESTARTS = full_count("restarts of the broker", 1, 4)
 MESSAGES = 3_000
 SMALL_BATCHES = ("--batch-size", "10")
 """Many transactions, so that a fault hits one."""
@@ -48,7 +47,7 @@ def assert_nothing_lost_or_doubled(live: Live, *flags: str) -> None:
 
 def test_killed_at_random_moments(live):
     """A group of its own each time, so that nobody waits for the dead member's session."""
-    rng = random.Random(SEED)
+    rng = seeded_random("live_faults")
     live.produce(messages())
     stored = []
     for number in range(KILLS):
@@ -158,7 +157,7 @@ class FlakyLine(threading.Thread):
         super().__init__(daemon=True)
         self.server = (host, port)
         self.cuts_left = cuts
-        self.random = random.Random(SEED)
+        self.random = seeded_random("live_faults")
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
 

@@ -13,11 +13,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from apache_kafka import ApacheKafka
-from conftest import FULL, NO_SAMPLE_DATA, SAMPLE_DATA
 from live_case import call, press
+from museum_case import NO_SAMPLE_DATA, SAMPLE_DATA
 
-CHUNKS, CHUNK = (20, 50_000) if FULL else (2, 5_000)
-SEED = 77
+from etlkit.testing import full_count, seeded_random
+
+CHUNKS, CHUNK = full_count("chunks of mutated messages", 2, 20), full_count("messages a chunk", 5_000, 50_000)
 NOW = "2026-08-01T00:00:00+00:00"
 FORMS = ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S",
          "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M")  # fmt: skip
@@ -162,16 +163,16 @@ def check_chunk(live, raws: list[bytes], first: int) -> None:
 
 
 def test_mutated_messages(live, bases):
-    rng = random.Random(SEED)
+    rng = seeded_random("live_fuzz")
     checked = 0
     for number in range(CHUNKS):
         check_chunk(live, mutated(rng, bases, CHUNK), number * CHUNK)
         checked += CHUNK
-    assert checked == (1_000_000 if FULL else 10_000)
+    assert checked == CHUNKS * CHUNK
 
 
 def test_mutated_real_messages(live):
     if not SAMPLE_DATA.exists():
         pytest.skip(NO_SAMPLE_DATA)
     real = (SAMPLE_DATA / "kafka_messages.jsonl").read_bytes().splitlines()
-    check_chunk(live, mutated(random.Random(SEED), real, CHUNK), 0)
+    check_chunk(live, mutated(seeded_random("live_fuzz"), real, CHUNK), 0)

@@ -8,9 +8,10 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
-from conftest import FULL, NO_SAMPLE_DATA, SAMPLE_DATA
 from live_case import press
+from museum_case import NO_SAMPLE_DATA, SAMPLE_DATA
 
+from etlkit.testing import full_count
 from museum.kiosk import ROW_REASONS, Reference, Rules, default_reference
 from museum.live.fast_press import EPOCH, MICROSECOND, FastPresses
 from museum.live.message import LONGEST_MESSAGE, MESSAGE_REASONS, judge_message
@@ -18,7 +19,7 @@ from museum.live.message import LONGEST_MESSAGE, MESSAGE_REASONS, judge_message
 RULES = Rules(reject_out_of_hours=True)
 REFERENCE = default_reference(frozenset(range(6)), datetime(2026, 8, 1, tzinfo=UTC))
 NOON = "2026-01-05T12:00:00.000000+00:00"
-EXAMPLES = 3_000 if FULL else 200
+EXAMPLES = full_count("examples of judged messages", 200, 3_000)
 
 
 def judged(raw: bytes | str | None, rules: Rules = RULES, reference: Reference = REFERENCE) -> tuple[str, ...]:

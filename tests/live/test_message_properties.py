@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from conftest import FULL
+
+from etlkit.testing import full_count
 
 pytest.importorskip("hypothesis", reason="property tests need hypothesis: pip install -r requirements-dev.txt")
 
@@ -20,7 +21,7 @@ from museum.live.message import judge_message
 
 RULES = Rules(reject_out_of_hours=True)
 REFERENCE = default_reference(frozenset(range(6)), datetime(2026, 8, 1, tzinfo=UTC))
-EXAMPLES = 3_000 if FULL else 200
+EXAMPLES = full_count("examples of messages", 200, 3_000)
 
 ATS = st.builds(
     lambda minutes, seconds, fraction, offset: (

@@ -17,30 +17,25 @@ from typing import Any
 from tabulate import tabulate
 
 from etlkit.command import exit_process
+from etlkit.console import Outcome
 from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, ConfigError, EtlError
 from etlkit.logs import redact
-from etlkit.postgres import (
-    Connection,
-    apply_schema,
-    cancelled_by_signals,
-    load_errors,
-    require_schema,
-    run_file,
-    schema_version,
-)
+from etlkit.postgres import Connection, apply_schema, load_errors, require_schema, run_file, schema_version
 from etlkit.settings import Settings
-from people_hub.bronze.ingestion import INIT_COMMAND, IngestionService
+from etlkit.signals import cancelled_by_signals
+from people_hub.bronze.ingestion import IngestionService
 from people_hub.bronze.store import SQL
 from people_hub.bronze.stream import Script, Stream, all_scripts, choose_scripts, find_stream
-from people_hub.hub_settings import ENV_FILE, META_FILE, SCHEMA_FILE, SCHEMA_SYSTEM, SCHEMA_VERSION, load_hub_settings
+from people_hub.hub_settings import ENV_FILE, META_FILE, SCHEMA, SCHEMA_FILE, load_hub_settings
 from people_hub.postgres_adapter import PostgresAdapter
 from people_hub.script import (
     EXIT_CODES,
-    GRAVEST_FIRST,
     LOGGER_NAME,
     HubCommand,
     add_common_flags,
+    gravest,
     positive_number,
+    refuse,
     run_hub_command,
     run_streams,
 )
@@ -50,18 +45,16 @@ _AGE = re.compile(r"([0-9]{1,5})([hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
-def init_schemas(command: HubCommand) -> int:
+def init_schemas(command: HubCommand) -> Outcome:
     """Create what is missing of the schemas meta, bronze and silver."""
     with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
-        found = schema_version(connection, SCHEMA_SYSTEM)
-        if found is not None and found > SCHEMA_VERSION:
-            command.logger.info("✅ The database has the newer schema %s, which does; nothing was touched.", found)
-            return EXIT_CLEAN
+        found = schema_version(connection, SCHEMA.system)
+        if found is not None and found > SCHEMA.version:
+            return Outcome(f"✅ The database has the newer schema {found}, which does; nothing was touched.")
         with cancelled_by_signals(connection):
             apply_schema(connection, META_FILE)
             apply_schema(connection, SCHEMA_FILE)
-    command.logger.info("✅ The schemas meta, bronze and silver are in place.")
-    return EXIT_CLEAN
+    return Outcome("✅ The schemas meta, bronze and silver are in place.")
 
 
 def check_everything(flags: argparse.Namespace) -> int:
@@ -73,16 +66,16 @@ def check_everything(flags: argparse.Namespace) -> int:
     try:
         load_hub_settings((), {"database_url": "embedded" if flags.embedded else None})
     except ConfigError:  # then nothing can be tried: all that is missing, in one message
-        return run_hub_command(flags, "check", lambda _command: EXIT_CONFIG, tuple(sources))
+        return run_hub_command(flags, "check", lambda _command: Outcome(gravest=EXIT_CONFIG), tuple(sources))
     usable, findings = [], []
     for settings_class, users in sources.items():
         try:
             load_hub_settings((settings_class,), {"database_url": "embedded"})
             usable.append(settings_class)
         except ConfigError as error:
-            findings.append(("NO", _names(users), _without_advice(error)))
+            findings.append(("NO", _names(users), redact(error.problem)))
 
-    def body(command: HubCommand) -> int:
+    def body(command: HubCommand) -> Outcome:
         results = [*findings, _check_database(command)]
         results += [_check_source(command, sources[found], command.sources[found]) for found in usable]
         command.say([tabulate(results, headers=["", "what", "found"], tablefmt="simple", maxcolwidths=[2, 30, 90])])
@@ -91,13 +84,13 @@ def check_everything(flags: argparse.Namespace) -> int:
         command.results.extend({"what": what, "found": found, "is_good": mark == "ok"} for mark, what, found in results)
         if findings:
             command.say([f"What is missing or wrong is set in the environment or in {ENV_FILE}."])
-        command.say(["✅ Everything answers." if is_good else f"❌ Not everything is well. [exit {exit_code}]"])
-        return exit_code
+        sentence = "✅ Everything answers." if is_good else f"❌ Not everything is well. [exit {exit_code}]"
+        return Outcome(sentence, gravest=exit_code)
 
     return run_hub_command(flags, "check", body, tuple(usable))
 
 
-def show_status(command: HubCommand) -> int:
+def show_status(command: HubCommand) -> Outcome:
     """Print the health of every stream."""
     streams = [script.stream.name for script in all_scripts()]
     with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
@@ -122,10 +115,10 @@ def show_status(command: HubCommand) -> int:
     command.say(f"❌ {row['stream']}: {row['error_message']}" for row in failed)
     if never and shown:
         command.say([f"never run: {', '.join(never)}"])
-    return EXIT_CLEAN
+    return Outcome()
 
 
-def show_rejects(command: HubCommand) -> int:
+def show_rejects(command: HubCommand) -> Outcome:
     """Print open rejected records, or judge them again with --retry."""
     scripts = all_scripts()
     if command.flags.stream:
@@ -151,10 +144,10 @@ def show_rejects(command: HubCommand) -> int:
     command.say(
         [tabulate(shown, headers="keys", tablefmt="simple", disable_numparse=True) if shown else "no open rejects"]
     )
-    return EXIT_CLEAN
+    return Outcome()
 
 
-def _retry_rejects(command: HubCommand, adapter: PostgresAdapter, scripts: list[Script]) -> int:
+def _retry_rejects(command: HubCommand, adapter: PostgresAdapter, scripts: list[Script]) -> Outcome:
     """Judge the open rejects of some streams again; one that cannot be judged does not keep the others from it."""
     options = replace(command.options(), is_replay=True)
     codes, resolved = [EXIT_CLEAN], 0
@@ -177,24 +170,18 @@ def _retry_rejects(command: HubCommand, adapter: PostgresAdapter, scripts: list[
         command.results.append(
             {"stream": script.stream.name, "exit_code": EXIT_CLEAN, "open_before": found["count"], **results}
         )
-    worst = next(code for code in GRAVEST_FIRST if code in codes)
+    worst = gravest(codes)
     found_open = sum(result.get("open_before", 0) for result in command.results)
     judged = sum(result.get("records_processed", 0) for result in command.results)
-    command.logger.info(
-        "%s %s open rejects%s: %s may be good now and were tried, %s resolved, %s stay open. [exit %s] Log: %s",
-        "❌" if worst else "✅",
-        f"{found_open:,}",
-        " [DRY RUN]" if command.flags.dry_run else "",
-        f"{judged:,}",
-        f"{resolved:,}",
-        f"{found_open - resolved:,}",
-        worst,
-        command.log_file,
+    found = f"{'❌' if worst else '✅'} {found_open:,} open rejects{' [DRY RUN]' if command.flags.dry_run else ''}"
+    sentence = (
+        f"{found}: {judged:,} may be good now and were tried, {resolved:,} resolved, "
+        f"{found_open - resolved:,} stay open. [exit {worst}]"
     )
-    return worst
+    return Outcome(sentence, gravest=worst)
 
 
-def show_history(command: HubCommand) -> int:
+def show_history(command: HubCommand) -> Outcome:
     """Print every version of one record, the newest first, and which fields each one changed."""
     stream = find_stream(command.flags.stream)
     with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
@@ -214,10 +201,10 @@ def show_history(command: HubCommand) -> int:
         command.say([f"{when} {mark} (version {row['raw_id']}, run {row['ingestion_run_id']})"])
         if not row["is_tombstone"]:
             command.say(f"    {line}" for line in _differences(earlier[0] if earlier else {}, row["raw_data"]))
-    return EXIT_CLEAN
+    return Outcome()
 
 
-def prune_versions(command: HubCommand) -> int:
+def prune_versions(command: HubCommand) -> Outcome:
     """Delete the versions that were replaced longer ago than an age."""
     found = _AGE.fullmatch(command.flags.older_than)
     if not found:
@@ -225,7 +212,7 @@ def prune_versions(command: HubCommand) -> int:
             f"--older-than is {command.flags.older_than!r}, expected up to five digits and h, d or w, e.g. 400d."
         )
     with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
-        require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, INIT_COMMAND)
+        require_schema(connection, SCHEMA)
         with (
             cancelled_by_signals(connection),
             load_errors("pruning versions"),
@@ -238,10 +225,7 @@ def prune_versions(command: HubCommand) -> int:
                 connection.rollback()
     command.results.append({"removed": count, "dry_run": bool(command.flags.dry_run)})
     would = "would remove" if command.flags.dry_run else "removed"
-    command.logger.info(
-        "✅ %s %s versions replaced longer ago than %s; every newest one stays", would, f"{count:,}", found[0]
-    )
-    return EXIT_CLEAN
+    return Outcome(f"✅ {would} {count:,} versions replaced longer ago than {found[0]}; every newest one stays.")
 
 
 def command_parser() -> argparse.ArgumentParser:
@@ -294,22 +278,15 @@ def main(arguments: list[str] | None = None) -> int:
             scripts = choose_scripts(flags.command, flags.only)
             return run_streams(scripts, flags, flags.command, skips_unset=not flags.only)
     except ConfigError as error:
-        return run_hub_command(flags, flags.command, _raising(error))
+        return refuse(flags, error)
     return run_hub_command(flags, flags.command, flags.body)
-
-
-def _raising(error: ConfigError) -> Any:
-    def body(_command: HubCommand) -> int:
-        raise error
-
-    return body
 
 
 def _check_database(command: HubCommand) -> tuple[str, str, str]:
     """Return whether the database answers and has the schemas."""
     try:
         with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
-            require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, INIT_COMMAND)
+            require_schema(connection, SCHEMA)
             where = adapter.settings
     except EtlError as error:
         return "NO", "database", redact(str(error), command.secrets)
@@ -325,11 +302,6 @@ def _check_source(command: HubCommand, users: list[Script], settings: Settings) 
         return "NO", _names(users), redact(str(error), command.secrets)
 
 
-def _without_advice(error: ConfigError) -> str:
-    """Return what is wrong with some settings, without the sentence that stands below the whole list."""
-    return redact(str(error)).split(". Set them in")[0]
-
-
 def _names(users: list[Script]) -> str:
     return ", ".join(script.name for script in users)
 
@@ -340,7 +312,7 @@ def _identity(stream: Stream) -> dict[str, str]:
 
 def _query(connection: Connection, name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return a SQL file's rows as dictionaries."""
-    require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, INIT_COMMAND)
+    require_schema(connection, SCHEMA)
     with load_errors(f"running {name}"), connection, connection.cursor() as cursor:
         run_file(cursor, SQL / f"{name}.sql", parameters)
         names = [column.name for column in cursor.description or ()]

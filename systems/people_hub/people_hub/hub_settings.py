@@ -5,7 +5,6 @@ A secret `NAME` may also stand in a file that the variable `NAME_FILE` names, or
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import ssl
@@ -22,14 +21,14 @@ from sqlalchemy.exc import ArgumentError
 import etlkit
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import ConfigError
-from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, Settings, load_settings
+from etlkit.postgres import Schema
+from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, Settings, is_loopback, load_settings, secret_values
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT_DIR / ".env"
 SCHEMA_FILE = PROJECT_DIR / "schema.sql"
 META_FILE = Path(etlkit.__file__).parent / "sql" / "meta.sql"
-SCHEMA_SYSTEM = "people_hub"
-SCHEMA_VERSION = 1
+SCHEMA = Schema("people_hub", 1, "python -m people_hub init")
 EMBEDDED_DATABASE = "people_hub"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -85,7 +84,7 @@ class HttpSettings(_TrustingSettings):
         parts = urlsplit(value)
         if parts.scheme == "https" and parts.hostname:
             return value.rstrip("/")
-        if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
+        if parts.scheme == "http" and is_loopback(parts.hostname or ""):
             return value.rstrip("/")
         raise ValueError("expected an https address")
 
@@ -246,12 +245,7 @@ def embedded_url(name: str = EMBEDDED_DATABASE) -> str:
 
 def secrets_of(settings: tuple[Settings, ...]) -> list[str]:
     """Return every secret value of some settings, so that no log shows one."""
-    values = [
-        value.get_secret_value()
-        for group in settings
-        for value in (getattr(group, name) for name in type(group).model_fields)
-        if isinstance(value, SecretStr)
-    ]
+    values = secret_values(settings)
     for group in settings:
         if isinstance(group, HubSettings) and group.database_url.get_secret_value().partition("/")[0] != EMBEDDED_HOST:
             values += [str(make_url(group.database_url.get_secret_value()).password or "")]
@@ -281,13 +275,3 @@ def _secrets_in_files(classes: tuple[type[Settings], ...]) -> dict[str, str]:
                     f"{name.upper()}_FILE names a file that cannot be read: {error}. Nothing was touched."
                 ) from error
     return found
-
-
-def _is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

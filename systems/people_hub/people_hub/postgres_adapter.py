@@ -7,7 +7,6 @@ caller of these methods says that there is a new one; it is the ingestion that d
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine
 
 from etlkit.errors import DataError, EtlError
-from etlkit.postgres import Connection, advisory_lock, connect, load_errors
+from etlkit.locks import advisory_lock
+from etlkit.postgres import Connection, connect, load_errors
 from etlkit.rejects import Reject, create_staging, fill_rejected_records, stage_rejects
 from etlkit.settings import EMBEDDED_HOST
 from people_hub.bronze.canonical import BadRecordError, read_content
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
-_ADVICE = re.compile(r"Check DB_[^.]*\.( Nothing was \w+\.)?")
 
 
 class PostgresAdapter:
@@ -65,8 +64,7 @@ class PostgresAdapter:
         try:
             return connect(self.settings, self.application_name)
         except EtlError as error:
-            text = _ADVICE.sub("Check DATABASE_URL and that the server is up.", str(error))
-            raise type(error)(text.replace("correct DB_NAME", "correct DATABASE_URL")) from error
+            raise type(error)(error.problem, "Check DATABASE_URL, and that the server is up and has it.") from error
 
     def query_to_dataframe(self, query: str, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return a query's rows as a pandas frame; `:name` in the query takes params["name"].

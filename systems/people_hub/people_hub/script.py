@@ -7,7 +7,6 @@ the gravest exit code is the command's.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -19,9 +18,10 @@ from typing import Any, NoReturn, TextIO
 
 from tabulate import tabulate
 
-from etlkit.command import exit_process, run_command
+from etlkit.command import exit_process
+from etlkit.console import FAILURES, Outcome, Session, run_session, say_settings_error
 from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, EXIT_LOCKED, EXIT_REJECTS, ConfigError, EtlError
-from etlkit.logs import close_handlers, configure_logging, redact
+from etlkit.logs import configure_logging, redact, write
 from etlkit.settings import Settings
 from people_hub.bronze.ingestion import IngestionService
 from people_hub.bronze.listing_run import Options
@@ -37,7 +37,7 @@ EXIT_CODES = (
     "stopped by a signal, the open page rolled back"
 )
 GRAVEST_FIRST = (EXIT_FAILED, EXIT_CONFIG, EXIT_LOCKED, EXIT_REJECTS, EXIT_CLEAN)
-_FAILED = (EXIT_FAILED, EXIT_CONFIG, EXIT_LOCKED)
+FAILURE = "❌ Failed: %s"
 _PLAIN = str.maketrans(
     {
         "🔄": "*", "📥": "*", "📚": "*", "📊": "#", "🆕": "+", "📝": "~", "⏭": "-", "✅": "OK", "❌": "ERROR", "⚠": "!",
@@ -63,21 +63,21 @@ class PlainStream:
         return getattr(self._stream, name)
 
 
-@dataclass
-class HubCommand:
+@dataclass(kw_only=True)
+class HubCommand(Session):
     """A command that is under way: its settings, its log and its console."""
 
     flags: argparse.Namespace
     hub: HubSettings
     sources: dict[type[Settings], Settings]
-    logger: logging.Logger
     console: Any
     log_file: Path
-    secrets: tuple[str, ...]
     prints_results: bool = True
     results: list[dict[str, Any]] = field(default_factory=list)
-    trailer: str = ""
-    """The run that is under way, and the log: what the last line names."""
+
+    def __post_init__(self) -> None:
+        """Let the JSON object hold the results, whatever becomes of the command."""
+        self.figures["streams"] = self.results
 
     @property
     def is_quiet(self) -> bool:
@@ -104,12 +104,12 @@ class HubCommand:
             detail_max_age_days=self.hub.detail_max_age_days,
             progress_every=self.hub.progress_every,
             shows_every_record=self.hub.log_level == "DEBUG",
-            secrets=self.secrets,
+            secrets=tuple(self.secrets),
         )
 
     def say(self, lines: Iterable[str]) -> None:
         """Print lines without a log's decoration."""
-        _write(self.console, "".join(f"{redact(line, self.secrets)}\n" for line in lines))
+        write(self.console, "".join(f"{redact(line, self.secrets)}\n" for line in lines))
 
 
 def add_common_flags(parser: argparse.ArgumentParser, kind: str | None = None) -> None:
@@ -176,7 +176,7 @@ def run_streams(
                 load_hub_settings((settings_class,), {"database_url": "embedded"})
             except ConfigError as error:
                 users = [script for script in scripts if script.stream.settings is settings_class]
-                unset |= {script.name: str(error).split(". Set them in")[0] for script in users}
+                unset |= {script.name: error.problem for script in users}
     usable = [script for script in scripts if script.name not in unset]
     if not usable:  # then all that is missing, in one message
         usable, unset = list(scripts), {}
@@ -187,39 +187,23 @@ def run_streams(
 def run_hub_command(
     flags: argparse.Namespace,
     log_name: str,
-    body: Callable[[HubCommand], int],
+    body: Callable[[HubCommand], Outcome],
     settings_classes: tuple[type[Settings], ...] = (),
 ) -> int:
-    """Run a command's body between settings and exit code.
-
-    The body prints its own last line; an error or a signal that ends it prints the last line here.
-    """
+    """Run a command's body between settings and exit code."""
     console = _console(flags)
-    try:
-        command = _read_command(flags, log_name, settings_classes, console)
-    except ConfigError as error:
-        _write(console, f"❌ Failed: {redact(str(error))} [exit {error.exit_code}]\n")
-        if flags.json:
-            _print_json({"outcome": "failed", "exit_code": error.exit_code, "error": redact(str(error))})
-        return error.exit_code
+    return run_session(
+        lambda: _read_command(flags, log_name, settings_classes, console),
+        body,
+        as_json=flags.json,
+        failure=FAILURE,
+        console=console,
+    )
 
-    def report(exit_code: int, message: str) -> None:
-        message = redact(message, command.secrets)
-        command.logger.error("❌ Failed: %s [exit %s] %s", message, exit_code, command.trailer or _log_of(command))
-        if flags.json:
-            _print_json({"outcome": "failed", "exit_code": exit_code, "error": message, "streams": command.results})
 
-    def run() -> int:
-        exit_code = body(command)
-        if flags.json:
-            outcome = "failed" if exit_code in _FAILED else "done"
-            _print_json({"outcome": outcome, "exit_code": exit_code, "streams": command.results})
-        return exit_code
-
-    try:
-        return run_command(run, command.logger, report=report)
-    finally:
-        close_handlers(command.logger)
+def refuse(flags: argparse.Namespace, error: ConfigError) -> int:
+    """Say what is wrong with a command before it began; return the exit code."""
+    return say_settings_error(error, as_json=flags.json, failure=FAILURE, console=_console(flags))
 
 
 def run_stream(command: HubCommand, script: Script, adapter: PostgresAdapter) -> int:
@@ -233,6 +217,7 @@ def run_stream(command: HubCommand, script: Script, adapter: PostgresAdapter) ->
         adapter=adapter,
         logger=logger,
     )
+    log_trailer = command.trailer
     command.trailer = f"{'Dry run' if service.dry_run else 'Run'} {service.run_id}, log {command.log_file}"
     logger.info("🚀 %s", script.name)
     try:
@@ -242,11 +227,11 @@ def run_stream(command: HubCommand, script: Script, adapter: PostgresAdapter) ->
         message = str(error) if isinstance(error, EtlError) else f"unexpected {type(error).__name__}: {error}"
         logger.debug("traceback of %s", script.name, exc_info=error)
         message = redact(" ".join(message.split()), command.secrets)
-        trailer = command.trailer if service.is_begun else _log_of(command)
+        trailer = command.trailer if service.is_begun else log_trailer
         figures = service.results() if service.is_begun else {}
-        logger.error("❌ Failed: %s [exit %s] %s", message, exit_code, trailer)  # noqa: TRY400 - its traceback is in the file
+        logger.error(f"{FAILURE} [exit %s] %s", message, exit_code, trailer)  # noqa: TRY400 - its traceback is in the file
         command.results.append({"stream": script.stream.name, "exit_code": exit_code, **figures, "error": message})
-        command.trailer = ""
+        command.trailer = log_trailer
         return exit_code
     finally:
         service.close()
@@ -255,13 +240,8 @@ def run_stream(command: HubCommand, script: Script, adapter: PostgresAdapter) ->
     if command.prints_results and not command.flags.json and (exit_code or not command.is_quiet):
         command.say(service.results_lines())
     logger.log(logging.WARNING if exit_code else logging.INFO, "%s %s", _outcome(results), command.trailer)
-    command.trailer = ""
+    command.trailer = log_trailer
     return exit_code
-
-
-def _log_of(command: HubCommand) -> str:
-    """Return where the log is."""
-    return f"Log: {command.log_file}"
 
 
 def _outcome(results: dict[str, Any]) -> str:
@@ -277,7 +257,7 @@ def _outcome(results: dict[str, Any]) -> str:
     return "✅ Completed successfully!"
 
 
-def _run_all(command: HubCommand, scripts: Sequence[Script], unset: dict[str, str]) -> int:
+def _run_all(command: HubCommand, scripts: Sequence[Script], unset: dict[str, str]) -> Outcome:
     """Run streams one after the other, and sum up when they were several."""
     command.prints_results = len(scripts) + len(unset) == 1
     with closing(command.open_adapter()) as adapter:
@@ -286,29 +266,30 @@ def _run_all(command: HubCommand, scripts: Sequence[Script], unset: dict[str, st
         command.logger.warning("⚠️ %s is not set up and was left out: %s", name, missing)
         command.results.append({"stream": name, "exit_code": EXIT_CONFIG, "error": f"not set up: {missing}"})
         codes.append(EXIT_CONFIG)
-    worst = next(code for code in GRAVEST_FIRST if code in codes or code == EXIT_CLEAN)
-    if command.prints_results:
-        return worst
+    worst = gravest(codes)
+    if command.prints_results:  # the stream has said its last line
+        return Outcome(gravest=worst)
     if not command.flags.json and (worst or not command.is_quiet):
         command.say(
             ["", "📊 Results Summary:" + (" [DRY RUN]" if command.flags.dry_run else ""), _table(command.results)]
         )
     names = [*(script.name for script in scripts), *unset]
-    failed = [name for name, code in zip(names, codes, strict=True) if code in _FAILED]
-    mark = "❌" if failed else "⚠️" if worst else "🎉"
+    failed = [name for name, code in zip(names, codes, strict=True) if code in FAILURES]
     still_open = sum(result.get("open_rejects", 0) for result in command.results)
-    command.logger.log(
-        logging.ERROR if failed else logging.WARNING if worst else logging.INFO,
-        "%s %s of %s streams completed%s%s [exit %s] Log: %s",
-        mark,
-        len(names) - len(failed),
-        len(names),
-        f"; failed or left out: {', '.join(failed)}" if failed else "",
-        f"; {still_open:,} rejected record(s) are open: python -m people_hub rejects" if still_open else "",
-        worst,
-        command.log_file,
+    sentence = (
+        f"{'❌' if failed else '⚠️' if worst else '🎉'} {len(names) - len(failed)} of {len(names)} streams completed"
     )
-    return worst
+    if failed:
+        sentence += f"; failed or left out: {', '.join(failed)}"
+    if still_open:
+        sentence += f"; {still_open:,} rejected record(s) are open: python -m people_hub rejects"
+    return Outcome(f"{sentence} [exit {worst}]", gravest=worst)
+
+
+def gravest(codes: Iterable[int]) -> int:
+    """Return the gravest of several exit codes, which is the command's."""
+    found = set(codes)
+    return next((code for code in GRAVEST_FIRST if code in found), EXIT_CLEAN)
 
 
 def _table(results: Sequence[dict[str, Any]]) -> str:
@@ -349,12 +330,21 @@ def _read_command(
     }
     classes = tuple(dict.fromkeys(settings_classes))
     hub, *sources = load_hub_settings(classes, values)
-    secrets = tuple(secrets_of((hub, *sources)))
+    secrets = secrets_of((hub, *sources))
     log_file = (given.get("log_file") or hub.log_dir / f"{log_name}.log").resolve()
     logger = configure_logging(
         LOGGER_NAME, log_file, level=hub.log_level, console=console, secrets=secrets, line_format=LINE_FORMAT
     )
-    return HubCommand(flags, hub, dict(zip(classes, sources, strict=True)), logger, console, log_file, secrets)
+    return HubCommand(
+        logger,
+        secrets,
+        f"Log: {log_file}",
+        flags=flags,
+        hub=hub,
+        sources=dict(zip(classes, sources, strict=True)),
+        console=console,
+        log_file=log_file,
+    )
 
 
 def _console(flags: argparse.Namespace) -> Any:
@@ -367,24 +357,6 @@ def _console(flags: argparse.Namespace) -> Any:
     except UnicodeEncodeError:
         return PlainStream(stream)
     return PlainStream(stream) if flags.no_emoji else stream
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    """Print the one JSON object of a command on standard output."""
-    if sys.stdout is not None:
-        _write(sys.stdout, json.dumps(document, default=str, ensure_ascii=True) + "\n")
-
-
-def _write(stream: Any, text: str) -> None:
-    """Write to a console; one whose reader has gone, or that is full, changes nothing about what was done."""
-    try:
-        stream.write(text)
-        stream.flush()
-    except BlockingIOError:
-        return  # full for the moment
-    except OSError:
-        with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123
-            os.dup2(nothing.fileno(), stream.fileno())
 
 
 def _minutes(text: str) -> float:

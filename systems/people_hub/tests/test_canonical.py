@@ -6,12 +6,13 @@ import json
 import unicodedata
 
 import pytest
-from conftest import FULL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from etlkit.testing import full_count
 from people_hub.bronze.canonical import BadRecordError, hash_version, read_content
 
+EXAMPLES = full_count("examples of records", 150, 1_000)
 TEXTS = st.text(max_size=12)
 NUMBERS = st.integers(min_value=-(2**80), max_value=2**80) | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
@@ -26,7 +27,7 @@ def hashed(record: object, *volatile: str) -> str:
     return read_content(record, frozenset(volatile)).entity_hash
 
 
-@settings(max_examples=1000 if FULL else 150, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(record=RECORDS)
 def test_a_record_that_went_through_postgres_and_back_has_the_same_hash(record):
     content = read_content(record, frozenset())
@@ -36,7 +37,7 @@ def test_a_record_that_went_through_postgres_and_back_has_the_same_hash(record):
     content.as_json().encode()  # no lone surrogate is left
 
 
-@settings(max_examples=1000 if FULL else 150, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(record=RECORDS, data=st.data())
 def test_order_nulls_and_unicode_form_are_no_change(record, data):
     names = data.draw(st.permutations(list(record)))
@@ -47,7 +48,7 @@ def test_order_nulls_and_unicode_form_are_no_change(record, data):
     assert hashed(decomposed) == hashed({"name": unicodedata.normalize("NFC", "Zoölogist Ångström")})
 
 
-@settings(max_examples=1000 if FULL else 150, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(record=RECORDS, name=TEXTS, value=st.integers(0, 9), other=st.integers(10, 19))
 def test_another_value_is_another_hash_unless_the_field_is_volatile(record, name, value, other):
     one, two = {**record, name: value}, {**record, name: other}

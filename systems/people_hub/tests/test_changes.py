@@ -6,8 +6,8 @@ import random
 from dataclasses import replace
 
 import pytest
-from conftest import FULL
 
+from etlkit.testing import seeds
 from people_hub.bronze import listing_run
 from people_hub.bronze.ingestion import IngestionService
 from people_hub.bronze.listing_run import Options
@@ -233,7 +233,7 @@ def test_an_empty_listing_is_never_believed(hub, rest):
     assert hub.ingest("umapi_departments", "--allow-mass-delete", "100").exit_code == 1
 
 
-@pytest.mark.parametrize("seed", range(40 if FULL else 8))
+@pytest.mark.parametrize("seed", seeds("histories", 8, 40))
 def test_any_history_of_edits_leaves_the_heads_as_the_source_is(hub, seed):
     rng = random.Random(seed)
     source: dict[str, int] = {str(n): 0 for n in range(30)}

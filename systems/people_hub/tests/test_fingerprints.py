@@ -8,13 +8,13 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from conftest import FULL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_changes import STREAM, bring, counts
 
 from etlkit.errors import LockedError
 from etlkit.postgres import connect
+from etlkit.testing import full_count, seeds
 from people_hub.bronze import store
 from people_hub.bronze.fingerprints import HeadFingerprints, fingerprint
 from people_hub.postgres_adapter import PostgresAdapter
@@ -22,7 +22,7 @@ from people_hub.postgres_adapter import PostgresAdapter
 KEYS = st.sampled_from("abcdefgh")
 
 
-@settings(max_examples=1000 if FULL else 100, deadline=None)
+@settings(max_examples=full_count("examples of fingerprints", 100, 1000), deadline=None)
 @given(
     heads=st.dictionaries(KEYS, st.sampled_from("xyz")),
     pages=st.lists(st.dictionaries(KEYS, st.sampled_from("xyz")), max_size=6),
@@ -86,7 +86,7 @@ def test_heads_of_an_older_rule_may_vanish_too(hub):
     assert [row[2] for row in hub.bronze() if row[4]] == ["0", "19"]
 
 
-@pytest.mark.parametrize("seed", range(30 if FULL else 8))
+@pytest.mark.parametrize("seed", seeds("histories of keys", 8, 30))
 def test_of_two_contents_the_first_stays_wherever_the_pages_end(hub, seed):
     rng = random.Random(seed)
     stored: dict[str, str] = {}
@@ -117,7 +117,7 @@ def test_of_two_contents_the_first_stays_wherever_the_pages_end(hub, seed):
         assert dict(heads) == stored
 
 
-@pytest.mark.parametrize("seed", range(20 if FULL else 5))
+@pytest.mark.parametrize("seed", seeds("twin histories", 5, 20))
 def test_a_run_finds_the_same_without_fingerprints(hub, monkeypatch, seed):
     """Twin streams get the same histories; one of them runs without fingerprints."""
     rng = random.Random(seed)

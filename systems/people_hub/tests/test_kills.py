@@ -6,12 +6,13 @@ import random
 import time
 
 import pytest
-from conftest import FULL, make_database
 from hub_case import Hub
 
+from etlkit.testing import full_count, seeded_random
+from etlkit.testing.plugin import copy_database
 from people_hub.sample_sources.people import University
 
-KILLS = 50 if FULL else 4
+KILLS = full_count("kills of an ingest", 4, 50)
 UNIVERSITY = University(people=600, departments=400)
 FLAGS = ("--batch-size", "10", "--allow-mass-delete", "60")
 
@@ -30,9 +31,9 @@ def changed(seed):
 
 
 @pytest.fixture
-def reference(hub, postgres):
+def reference(hub, postgres, template):
     """A second hub on a database of its own, whose runs nobody kills."""
-    made = make_database(postgres)
+    made = copy_database(postgres, template)
     yield Hub(made, hub.folder, hub._monkeypatch, hub._capsys)
     postgres.drop_database(made.db_name)
 
@@ -43,7 +44,7 @@ def ingest(hub):
 
 
 def test_any_kill_is_made_good_by_one_run(hub, reference, rest):
-    rng = random.Random(11)
+    rng = seeded_random("kills")
     killed_in_the_middle = 0
     rest.set_data(employees=UNIVERSITY.umapi_employees())
     ingest(reference)

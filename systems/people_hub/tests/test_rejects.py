@@ -79,7 +79,8 @@ def test_the_command_tries_every_record_whatever_the_limit(hub, rest, university
 def test_a_locked_stream_keeps_the_others_from_nothing(hub):
     from contextlib import closing
 
-    from etlkit.postgres import advisory_lock, connect
+    from etlkit.locks import advisory_lock
+    from etlkit.postgres import connect
 
     poisoned(hub, 2)
     hub.query(CURE)

@@ -14,7 +14,8 @@ from contextlib import closing
 import pytest
 from hub_case import PACKAGE
 
-from etlkit.postgres import advisory_lock, connect
+from etlkit.locks import advisory_lock
+from etlkit.postgres import connect
 from people_hub import ingest_umapi_departments
 
 SLOW = {"endpoint": "DeptData", "from": 1, "kind": "slow", "seconds": 30}

@@ -14,27 +14,15 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
-from etlkit.command import stopping_signal
-from etlkit.errors import EtlError
-from etlkit.logs import redact
-from etlkit.postgres import (
-    Connection,
-    Cursor,
-    advisory_lock,
-    cancelled_by_signals,
-    load_errors,
-    process_name,
-    require_schema,
-)
-from etlkit.runs import Run, complete_run, fail_run, start_run
+from etlkit.postgres import load_errors, process_name
+from etlkit.runs import Run, RunFigures, complete_run, fail_run, open_run, start_run
 from etlkit.settings import Settings
 from people_hub.bronze.accounting import Statistics
 from people_hub.bronze.listing_run import ListingRun, Options
 from people_hub.bronze.stream import Stream
-from people_hub.hub_settings import SCHEMA_SYSTEM, SCHEMA_VERSION, load_source_settings
+from people_hub.hub_settings import SCHEMA, load_source_settings
 from people_hub.postgres_adapter import PostgresAdapter
 
-INIT_COMMAND = "python -m people_hub init"
 STORED_STAYS = "The open page was rolled back; pages stored before it stay. Run again."
 
 
@@ -69,31 +57,15 @@ class IngestionService:
         self.is_begun = False
         """Whether a run was begun, so that its id means something."""
 
-    def create_ingestion_run(
-        self, source_system: str, entity_type: str, *, connection: Connection | None = None
-    ) -> str:
+    def create_ingestion_run(self, source_system: str, entity_type: str) -> str:
         """Write the running row of meta.ingestion_runs in a transaction of its own; return the run's id.
 
-        `run_main_process` does it while it holds the stream's lock, so that orphans of the stream are repaired first.
+        `run_main_process` does it by itself, while it holds the stream's lock.
         """
-        if self.is_begun:  # every run has an id of its own
-            self.run_id = uuid4()
-            self._statistics = Statistics(str(self.run_id), dry_run=self.dry_run)
-        self.is_begun = True
-        run = Run(self.run_id, source_system, entity_type, self.dry_run)
-        metadata: dict[str, Any] = {
-            "kind": "replay" if self.options.is_replay else "enrich" if self.stream.detail_of else "ingest",
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "full_sync": self.options.full_sync,
-            "max_records": self.options.max_records,
-        }
-        if connection is not None:
-            if orphans := start_run(connection, run, metadata):
-                self.logger.warning("⚠️ %s earlier run(s) ended without a word; marked failed", orphans)
-            return str(run.run_id)
+        run = self._begin(source_system, entity_type)
         with closing(self.db_adapter.detached_connection()) as own:
-            start_run(own, run, metadata, is_alone=False)
+            start_run(own, run, is_alone=False)
+        self.is_begun = True
         return str(run.run_id)
 
     def complete_ingestion_run(
@@ -103,32 +75,16 @@ class IngestionService:
         records_created: int,
         records_updated: int = 0,
         error_message: str | None = None,
-        *,
-        cursor: Cursor | None = None,
     ) -> None:
-        """Complete the run's row, or mark it failed when there is an error message.
-
-        With a cursor it happens in the cursor's transaction, together with the data; else in one of its own.
-        """
+        """Complete the run's row in a transaction of its own, or mark it failed when there is an error message."""
         run = Run(UUID(run_id), self.stream.source_system, self.stream.entity_type, self.dry_run)
-        if cursor is None:
-            with closing(self.db_adapter.detached_connection()) as own, load_errors("closing the run's history"):
-                if error_message:
-                    fail_run(own, run, error_message, counts=(records_processed, records_created, records_updated))
-                    return
-                with own, own.cursor() as opened:
-                    self.complete_ingestion_run(
-                        run_id, records_processed, records_created, records_updated, cursor=opened
-                    )
-            return
-        complete_run(
-            cursor,
-            run,
-            processed=records_processed,
-            created=records_created,
-            updated=records_updated,
-            metadata=self._statistics.metadata(),
-        )
+        figures = RunFigures(records_processed, records_created, records_updated, self._statistics.metadata())
+        with closing(self.db_adapter.detached_connection()) as own, load_errors("closing the run's history"):
+            if error_message:
+                fail_run(own, run, error_message, figures)
+                return
+            with own, own.cursor() as cursor:
+                complete_run(cursor, run, figures)
 
     def run_main_process(self) -> dict[str, Any]:
         """Bring the stream's records into bronze; return the run's statistics.
@@ -139,24 +95,59 @@ class IngestionService:
         """
         if self._source_settings is None and not self.options.is_replay:
             self._source_settings = load_source_settings(self.stream.settings)
-        self.db_adapter.application_name = process_name(f"people_hub {self.stream.name}", self.run_id)
+        run = self._begin(self.stream.source_system, self.stream.entity_type)
+        self.db_adapter.application_name = process_name(f"people_hub {self.stream.name}", run.run_id)
         if self.dry_run:
             self.logger.info("🧪 DRY RUN MODE - No database changes will be made")
-        with closing(self.db_adapter.detached_connection()) as connection:
-            require_schema(connection, SCHEMA_SYSTEM, SCHEMA_VERSION, INIT_COMMAND)
-            with advisory_lock(connection, self.stream.lock_name):
-                try:
-                    with cancelled_by_signals(connection), load_errors(f"storing {self.stream.name}", STORED_STAYS):
-                        self.create_ingestion_run(
-                            self.stream.source_system, self.stream.entity_type, connection=connection
-                        )
-                        self._bring_in(connection)
-                except BaseException as error:
-                    self._mark_failed(connection, error)
-                    self._log_summary(is_failed=True)
-                    raise
+        try:
+            with (
+                open_run(
+                    run,
+                    SCHEMA,
+                    self.stream.lock_name,
+                    self.db_adapter.detached_connection,
+                    self.logger,
+                    secrets=self.options.secrets,
+                    figures_so_far=self._figures,
+                ) as connection,
+                load_errors(f"storing {self.stream.name}", STORED_STAYS),
+            ):
+                self.is_begun = True
+                ListingRun(
+                    connection,
+                    self.stream,
+                    self._source_settings,
+                    options=self.options,
+                    statistics=self._statistics,
+                    logger=self.logger,
+                    complete=lambda cursor: complete_run(cursor, run, self._figures()),
+                ).bring_in()
+        except BaseException:
+            if self.is_begun:
+                self._log_summary(is_failed=True)
+            raise
         self._log_summary()
         return self.results()
+
+    def _begin(self, source_system: str, entity_type: str) -> Run:
+        """Return a run with an id and figures of its own."""
+        if self.is_begun:
+            self.run_id = uuid4()
+            self._statistics = Statistics(str(self.run_id), dry_run=self.dry_run)
+        self.is_begun = False
+        metadata = {
+            "kind": "replay" if self.options.is_replay else "enrich" if self.stream.detail_of else "ingest",
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "full_sync": self.options.full_sync,
+            "max_records": self.options.max_records,
+        }
+        return Run(self.run_id, source_system, entity_type, self.dry_run, metadata)
+
+    def _figures(self) -> RunFigures:
+        """Return what the run's history tells of it so far."""
+        found = self._statistics
+        return RunFigures(found.processed, found.created, found.updated, found.metadata())
 
     def results(self) -> dict[str, Any]:
         """Return the figures of the run so far, as `run_main_process` returns them."""
@@ -177,40 +168,3 @@ class IngestionService:
         """Close the connections of the service's own pool."""
         if self._owns_adapter:
             self.db_adapter.close()
-
-    def _bring_in(self, connection: Connection) -> None:
-        """Take the listing into bronze, and complete the run in its last transaction."""
-        statistics = self._statistics
-
-        def complete(cursor: Cursor) -> None:
-            figures = (statistics.processed, statistics.created, statistics.updated)
-            self.complete_ingestion_run(str(self.run_id), *figures, cursor=cursor)
-
-        ListingRun(
-            connection,
-            self.stream,
-            self._source_settings,
-            options=self.options,
-            statistics=statistics,
-            logger=self.logger,
-            complete=complete,
-        ).bring_in()
-
-    def _mark_failed(self, connection: Connection, error: BaseException) -> None:
-        """Mark the run failed, whatever ended it."""
-        message = str(error) if isinstance(error, EtlError) else f"{type(error).__name__} {error}".strip()
-        if name := stopping_signal():
-            message = f"stopped by {name}"
-        run = Run(self.run_id, self.stream.source_system, self.stream.entity_type, self.dry_run)
-        message = redact(message, self.options.secrets)
-        statistics = self._statistics
-        counts, metadata = (statistics.processed, statistics.created, statistics.updated), statistics.metadata()
-        if fail_run(connection, run, message, counts=counts, metadata=metadata):
-            return
-        try:  # the run's own connection is gone; the server may still be there
-            with closing(self.db_adapter.detached_connection()) as another:
-                is_closed = fail_run(another, run, message, counts=counts, metadata=metadata)
-        except EtlError:
-            is_closed = False
-        if not is_closed:
-            self.logger.warning("⚠️ the run's history could not be closed; the next run does it")

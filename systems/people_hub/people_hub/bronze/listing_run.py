@@ -12,14 +12,14 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from etlkit.errors import DataError, SourceError
-from etlkit.postgres import Connection, Cursor, commit, rolled_back_on_error
+from etlkit.postgres import Connection, Cursor, rolled_back_on_error, unit_of_work
 from etlkit.rejects import create_staging, fill_rejected_records, stage_rejects
 from etlkit.settings import Settings
 from people_hub.bronze.accounting import Statistics
@@ -229,20 +229,13 @@ class ListingRun:
             if page.rejected_keys:
                 self._store.run(cursor, "fill_rejected_key", external_ids=page.rejected_keys)
             self._connection.commit()
-        with self._statistics.undone_on_error(), self._unit_of_work() as cursor:
+        with (
+            self._statistics.undone_on_error(),
+            unit_of_work(self._connection, dry_run=self._options.dry_run) as cursor,
+        ):
             self._store_judged(cursor, page, states)
             self._keep_rejects(cursor, page)
             self._tell_progress(cursor)
-
-    @contextmanager
-    def _unit_of_work(self) -> Iterator[Cursor]:
-        """Commit what is written inside, or roll it back after an error and on a dry run."""
-        with rolled_back_on_error(self._connection), self._connection.cursor() as cursor:
-            yield cursor
-            if self._options.dry_run:
-                self._connection.rollback()
-            else:
-                commit(self._connection)
 
     def _store_judged(self, cursor: Cursor, page: Page, states: dict[int, str]) -> None:
         """Write a judged page: versions and heads; count every record of it."""
@@ -350,7 +343,7 @@ class ListingRun:
         """Write tombstones where the listing proves them, the watermark and the run's end, in one transaction."""
         statistics, open_before = self._statistics, self._statistics.open_rejects
         is_whole = statistics.is_complete and not self._options.max_records
-        with statistics.undone_on_error(), self._unit_of_work() as cursor:
+        with statistics.undone_on_error(), unit_of_work(self._connection, dry_run=self._options.dry_run) as cursor:
             statistics.resolved = self._store.run(cursor, "resolve_rejects", positions=self._settled())
             if is_whole and is_full:
                 is_full = statistics.is_full = self._bury_vanished(cursor)

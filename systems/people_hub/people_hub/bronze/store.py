@@ -15,7 +15,8 @@ from uuid import UUID
 
 import psycopg2
 
-from etlkit.postgres import Connection, Cursor, copy_rows, run_file
+from etlkit.copying import copy_rows, savepoint, store_or_halve
+from etlkit.postgres import Connection, Cursor, run_file
 from people_hub.bronze.canonical import Content, hash_version, read_content
 from people_hub.bronze.fingerprints import BYTES, HeadFingerprints, fingerprint
 from people_hub.bronze.page import plain_reason
@@ -27,8 +28,6 @@ Listed = tuple[int, str, str]
 """A listed record: its place on its page, its key, its hash."""
 _DUE_ROWS = 500
 _HEAD_PAGES = 4096
-_RECORD_FAULTS = ("22", "23", "54")
-"""SQLSTATE classes that one record can be to blame for: its data, a constraint, a limit of its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,37 +45,23 @@ class Version:
 def store_versions(cursor: Cursor, versions: Sequence[Version], run_id: UUID) -> list[tuple[Version, str]]:
     """Store versions by COPY; return those that the database refuses, with its reason.
 
-    A batch that fails is halved until the record to blame is alone, so that one bad record costs no other.
+    One bad record costs no other: a batch that fails is halved until the record to blame is alone.
     """
     run_file(cursor, SQL / "create_staging_version.sql")
     refused: list[tuple[Version, str]] = []
-    _store_or_halve(cursor, versions, run_id, refused)
+
+    def store(part: Sequence[Version]) -> None:
+        with savepoint(cursor):
+            cursor.execute("truncate staging_version")
+            copy_rows(cursor, SQL / "copy_staging_version.sql", (_row(n, version) for n, version in enumerate(part)))
+            run_file(cursor, SQL / "fill_raw_entities.sql", {"run_id": str(run_id)})
+
+    def refuse(version: Version, error: psycopg2.Error) -> None:
+        refused.append((version, f"refused_by_database: {_reason(error)}"))
+
+    if versions:
+        store_or_halve(versions, store, refuse)
     return refused
-
-
-def _store_or_halve(
-    cursor: Cursor, versions: Sequence[Version], run_id: UUID, refused: list[tuple[Version, str]]
-) -> None:
-    """Store versions inside a savepoint, or each half of them, down to the record that fails alone."""
-    if not versions:
-        return
-    cursor.execute("savepoint page")
-    try:
-        cursor.execute("truncate staging_version")
-        copy_rows(cursor, SQL / "copy_staging_version.sql", (_row(n, version) for n, version in enumerate(versions)))
-        run_file(cursor, SQL / "fill_raw_entities.sql", {"run_id": str(run_id)})
-    except psycopg2.Error as error:
-        if not (error.pgcode or "").startswith(_RECORD_FAULTS):
-            raise
-        cursor.execute("rollback to savepoint page")
-        if len(versions) == 1:
-            refused.append((versions[0], f"refused_by_database: {_reason(error)}"))
-        else:
-            middle = len(versions) // 2
-            _store_or_halve(cursor, versions[:middle], run_id, refused)
-            _store_or_halve(cursor, versions[middle:], run_id, refused)
-    else:
-        cursor.execute("release savepoint page")
 
 
 def _row(number: int, version: Version) -> tuple[object, ...]:

@@ -1,0 +1,115 @@
+"""How every program starts and ends: settings, logger, body, outcome, last line or JSON object, exit code."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TextIO, TypeVar
+
+from etlkit.command import run_command
+from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, EXIT_LOCKED, EXIT_REJECTS, ConfigError
+from etlkit.logs import BARE, close_handlers, redact, write
+from etlkit.signals import SIGNAL_EXIT_BASE
+
+FAILURES = (EXIT_FAILED, EXIT_CONFIG, EXIT_LOCKED)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a program's body ended: its last line, the figures behind it, and what its exit code follows from."""
+
+    sentence: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    has_new_rejects: bool = False
+    stopped_by: int | None = None
+    gravest: int = EXIT_CLEAN
+    """The exit code of the worst part, of a body that does several things and goes on when one fails."""
+
+    @property
+    def exit_code(self) -> int:
+        """Return 3 when this run rejected records, else 0; where SIGTERM is the orderly end it is 0, Ctrl-C 130."""
+        if self.stopped_by is not None:
+            return EXIT_CLEAN if self.stopped_by == signal.SIGTERM else SIGNAL_EXIT_BASE + self.stopped_by
+        return EXIT_REJECTS if self.has_new_rejects else self.gravest
+
+    @property
+    def level(self) -> int:
+        """Return how grave the last line is."""
+        if self.exit_code in FAILURES:
+            return logging.ERROR
+        return logging.WARNING if self.exit_code == EXIT_REJECTS else logging.INFO
+
+
+@dataclass
+class Session:
+    """A program under way, between its settings and its exit code."""
+
+    logger: logging.Logger
+    secrets: Sequence[str]
+    trailer: str
+    """What ends the last line: the run and the log file."""
+    figures: dict[str, Any] = field(default_factory=dict)
+    """What the JSON object holds beside the outcome, also when the body fails."""
+
+
+Opened = TypeVar("Opened", bound=Session)
+
+
+def run_session(
+    open_session: Callable[[], Opened],
+    body: Callable[[Opened], Outcome],
+    *,
+    as_json: bool,
+    failure: str = "%s",
+    console: TextIO | None = None,
+) -> int:
+    """Open a session, run the body, print the outcome as the last line (and as JSON) and return the exit code.
+
+    `failure` is the form of a last line that tells an error. A ConfigError of `open_session`, before there is a log,
+    goes to the console, or else to standard error.
+    """
+    try:
+        session = open_session()
+    except ConfigError as error:
+        return say_settings_error(error, as_json=as_json, failure=failure, console=console)
+
+    def report(exit_code: int, message: str) -> None:
+        message = redact(message, session.secrets)
+        session.logger.error(f"{failure} [exit %s] %s", message, exit_code, session.trailer)
+        if as_json:
+            document = {"outcome": "failed", "exit_code": exit_code, "error": message}
+            print_json({**document, **session.figures})
+
+    def run() -> int:
+        outcome = body(session)
+        if outcome.sentence:
+            session.logger.log(outcome.level, "%s %s", outcome.sentence, session.trailer, extra=BARE)
+        if as_json:
+            word = "failed" if outcome.exit_code in FAILURES else "done"
+            document = {"outcome": word, "exit_code": outcome.exit_code, **outcome.figures}
+            print_json({**document, **session.figures})
+        return outcome.exit_code
+
+    try:
+        return run_command(run, session.logger, report=report)
+    finally:
+        close_handlers(session.logger)
+
+
+def say_settings_error(error: ConfigError, *, as_json: bool, failure: str = "%s", console: TextIO | None = None) -> int:
+    """Say what is wrong with the settings, before there is a log; return the exit code."""
+    text = redact(str(error))
+    if as_json:
+        print_json({"outcome": "failed", "exit_code": error.exit_code, "error": text})
+    line = f"{failure % text} [exit {error.exit_code}]" if console else f"error: {text}"
+    write(console or sys.stderr, f"{line}\n")
+    return error.exit_code
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print the one JSON object of a program on standard output."""
+    write(sys.stdout, json.dumps(document, default=str, ensure_ascii=True) + "\n")

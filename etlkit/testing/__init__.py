@@ -1,0 +1,34 @@
+"""What every system's tests share: private servers, full counts and seeds, no silent skips, and the laws as a suite.
+
+A system's top conftest.py says `pytest_plugins = ["etlkit.testing.plugin"]`, and names in its pytest settings the
+variables that are its own, the skips that it allows, and the fixtures whose tests stay together on one worker.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import TypeVar
+
+FULL = os.environ.get("ETL_FULL") == "1"
+SEED = int(os.environ.get("ETL_SEED", "1815"))
+COUNTS: dict[str, str] = {}
+"""What this run does how often, by name: the summary of a full run prints it."""
+Count = TypeVar("Count")
+
+
+def full_count(what: str, short: Count, full: Count) -> Count:
+    """Return how many kills, faults or examples this run has: few by default, all with ETL_FULL=1."""
+    count = full if FULL else short
+    COUNTS[what] = "all" if count is None else f"{count:,}"
+    return count
+
+
+def seeds(what: str, short: int, full: int) -> range:
+    """Return a seed for each of so many random histories, others with another ETL_SEED."""
+    return range(SEED, SEED + full_count(what, short, full))
+
+
+def seeded_random(name: str) -> random.Random:
+    """Return the random numbers of a test, the same for the same ETL_SEED."""
+    return random.Random(f"{SEED} {name}")

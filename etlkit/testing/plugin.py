@@ -1,0 +1,185 @@
+"""Pytest plugin of every system's tests.
+
+Fixtures: a private Postgres for the session (one a worker), fresh databases with the system's schema, a connection, a
+logger, and an environment without the developer's own settings. `--postgres=DIR` takes another server's programs;
+ETL_FULL=1 runs full counts, ETL_SEED seeds them, ETL_NO_SKIPS=1 (CI) turns a skip for want of a server into a failure.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg2 import sql
+
+import etlkit
+from etlkit.embedded import EmbeddedServer
+from etlkit.postgres import Connection, apply_schema, connect
+from etlkit.settings import DatabaseSettings
+from etlkit.testing import COUNTS, FULL, SEED
+
+META_SCHEMA = Path(etlkit.__file__).parent / "sql" / "meta.sql"
+NOT_FULL = "a full count; make soak runs it"
+SERVER_SETTINGS = ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 50")
+"""Durability is off, since the server's data is thrown away."""
+
+_numbers = itertools.count(1)
+_skipped: list[str] = []
+_allowed_skips: list[str] = [NOT_FULL]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option and the settings that a system's pyproject.toml fills."""
+    parser.addoption("--postgres", metavar="DIR", help="programs of another Postgres server to test on")
+    parser.addini("own_variables", "prefixes of the system's environment variables, cleared for every test", "args")
+    parser.addini("allowed_skips", "reasons for which a test may be skipped where nothing else may", "linelist")
+    parser.addini("server_groups", "fixtures whose tests stay together on one worker", "args")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Describe the markers."""
+    for line in (
+        "full: takes long, so only make soak runs it",
+        "soak: kills, faults or fuzz; make soak runs it at full counts",
+        "database: says something about a Postgres version, so make check runs it on the oldest one, too",
+    ):
+        config.addinivalue_line("markers", line)
+    _allowed_skips.extend(config.getini("allowed_skips"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip full counts in a short run, and keep the tests of one server on one worker."""
+    for item in items:
+        if item.get_closest_marker("full") and not FULL:
+            item.add_marker(pytest.mark.skip(reason=NOT_FULL))
+        for group in config.getini("server_groups"):
+            if group in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember what was skipped for want of something."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = str(report.longrepr)
+        if not any(allowed in reason for allowed in _allowed_skips):
+            _skipped.append(report.nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker counted."""
+    COUNTS.update(getattr(node, "workeroutput", {}).get("counts", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that skipped where nothing may skip; hand a worker's counts to the main process."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["counts"] = COUNTS
+    elif os.environ.get("ETL_NO_SKIPS") == "1" and _skipped:
+        session.config.get_terminal_writer().line(f"\nskipped where nothing may skip: {', '.join(_skipped)}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what a full run did how often, and from which seed."""
+    if FULL and COUNTS:
+        counted = ", ".join(f"{what} {count}" for what, count in sorted(COUNTS.items()))
+        terminalreporter.write_line(f"full counts with ETL_SEED={SEED}: {counted}")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's own settings out of every test."""
+    prefixes = ("DB_", "PG", *pytestconfig.getini("own_variables"))
+    for name in list(os.environ):
+        if name.startswith(prefixes) and name != "AWS_CA_BUNDLE":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
+    """A private server for the session."""
+    home = Path(tempfile.mkdtemp(prefix="etl-test-postgres-"))
+    home.chmod(0o755)
+    binaries = request.config.getoption("--postgres")
+    server = EmbeddedServer(home, Path(binaries) if binaries else None, settings=SERVER_SETTINGS)
+    try:
+        server.ensure_running()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def schema_files() -> tuple[Path, ...]:
+    """What a fresh database holds; a system overrides it."""
+    return (META_SCHEMA,)
+
+
+@pytest.fixture(scope="session")
+def template(postgres: EmbeddedServer, schema_files: tuple[Path, ...]) -> str:
+    """A database with the system's schemas, to be copied."""
+    with closing(connect(postgres.ensure_database("etl_template"), "template")) as connection:
+        for path in schema_files:
+            apply_schema(connection, path)
+    return "etl_template"
+
+
+@pytest.fixture
+def database(postgres: EmbeddedServer, template: str) -> Iterator[DatabaseSettings]:
+    """A fresh database with the system's schemas."""
+    made = copy_database(postgres, template)
+    yield made
+    postgres.drop_database(made.db_name)
+
+
+@pytest.fixture
+def empty_database(postgres: EmbeddedServer) -> Iterator[DatabaseSettings]:
+    """A fresh database without any schema."""
+    made = postgres.ensure_database(f"empty_{next(_numbers)}")
+    yield made
+    postgres.drop_database(made.db_name)
+
+
+@pytest.fixture
+def connection(database: DatabaseSettings) -> Iterator[Connection]:
+    """A connection to the test's database, for looking at what the code under test has done."""
+    with closing(connect(database, "test")) as opened:
+        opened.autocommit = True
+        yield opened
+
+
+@pytest.fixture
+def server_home() -> Iterator[Path]:
+    """A folder that a server's unprivileged user can reach."""
+    home = Path(tempfile.mkdtemp(prefix="etl-test-faults-"))
+    home.chmod(0o755)
+    yield home
+    shutil.rmtree(home)
+
+
+@pytest.fixture
+def logger(caplog: pytest.LogCaptureFixture) -> logging.Logger:
+    """A logger whose lines caplog sees."""
+    caplog.set_level(logging.DEBUG, logger="test")
+    return logging.getLogger("test")
+
+
+def copy_database(server: EmbeddedServer, template: str) -> DatabaseSettings:
+    """Return a fresh copy of a template database; whoever asks for it drops it."""
+    name = f"test_{next(_numbers)}"
+    settings = server.database("postgres")
+    with closing(connect(settings, "create")) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute(sql.SQL("create database {} template {}").format(*map(sql.Identifier, (name, template))))
+    return settings.model_copy(update={"db_name": name})

@@ -1,0 +1,125 @@
+"""What the Kafka client says is wrong: noted when it says so, told once, and raised when no waiting helps."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+
+from etlkit.errors import ConfigError, LockedError, RetryableError, SourceError
+
+QUIET_SECONDS = 60.0
+_REFUSALS = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_EXCEPTION,
+    }
+)
+_LOGIN_FAILURES = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
+_DIGITS = re.compile(r"\d+")
+
+
+class BrokerErrors:
+    """One client's errors; the client goes on trying by itself unless one is fatal."""
+
+    def __init__(self, topic: str, log: logging.Logger) -> None:
+        self.trouble: KafkaError | None = None
+        self.is_connected = False
+        self.is_down = False
+        self._topic = topic
+        self._log = log
+        self._fatal: KafkaError | None = None
+        self._told: set[int] = set()
+        self._logged: dict[str, float] = {}
+
+    def note_trouble(self, error: KafkaError) -> None:
+        """Take the client's own word on what is wrong, as its error callback."""
+        if error.fatal():
+            self._fatal = error
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self.trouble = error
+            self.chatter(f"{error.name()}: {error.str()}")
+        elif self.is_connected and not self.is_down:
+            self.is_down = True
+            self._log.warning("no broker answers; waiting for one")
+
+    def note(self, error: KafkaError) -> None:
+        """Sort an error that came in a message's place; raises what `refuse` does."""
+        code = error.code()
+        if error.fatal() or code == KafkaError._FATAL:
+            self._fatal = self._fatal or error
+            return
+        self.refuse(error)
+        if code not in self._told:
+            self._told.add(code)
+            self._log.warning("Kafka: %s; going on", error.str())
+
+    def forget(self) -> None:
+        """Note that messages come again."""
+        self._told.clear()
+        self.is_down = False
+
+    def chatter(self, text: str) -> None:
+        """Write what the client says into the log file; the same thing once a minute."""
+        kind = _DIGITS.sub("", text)[-60:]
+        if time.monotonic() - self._logged.get(kind, -QUIET_SECONDS) >= QUIET_SECONDS:
+            self._logged[kind] = time.monotonic()
+            self._log.debug("Kafka client: %s", text)
+
+    def raise_fatal(self, configuration: Mapping[str, Any]) -> None:
+        """Raise what the client cannot recover from."""
+        if self._fatal is None:
+            return
+        if KafkaError(KafkaError.FENCED_INSTANCE_ID).str() in self._fatal.str():  # the client tells in words only
+            name = configuration.get("group.instance.id")
+            raise LockedError(
+                f"another consumer has joined the group as {name}; this one gave way. What it had stored stays. "
+                "Give every consumer an instance id of its own, or none."
+            )
+        raise SourceError(f"the Kafka client gave up: {self._fatal.str()}. What was stored stays; start again.")
+
+    def refuse_login(self, configuration: Mapping[str, Any]) -> None:
+        """Raise ConfigError when the brokers do not let us in."""
+        if self.trouble is not None and self.trouble.code() in _LOGIN_FAILURES:
+            raise ConfigError(
+                f"the brokers of {configuration['bootstrap.servers']} refuse us: {self.trouble.str()}. "
+                "Check SECURITY_PROTOCOL, SASL_MECHANISM, user, password and KAFKA_CA_FILE. Nothing was touched."
+            )
+
+    def refuse(self, error: KafkaError) -> None:
+        """Raise ConfigError, or SourceError once we were let in, when a right is missing."""
+        if error.code() in _REFUSALS:
+            message = (
+                f"topic {self._topic}: {error.str()}. The user needs READ on topic and group. What was stored stays."
+            )
+            raise SourceError(message) if self.is_connected else ConfigError(message)
+
+    def librdkafka_logger(self) -> logging.Logger:
+        """Return a logger that hands on what the client says."""
+        logger = logging.getLogger("librdkafka")
+        logger.propagate = False
+        logger.handlers[:] = [_Handing(self)]
+        return logger
+
+
+class _Handing(logging.Handler):
+    """Hands every record's text on."""
+
+    def __init__(self, errors: BrokerErrors) -> None:
+        super().__init__()
+        self._errors = errors
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand on the text."""
+        self._errors.chatter(record.getMessage())
+
+
+def retryable(what: str, error: KafkaException) -> RetryableError:
+    """Return a client's failure as one that may pass."""
+    return RetryableError(f"{what}: {error.args[0].str()}")

@@ -29,12 +29,13 @@ from etlkit.settings import DatabaseSettings
 
 pytest_plugins = ["etlkit.testing.plugin"]
 
+MUSEUM_SCHEMA = (PROJECT_DIR / "schema.sql",)
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def schema_files() -> tuple[Path, ...]:
-    return (PROJECT_DIR / "schema.sql",)
+    return MUSEUM_SCHEMA
 
 
 @pytest.fixture(autouse=True)
@@ -47,10 +48,11 @@ def aws_environment(clean_environment: None, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def database(database: DatabaseSettings) -> Iterator[DatabaseSettings]:
+def database(database: DatabaseSettings, schema_files: tuple[Path, ...]) -> Iterator[DatabaseSettings]:
     """A fresh database with the museum's schema, whose hourly counts are right in the end whatever a test did."""
     yield database
-    assert miscounted_hours(database) == [], "the hourly counts differ from the presses"
+    if schema_files == MUSEUM_SCHEMA:
+        assert miscounted_hours(database) == [], "the hourly counts differ from the presses"
 
 
 @pytest.fixture

@@ -54,6 +54,13 @@ class Page:
     def wait_for_text(self, text: str, where: Any = None) -> None:
         (where or self.playwright).get_by_text(text, exact=False).first.wait_for(timeout=WAIT_MS)
 
+    def wait_for_count(self, found: Any, count: int) -> None:
+        """Wait until there are so many of something."""
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while found.count() != count:
+            assert time.monotonic() < deadline, f"{found.count()} of {count}"
+            time.sleep(0.1)
+
     def pictures(self, count: int, without: str | None = None) -> list[list[str]]:
         """Return the words of each picture, once there are so many and none says what is to go."""
         drawn = self.playwright.locator(".stVegaLiteChart svg.marks")

@@ -15,7 +15,7 @@ class Batch(System):
     """The pipeline over local files."""
 
     lock_name = LOCK_NAME
-    blocked_table = "review"
+    blocked_table = ("review",)
     required_settings = ("DB_HOST", "DB_NAME", "DB_USER", "DB_PASSWORD")
 
     def __init__(self, museum, monkeypatch):

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from psycopg2 import sql
 from pydantic import SecretStr
 
 from etlkit.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_LOCKED, EXIT_REJECTS
@@ -77,7 +78,7 @@ class System(ABC):
     database: DatabaseSettings
     log_file: Path
     lock_name: str
-    blocked_table: str
+    blocked_table: tuple[str, ...]
     secrets: Sequence[str]
     required_settings: Sequence[str]
     dry_run_word = "would"
@@ -119,7 +120,7 @@ class System(ABC):
     def stored(self) -> int:
         """Count the stored records in the tables."""
 
-    def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+    def query(self, statement: str | sql.Composable, *parameters: object) -> list[tuple[Any, ...]]:
         """Return the rows of a statement."""
         with closing(connect(self.database, "laws")) as connection, connection, connection.cursor() as cursor:
             cursor.execute(statement, parameters or None)
@@ -127,11 +128,11 @@ class System(ABC):
 
     def traces(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return everything in the database, to the last bit."""
-        names = self.query(
-            "select format('%I.%I', schemaname, tablename) from pg_tables "
-            "where schemaname not in ('pg_catalog', 'information_schema') order by 1"
+        tables = self.query(
+            "select schemaname, tablename from pg_tables where schemaname not in ('pg_catalog', 'information_schema')"
         )
-        return {name: self.query(f"select t::text from {name} t order by 1") for (name,) in names}
+        rows = sql.SQL("select t::text from {} t order by 1")
+        return {".".join(table): self.query(rows.format(sql.Identifier(*table))) for table in tables}
 
     def start(self, *flags: str) -> subprocess.Popen[str]:
         """Start the main command as a process of its own."""
@@ -216,7 +217,9 @@ class Laws:
         system.feed()
         before = system.tables()
         with closing(connect(system.database, "blocker")) as blocker, blocker.cursor() as cursor:
-            cursor.execute(f"lock table {system.blocked_table} in access exclusive mode")
+            cursor.execute(
+                sql.SQL("lock table {} in access exclusive mode").format(sql.Identifier(*system.blocked_table))
+            )
             process = system.start()
             _wait_until_it_waits(system, process)
             process.send_signal(signal.SIGTERM)

@@ -26,6 +26,8 @@ from etlkit.postgres import Connection, apply_schema, connect
 from etlkit.settings import DatabaseSettings
 from etlkit.testing import COUNTS, FULL, SEED
 
+pytest.register_assert_rewrite("etlkit.testing.laws")
+
 META_SCHEMA = Path(etlkit.__file__).parent / "sql" / "meta.sql"
 NOT_FULL = "a full count; make soak runs it"
 SERVER_SETTINGS = ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 50")

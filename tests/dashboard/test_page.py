@@ -108,9 +108,8 @@ def test_an_emergency_appears_by_itself(sample, look):
         (datetime.now(UTC),),
     )
     page.wait_for_text("Unseen", page.playwright.locator(".feed .emergency"))
-    assert page.playwright.locator(".feed .emergency").count() == before + 2, (
-        "among the emergencies and among the requests"
-    )
+    # among the emergencies and among the requests
+    page.wait_for_count(page.playwright.locator(".feed .emergency"), before + 2)
     page.wait_for_text("Emergency: Unseen, floor 3", page.playwright.get_by_test_id("stToast"))
 
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from apache_kafka import PASSWORD, USER
 from live_case import call, press
 from museum_case import PROJECT_DIR, point_at
 
+import consumer
 import museum.live.stream
 from etlkit.errors import EXIT_CLEAN, EXIT_FAILED
 from etlkit.testing.laws import Ended, Fed, Laws, Sum, System
 from museum.live.claims import Place
 
-CLUSTER = "select cluster from event_source"
-
 
 class Stream(System):
     """The consumer of one topic."""
 
-    blocked_table = "review"
+    blocked_table = ("review",)
     required_settings = ("BOOTSTRAP_SERVERS", "DB_HOST", "DB_NAME", "DB_USER", "DB_PASSWORD")
     exit_when_locked = EXIT_FAILED  # it waits for a partition, and gives up in the end
     exit_on_sigterm = EXIT_CLEAN  # its orderly end; the batch under way is rolled back and read again
@@ -58,8 +59,10 @@ class Stream(System):
             self._monkeypatch.delenv(name)
 
     def run(self, *flags):
-        result = self.live.consume(*flags)
-        return Ended(result.exit_code, result.figures, "\n".join(result.lines))
+        self.museum.capsys.readouterr()
+        exit_code = consumer.main(["--idle-exit", "0.2", *flags, "--json"])
+        out, err = self.museum.capsys.readouterr()
+        return Ended(exit_code, json.loads(out), err)
 
     def command(self):
         return [str(PROJECT_DIR / "consumer.py"), "--idle-exit", "0.2"]
@@ -69,8 +72,8 @@ class Stream(System):
         return Sum(found["consumed"], found["stored"], found["already_there"], found["rejected"])
 
     def tables(self):
-        names = ("presses", "ledger", "rejects")
-        return dict(zip(names, self.live.state(), strict=True))
+        presses, ledger, rejects = self.live.state()
+        return {"presses": presses, "rejects": rejects, "ledger": [row for row in ledger if row[-1]]}
 
     def stored(self):
         return self.live.stored()

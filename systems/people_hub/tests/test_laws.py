@@ -16,7 +16,7 @@ class Ingest(System):
     """One stream of the hub."""
 
     lock_name = ingest_umapi_departments.STREAM.lock_name
-    blocked_table = "bronze.raw_entities"
+    blocked_table = ("bronze", "raw_entities")
     required_settings = ("DATABASE_URL", "UM_BASE_URL", "UM_OAUTH_URL", "UM_CLIENT_KEY", "UM_CLIENT_SECRET")
     dry_run_word = "DRY RUN"
 

@@ -1,0 +1,102 @@
+"""The suite of laws: the smallest system keeps them, and each defect fails its law."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import smallest_system
+
+from etlkit.testing.laws import Ended, Fed, Laws, Sum, System
+from etlkit.testing.plugin import META_SCHEMA
+
+DEFECTS = {
+    "lost": ("test_law_1_every_record_is_stored_rejected_or_there_already", "Sum"),
+    "twice": ("test_law_2_a_second_run_changes_nothing", "number"),
+    "lock": ("test_law_5_the_target_of_another_is_not_touched", "3 == 4"),
+    "last line": ("test_law_6_the_last_line_and_the_exit_code_are_the_outcome", "in = 4 stored"),
+    "row by row": ("test_law_6_a_signal_in_the_middle_rolls_back", "number"),
+    "secret": ("test_law_9_no_secret_is_shown", "is shown"),
+    "dry run": ("test_law_10_a_dry_run_leaves_no_trace_and_says_the_same", "public.number"),
+    "dry run history": ("test_law_10_a_dry_run_leaves_no_trace_and_says_the_same", "meta.ingestion_runs"),
+    "traceback": ("test_law_11_a_database_that_is_away_is_one_clear_line", "Traceback"),
+    "half the settings": ("test_law_11_missing_settings_are_named_in_one_message", "DB_HOST"),
+}
+PROJECT_DIR = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def schema_files():
+    return (META_SCHEMA, smallest_system.SCHEMA_FILE)
+
+
+class Numbers(System):
+    """The smallest system over a file."""
+
+    lock_name = smallest_system.LOCK_NAME
+    blocked_table = ("meta", "rejected_records")
+    required_settings = ("NUMBERS_FILE", "LOG_FILE", "DB_HOST", "DB_NAME", "DB_USER", "DB_PASSWORD")
+
+    def __init__(self, database, folder, monkeypatch, capsys):
+        self.database, self.log_file = database, folder / "smallest.log"
+        self._file, self._monkeypatch, self._capsys = folder / "numbers.txt", monkeypatch, capsys
+        self.secrets = (database.db_password.get_secret_value(),)
+        monkeypatch.setenv("NUMBERS_FILE", str(self._file))
+        monkeypatch.setenv("LOG_FILE", str(self.log_file))
+        monkeypatch.setenv("PYTHONPATH", str(PROJECT_DIR))
+        self.point_at(database)
+
+    def feed(self):
+        self._file.write_text("1\n2\n2\nthree\n\n5\nfour?\n")
+        return Fed(7, ["three", "", "four?"])
+
+    def point_at(self, database):
+        for name in ("host", "port", "name", "user"):
+            self._monkeypatch.setenv(f"DB_{name.upper()}", str(getattr(database, f"db_{name}")))
+        self._monkeypatch.setenv("DB_PASSWORD", database.db_password.get_secret_value())
+
+    def forget_settings(self):
+        for name in self.required_settings:
+            self._monkeypatch.delenv(name)
+
+    def run(self, *flags):
+        self._capsys.readouterr()
+        code = smallest_system.main([*flags, "--json"])
+        out, err = self._capsys.readouterr()
+        return Ended(code, json.loads(out), err)
+
+    def command(self):
+        return [str(Path(smallest_system.__file__))]
+
+    def sum(self, figures):
+        return Sum(figures["in"], figures["stored"], figures["there"], figures["rejected"])
+
+    def tables(self):
+        return {"number": self.query("select * from number order by 1")}
+
+    def stored(self):
+        return self.query("select count(*) from number")[0][0]
+
+
+@pytest.fixture
+def system(database, tmp_path, monkeypatch, capsys):
+    return Numbers(database, tmp_path, monkeypatch, capsys)
+
+
+class TestLaws(Laws):
+    """The smallest system keeps them all."""
+
+
+def test_every_law_has_a_defect_that_breaks_it():
+    laws = {name for name in vars(Laws) if name.startswith("test_law_")}
+    assert laws == {law for law, _ in DEFECTS.values()}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_defect_fails_its_law(system, monkeypatch, defect):
+    law, words = DEFECTS[defect]
+    monkeypatch.setenv("DEFECT", defect)
+    with pytest.raises(AssertionError, match=re.escape(words)):
+        getattr(Laws(), law)(system)

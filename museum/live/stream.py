@@ -143,14 +143,12 @@ class LiveStream:
         """Ask the brokers whether silence means that nothing is left, and not that they hang."""
         self._last_activity = time.monotonic()
         try:
-            for partition, claim in self.claims.items():
-                if self._topic.reached(partition, claim.position) < self._topic.watermarks(partition).high:
-                    return False
+            ends = self._topic.ends(self.claims)
         except RetryableError as error:
             self._topic.is_down = True
             self._trouble(str(error))
             return False
-        return True
+        return all(self._topic.reached(place, claim.position) >= ends[place] for place, claim in self.claims.items())
 
     def _unsettled(self) -> str:
         """Return what keeps us from reading."""

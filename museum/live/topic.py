@@ -10,20 +10,21 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 from confluent_kafka import (
     TIMESTAMP_CREATE_TIME,
     Consumer,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     Message,
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # it does not say so itself
 
 from etlkit.errors import ConfigError, RetryableError, SourceError
 from museum.live.broker_errors import BrokerErrors, retryable
@@ -241,6 +242,25 @@ class KafkaTopic:
         if found is None:
             raise RetryableError(f"no answer on the offsets of {self.name}[{partition}]")
         return Watermarks(*found)
+
+    def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Ask where partitions end, all at once; the client that asks does not wait behind our own fetches.
+
+        Raises RetryableError when a broker does not answer.
+        """
+        latest = {TopicPartition(self.name, partition): OffsetSpec.latest() for partition in partitions}  # type: ignore[no-untyped-call]
+        if not latest:
+            return {}
+        asked = self._admin.list_offsets(
+            latest, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REQUEST_SECONDS
+        )
+        try:
+            return {place.partition: answer.result(timeout=REQUEST_SECONDS).offset for place, answer in asked.items()}
+        except (KafkaException, TimeoutError) as error:
+            self._admin = self._new_admin()  # one that lost a broker may wait for it for minutes
+            if isinstance(error, KafkaException):
+                raise retryable(f"asking for the ends of {self.name}", error) from error
+            raise RetryableError(f"no answer on the ends of {self.name}") from error
 
     def reached(self, partition: int, position: int) -> int:
         """Return how far a partition has been read; a transaction's marker behind the last message counts, too."""

@@ -43,7 +43,6 @@ from museum.database import database_settings
 from museum.settings import Command
 
 FEED_SECONDS = 1.0
-FIGURES_SECONDS = 30.0
 DATA_SECONDS = 5.0
 CACHE_SECONDS = 3.0
 """For how long viewers share the figures of one selection."""
@@ -61,6 +60,11 @@ def open_command() -> tuple[Command, Reader]:
     """Return the flags' command and the reader that all viewers share."""
     command = dashboard_command(sys.argv[1:])
     return command, Reader(database_settings(as_reader(command)))
+
+
+def refresh_seconds() -> float:
+    """Return how often an open page asks for new figures."""
+    return dashboard_settings(open_command()[0]).museum_dashboard_refresh_seconds
 
 
 @st.cache_data(ttl=CACHE_SECONDS, show_spinner=False)
@@ -172,10 +176,10 @@ def exhibitions_page() -> None:
     show_exhibitions(choose())
 
 
-@st.fragment(run_every=FIGURES_SECONDS)
+@st.fragment(run_every=refresh_seconds())
 @explained
 def show_exhibitions(choice: Choice) -> None:
-    """Show the exhibitions' figures, again every half minute."""
+    """Show the exhibitions' figures, again now and then."""
     selection = choice.selection()
     if selection is not None:
         figures = exhibition_figures(selection)
@@ -237,10 +241,10 @@ def show_incidents(incidents: list[dict[str, Any]], otherwise: str) -> None:
         st.info(otherwise, icon=":material/check_circle:")
 
 
-@st.fragment(run_every=FIGURES_SECONDS)
+@st.fragment(run_every=refresh_seconds())
 @explained
 def show_safety(choice: Choice) -> None:
-    """Show the safety figures, again every half minute."""
+    """Show the safety figures, again now and then."""
     selection = choice.selection()
     if selection is not None:
         figures = safety_figures(selection)

@@ -21,6 +21,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import psycopg2
@@ -226,11 +227,16 @@ class EmbeddedServer:
             path.replace(self.home / name)
 
     def binary(self, program: str) -> Path:
-        """Return a server program; for root from a copy that the server's user can reach, where it is needed."""
+        """Return a server program."""
+        return self._binaries / program
+
+    @cached_property
+    def _binaries(self) -> Path:
+        """The folder of the programs; for root a copy that the server's user can reach, where it is needed."""
         folder = self._wanted_binaries or wheel_binaries()
         if self._account and not self._can_execute(folder / "postgres"):
-            folder = _reachable_copy(folder)
-        return folder / program
+            return _reachable_copy(folder)
+        return folder
 
     def _can_execute(self, program: Path) -> bool:
         """Try a program as the server's user."""

@@ -6,7 +6,6 @@ import itertools
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from museum_case import (
 )
 
 from etlkit.settings import DatabaseSettings
+from etlkit.testing import make_server_home
 
 pytest_plugins = ["etlkit.testing.plugin"]
 
@@ -84,7 +84,7 @@ def real_museum(museum: Museum) -> Museum:
 def kafka() -> Iterator[ApacheKafka]:
     """A real broker for the session; a test that mistreats it leaves it running."""
     libraries = copied_libraries()
-    home = Path(tempfile.mkdtemp(prefix="etl-test-kafka-"))
+    home = make_server_home("kafka")
     broker = ApacheKafka(home, libraries)
     try:
         broker.start()

@@ -342,9 +342,9 @@ def test_a_database_that_goes_away_in_the_middle_is_one_clear_line(museum, stock
 def test_a_signal_during_the_merge_is_a_signal_s_exit(number, exit_code):
     program = (
         "import duckdb, logging, os, signal, threading; from etlkit.command import run_command; "
-        f"threading.Timer(1, os.kill, (os.getpid(), {int(number)})).start(); "
         "query = 'copy (select range, random() from range(3000000000)) to $$/dev/null$$ (format csv)'; "
-        "body = lambda: duckdb.sql(query).fetchone(); "
+        f"timer = threading.Timer(0.3, os.kill, (os.getpid(), {int(number)})); "
+        "body = lambda: timer.start() or duckdb.sql(query).fetchone(); "
         "raise SystemExit(run_command(body, logging.getLogger('x'), report=lambda code, message: print(code, message)))"
     )
     done = subprocess.run(

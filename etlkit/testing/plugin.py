@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import etlkit
 from etlkit.embedded import EmbeddedServer
 from etlkit.postgres import Connection, apply_schema, connect
 from etlkit.settings import DatabaseSettings
-from etlkit.testing import COUNTS, FULL, SEED
+from etlkit.testing import COUNTS, FULL, SEED, make_server_home
 
 pytest.register_assert_rewrite("etlkit.testing.laws")
 
@@ -36,6 +36,51 @@ SERVER_SETTINGS = ("fsync = off", "synchronous_commit = off", "full_page_writes 
 _numbers = itertools.count(1)
 _skipped: list[str] = []
 _allowed_skips: list[str] = [NOT_FULL]
+
+
+class Databases:
+    """Makes and drops a server's databases, over one connection; one with schemas is a copy of a template."""
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        """Connect."""
+        self._settings = server.database("postgres")
+        self._connection = connect(self._settings, "databases")
+        self._connection.autocommit = True
+        self._templates: dict[tuple[Path, ...], DatabaseSettings] = {(): self._named("template1")}
+
+    @contextmanager
+    def fresh(self, schemas: tuple[Path, ...] = ()) -> Iterator[DatabaseSettings]:
+        """Make a database with these schemas; drop it, and whoever is connected to it, in the end."""
+        if schemas not in self._templates:
+            template = self._create(self._templates[()])
+            with closing(connect(template, "template")) as connection:
+                for path in schemas:
+                    apply_schema(connection, path)
+            self._templates[schemas] = template
+        made = self._create(self._templates[schemas])
+        try:
+            yield made
+        finally:
+            self._run("drop database {} with (force)", made.db_name)
+
+    def close(self) -> None:
+        """Disconnect; the server goes with all its databases."""
+        self._connection.close()
+
+    def _create(self, template: DatabaseSettings) -> DatabaseSettings:
+        """Make a copy of a database."""
+        made = self._named(f"test_{next(_numbers)}")
+        self._run("create database {} template {}", made.db_name, template.db_name)
+        return made
+
+    def _named(self, name: str) -> DatabaseSettings:
+        """Return the settings of a database on the server."""
+        return self._settings.model_copy(update={"db_name": name})
+
+    def _run(self, statement: str, *names: str) -> None:
+        """Run a statement on databases."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -110,8 +155,7 @@ def clean_environment(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPat
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
     """A private server for the session."""
-    home = Path(tempfile.mkdtemp(prefix="etl-test-postgres-"))
-    home.chmod(0o755)
+    home = make_server_home("postgres")
     binaries = request.config.getoption("--postgres")
     server = EmbeddedServer(home, Path(binaries) if binaries else None, settings=SERVER_SETTINGS)
     try:
@@ -123,34 +167,31 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
 
 
 @pytest.fixture(scope="session")
+def databases(postgres: EmbeddedServer) -> Iterator[Databases]:
+    """The databases on the session's server."""
+    made = Databases(postgres)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
 def schema_files() -> tuple[Path, ...]:
     """What a fresh database holds; a system overrides it."""
     return (META_SCHEMA,)
 
 
-@pytest.fixture(scope="session")
-def template(postgres: EmbeddedServer, schema_files: tuple[Path, ...]) -> str:
-    """A database with the system's schemas, to be copied."""
-    with closing(connect(postgres.ensure_database("etl_template"), "template")) as connection:
-        for path in schema_files:
-            apply_schema(connection, path)
-    return "etl_template"
-
-
 @pytest.fixture
-def database(postgres: EmbeddedServer, template: str) -> Iterator[DatabaseSettings]:
+def database(databases: Databases, schema_files: tuple[Path, ...]) -> Iterator[DatabaseSettings]:
     """A fresh database with the system's schemas."""
-    made = copy_database(postgres, template)
-    yield made
-    postgres.drop_database(made.db_name)
+    with databases.fresh(schema_files) as made:
+        yield made
 
 
 @pytest.fixture
-def empty_database(postgres: EmbeddedServer) -> Iterator[DatabaseSettings]:
+def empty_database(databases: Databases) -> Iterator[DatabaseSettings]:
     """A fresh database without any schema."""
-    made = postgres.ensure_database(f"empty_{next(_numbers)}")
-    yield made
-    postgres.drop_database(made.db_name)
+    with databases.fresh() as made:
+        yield made
 
 
 @pytest.fixture
@@ -175,13 +216,3 @@ def logger(caplog: pytest.LogCaptureFixture) -> logging.Logger:
     """A logger whose lines caplog sees."""
     caplog.set_level(logging.DEBUG, logger="test")
     return logging.getLogger("test")
-
-
-def copy_database(server: EmbeddedServer, template: str) -> DatabaseSettings:
-    """Return a fresh copy of a template database; whoever asks for it drops it."""
-    name = f"test_{next(_numbers)}"
-    settings = server.database("postgres")
-    with closing(connect(settings, "create")) as connection, connection.cursor() as cursor:
-        connection.autocommit = True
-        cursor.execute(sql.SQL("create database {} template {}").format(*map(sql.Identifier, (name, template))))
-    return settings.model_copy(update={"db_name": name})

@@ -184,7 +184,7 @@ def test_a_database_that_goes_away_is_one_line_and_comes_back(sample, look, tmp_
 
 
 def test_an_open_page_learns_of_new_days_and_exhibitions(sample, look, monkeypatch):
-    page = look()
+    page = look(MUSEUM_DASHBOARD_REFRESH_SECONDS="2")
     page.open("safety", department="Geology")
     page.wait_for_tile("Emergency", "1")
     sample.exhibition(3, EXHIBITION_NAME="Brand new", DEPARTMENT="Zoology")

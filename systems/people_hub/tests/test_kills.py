@@ -9,7 +9,6 @@ import pytest
 from hub_case import Hub
 
 from etlkit.testing import full_count, seeded_random
-from etlkit.testing.plugin import copy_database
 from people_hub.sample_sources.people import University
 
 KILLS = full_count("kills of an ingest", 4, 50)
@@ -31,11 +30,10 @@ def changed(seed):
 
 
 @pytest.fixture
-def reference(hub, postgres, template):
+def reference(hub, databases, schema_files):
     """A second hub on a database of its own, whose runs nobody kills."""
-    made = copy_database(postgres, template)
-    yield Hub(made, hub.folder, hub._monkeypatch, hub._capsys)
-    postgres.drop_database(made.db_name)
+    with databases.fresh(schema_files) as made:
+        yield Hub(made, hub.folder, hub._monkeypatch, hub._capsys)
 
 
 def ingest(hub):

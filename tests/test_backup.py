@@ -10,6 +10,8 @@ import pytest
 from live_case import call, press
 from museum_case import miscounted_hours
 
+pytestmark = pytest.mark.database
+
 
 @pytest.fixture
 def restored_database(postgres, database):

@@ -12,6 +12,8 @@ from etlkit.postgres import connect
 from museum.accounting import LoadSummary
 from museum.combining import CombiningFiles
 
+pytestmark = pytest.mark.database
+
 DAY = "2023-03-06"
 DEFINITIONS = """
     select conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated

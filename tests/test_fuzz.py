@@ -16,6 +16,8 @@ import pytest
 
 from etlkit.testing import full_count, seeded_random
 
+pytestmark = pytest.mark.soak
+
 pytest.importorskip("hypothesis", reason="hypothesis is not installed: pip install -r requirements-dev.txt")
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

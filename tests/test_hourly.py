@@ -12,6 +12,8 @@ from museum_case import PROJECT_DIR, miscounted_hours
 from etlkit.postgres import Connection, connect
 from museum.hourly import fold_hours, fold_in_passing
 
+pytestmark = pytest.mark.database
+
 try:
     from hypothesis import HealthCheck, given, settings
     from hypothesis import strategies as st

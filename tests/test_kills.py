@@ -18,6 +18,8 @@ from museum_case import PROJECT_DIR, Bucket, Museum, exhibition_json
 from etlkit.testing import full_count, seeded_random
 from museum.sample_bucket import sample_objects
 
+pytestmark = pytest.mark.soak
+
 DRIVER = PROJECT_DIR / "tests" / "killed_pipeline.py"
 DAY = "2023-03-06"
 RANDOM_KILLS = full_count("kills of a pipeline at random", 3, 30)

@@ -8,6 +8,8 @@ from museum_case import PROJECT_DIR, point_at
 from etlkit.testing.laws import Ended, Fed, Laws, Sum, System
 from load import LOCK_NAME
 
+pytestmark = pytest.mark.database
+
 DAY = "2024-03-05"
 
 

@@ -13,6 +13,8 @@ import load
 from etlkit.locks import advisory_lock
 from etlkit.postgres import connect
 
+pytestmark = pytest.mark.database
+
 DAY = "2023-03-06"
 
 

@@ -16,6 +16,8 @@ from museum_case import PROJECT_DIR
 from etlkit.postgres import connect
 from etlkit.testing import full_count
 
+pytestmark = pytest.mark.soak
+
 DAY = "2023-03-06"
 ROWS = full_count("rows read beside a load", 60_000, 400_000)
 LIVE_SOURCE = """

@@ -8,6 +8,8 @@ import random
 import pytest
 from museum_case import NO_SAMPLE_DATA, SAMPLE_DATA
 
+pytestmark = pytest.mark.database
+
 AVERAGES = {
     "Measureless to Man": 1.9169,
     "Adaptation": 1.9294,

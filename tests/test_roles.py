@@ -25,6 +25,8 @@ from etlkit.postgres import apply_schema, connect
 from etlkit.settings import DatabaseSettings
 from museum import login
 
+pytestmark = pytest.mark.database
+
 PASSWORD = "a login's own"
 FORBIDDEN_TO_THE_READER = [
     "insert into floor (floor_name) values ('9')",

@@ -20,6 +20,8 @@ from museum_case import CANNOT_MOUNT, PROJECT_DIR
 
 from etlkit.testing import full_count, seeded_random
 
+pytestmark = pytest.mark.soak
+
 DAY = "2023-03-06"
 ROWS = 300_000
 RESTARTS = full_count("server restarts under a load", 1, 6)

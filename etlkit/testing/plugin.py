@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ SERVER_SETTINGS = ("fsync = off", "synchronous_commit = off", "full_page_writes 
 """Durability is off, since the server's data is thrown away."""
 
 _numbers = itertools.count(1)
+_started = time.monotonic()
 _skipped: list[str] = []
 _allowed_skips: list[str] = [NOT_FULL]
 
@@ -86,6 +88,7 @@ class Databases:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option and the settings that a system's pyproject.toml fills."""
     parser.addoption("--postgres", metavar="DIR", help="programs of another Postgres server to test on")
+    parser.addini("system", "the name of the system that is tested")
     parser.addini("own_variables", "prefixes of the system's environment variables, cleared for every test", "args")
     parser.addini("allowed_skips", "reasons for which a test may be skipped where nothing else may", "linelist")
     parser.addini("server_groups", "fixtures whose tests stay together on one worker", "args")
@@ -136,11 +139,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print what a full run did how often, and from which seed."""
-    if FULL and COUNTS:
-        counted = ", ".join(f"{what} {count}" for what, count in sorted(COUNTS.items()))
-        terminalreporter.write_line(f"full counts with ETL_SEED={SEED}: {counted}")
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the one line of a full run: the system, how it ended, from which seed, and what was done how often."""
+    if FULL:
+        stats = terminalreporter.stats
+        bad = len(stats.get("failed", [])) + len(stats.get("error", []))
+        counted = "; ".join(f"{what} {count}" for what, count in sorted(COUNTS.items()))
+        terminalreporter.write_line(
+            f"{config.getini('system')}: {len(stats.get('passed', []))} passed, {bad} failed, "
+            f"{time.monotonic() - _started:.0f} s, SEED={SEED}; {counted}"
+        )
 
 
 @pytest.fixture(autouse=True)

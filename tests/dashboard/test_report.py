@@ -28,6 +28,8 @@ from dashboard.selection import Period, Selection
 from etlkit.errors import LoadError
 from etlkit.postgres import connect
 
+pytestmark = pytest.mark.database
+
 LARGEST_REPORT = 2_000_000
 NOW = "2026-01-05T12:00:00+00:00"
 ROWS = [

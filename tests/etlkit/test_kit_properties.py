@@ -10,6 +10,8 @@ import pytest
 
 from etlkit.testing import full_count
 
+pytestmark = pytest.mark.soak
+
 pytest.importorskip("hypothesis", reason="hypothesis is not installed: pip install -r requirements-dev.txt")
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st

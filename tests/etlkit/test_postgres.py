@@ -38,6 +38,8 @@ from etlkit.postgres import (
 )
 from etlkit.signals import cancelled_by_signals
 
+pytestmark = pytest.mark.database
+
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 SCHEMA = PROJECT_DIR / "schema.sql"
 CATALOGUE = """

@@ -22,6 +22,8 @@ from etlkit.rejects import (
     update_rejudged,
 )
 
+pytestmark = pytest.mark.database
+
 SOURCE = "s3://bucket/lmnh_hist_data_0.csv"
 
 

@@ -85,6 +85,7 @@ def test_the_real_messages_give_the_counted_figures(live, real_messages, season)
     assert live.state() == before
 
 
+@pytest.mark.database
 def test_poison_is_kept_and_the_stream_goes_on(live):
     live.produce([press(0), *POISON, press(1)], partition=0)
     result = live.consume()
@@ -176,6 +177,7 @@ def test_a_replay_stores_the_rest_when_the_database_refuses_one(live):
     ]
 
 
+@pytest.mark.database
 def test_a_replay_of_many_goes_batch_by_batch(live, monkeypatch):
     monkeypatch.setattr("museum.live.replay.BATCH_ROWS", 7)
     live.produce([press(number, site="9") for number in range(50)])
@@ -248,6 +250,7 @@ def test_max_messages_stops_there_and_the_next_run_goes_on(live):
     assert live.stored() == 50
 
 
+@pytest.mark.database
 def test_reading_from_the_beginning_brings_back_what_was_deleted_and_moves_no_offset_back(live):
     live.produce([press(number) for number in range(20)] + [press(20, site="9")], partition=0)
     live.consume()
@@ -306,6 +309,7 @@ def test_a_topic_that_lost_its_beginning_before_the_first_run_has_no_gap(live):
     assert (result.figures["live"]["stored"], result.figures["live"]["deleted_by_retention"]) == (6, 0)
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("count", [4, pytest.param(30, marks=pytest.mark.full)])
 def test_a_recreated_topic_is_noticed_and_accepted_with_a_flag_only(live, count):
     live.produce([press(number) for number in range(10)] + [press(10, val=9)], partition=0)
@@ -476,6 +480,7 @@ def test_replaying_rejects_stores_what_is_good_now(live):
     assert live.state() == before
 
 
+@pytest.mark.database
 def test_every_incident_is_announced_once(live):
     with closing(connect(live.museum.database, "listener")) as listener:
         listener.autocommit = True

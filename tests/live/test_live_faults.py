@@ -17,6 +17,8 @@ from etlkit.locks import release_advisory_lock, try_advisory_lock
 from etlkit.postgres import connect
 from etlkit.testing import full_count, seeded_random
 
+pytestmark = pytest.mark.soak
+
 KILLS = full_count("kills of a consumer", 3, 30)
 CUTS = full_count("cuts of a consumer's line", 3, 12)
 RESTARTS = full_count("restarts of the broker", 1, 4)

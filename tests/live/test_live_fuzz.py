@@ -18,6 +18,8 @@ from museum_case import NO_SAMPLE_DATA, SAMPLE_DATA
 
 from etlkit.testing import full_count, seeded_random
 
+pytestmark = pytest.mark.soak
+
 CHUNKS, CHUNK = full_count("chunks of mutated messages", 2, 20), full_count("messages a chunk", 5_000, 50_000)
 NOW = "2026-08-01T00:00:00+00:00"
 FORMS = ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S",

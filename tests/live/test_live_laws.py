@@ -15,6 +15,8 @@ from etlkit.errors import EXIT_CLEAN, EXIT_FAILED
 from etlkit.testing.laws import Ended, Fed, Laws, Sum, System
 from museum.live.claims import Place
 
+pytestmark = pytest.mark.database
+
 
 class Stream(System):
     """The consumer of one topic."""

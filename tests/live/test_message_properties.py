@@ -10,6 +10,8 @@ import pytest
 
 from etlkit.testing import full_count
 
+pytestmark = pytest.mark.soak
+
 pytest.importorskip("hypothesis", reason="property tests need hypothesis: pip install -r requirements-dev.txt")
 
 from hypothesis import given, settings

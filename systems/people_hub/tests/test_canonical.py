@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from etlkit.testing import full_count
 from people_hub.bronze.canonical import BadRecordError, hash_version, read_content
 
+pytestmark = pytest.mark.soak
+
 EXAMPLES = full_count("examples of records", 150, 1_000)
 TEXTS = st.text(max_size=12)
 NUMBERS = st.integers(min_value=-(2**80), max_value=2**80) | st.floats(allow_nan=False, allow_infinity=False)

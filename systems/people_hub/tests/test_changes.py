@@ -14,6 +14,8 @@ from people_hub.bronze.listing_run import Options
 from people_hub.bronze.stream import Listing, Stream, key_of
 from people_hub.hub_settings import UmapiSettings
 
+pytestmark = pytest.mark.database
+
 STREAM = Stream(
     "umich_api", "department", UmapiSettings, key_of("DeptId"), lambda _settings, _request: Listing(iter(())), str
 )
@@ -233,6 +235,7 @@ def test_an_empty_listing_is_never_believed(hub, rest):
     assert hub.ingest("umapi_departments", "--allow-mass-delete", "100").exit_code == 1
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", seeds("histories", 8, 40))
 def test_any_history_of_edits_leaves_the_heads_as_the_source_is(hub, seed):
     rng = random.Random(seed)

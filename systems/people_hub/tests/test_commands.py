@@ -16,6 +16,8 @@ from people_hub.bronze.stream import all_scripts
 from people_hub.hub_settings import PROJECT_DIR, read_database_url
 from people_hub.postgres_adapter import PostgresAdapter
 
+pytestmark = pytest.mark.database
+
 SCRIPTS = {
     "ingest_umapi_departments", "ingest_umapi_employees", "ingest_mcommunity_users", "ingest_mcommunity_groups",
     "ingest_ad_users", "ingest_ad_groups", "ingest_ad_computers", "ingest_tdx_departments", "ingest_tdx_users",

@@ -19,6 +19,8 @@ from people_hub.bronze import store
 from people_hub.bronze.fingerprints import HeadFingerprints, fingerprint
 from people_hub.postgres_adapter import PostgresAdapter
 
+pytestmark = [pytest.mark.database, pytest.mark.soak]
+
 KEYS = st.sampled_from("abcdefgh")
 
 

@@ -14,6 +14,8 @@ from people_hub.bronze.listing_run import Options
 from people_hub.bronze.stream import all_scripts
 from people_hub.postgres_adapter import PostgresAdapter
 
+pytestmark = pytest.mark.database
+
 
 def test_the_adapter_is_as_founded(hub):
     adapter = PostgresAdapter(hub.url, pool_size=2, max_overflow=1)

@@ -11,6 +11,8 @@ from hub_case import Hub
 from etlkit.testing import full_count, seeded_random
 from people_hub.sample_sources.people import University
 
+pytestmark = pytest.mark.soak
+
 KILLS = full_count("kills of an ingest", 4, 50)
 UNIVERSITY = University(people=600, departments=400)
 FLAGS = ("--batch-size", "10", "--allow-mass-delete", "60")

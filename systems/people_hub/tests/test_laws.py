@@ -9,6 +9,8 @@ from people_hub import ingest_umapi_departments
 from people_hub.hub_settings import PROJECT_DIR
 from people_hub.sample_sources import rest_server
 
+pytestmark = pytest.mark.database
+
 SCRIPT = "ingest_umapi_departments"
 
 

@@ -14,6 +14,8 @@ from people_hub.bronze.listing_run import Options
 from people_hub.bronze.replay import KeptRecord, plan_replay
 from people_hub.bronze.stream import key_of
 
+pytestmark = pytest.mark.database
+
 POISON = "alter table bronze.raw_entities add constraint poison check (raw_data ->> 'Name' is distinct from 'poison')"
 CURE = "alter table bronze.raw_entities drop constraint poison"
 

@@ -355,7 +355,6 @@ def test_a_topic_that_is_recreated_under_the_consumer_stops_it(live):
     assert live.consume("--accept-new-topic").figures["live"]["stored"] == 40
 
 
-@pytest.mark.full
 def test_a_recreated_topic_is_known_by_its_id_where_no_message_can_tell(live):
     """All that was stored is gone by retention, so there is no fingerprint; and the new topic is longer."""
     live.produce([press(number) for number in range(10)], partition=0)
@@ -437,7 +436,6 @@ def test_a_dry_run_says_the_same_and_leaves_no_trace(live):
     assert live.state() == before
 
 
-@pytest.mark.full
 def test_a_dry_run_takes_no_partition_from_a_consumer_at_work(live):
     process = live.start()
     live.produce([press(number) for number in range(10)])
@@ -525,7 +523,6 @@ def test_a_line_a_minute(live, monkeypatch):
     assert "lag 0" in lines[-1]
 
 
-@pytest.mark.full
 def test_a_run_that_died_is_repaired_and_one_that_lives_is_left_alone(live):
     living = live.start()
     running = "select count(*) from meta.ingestion_runs where status = 'running'"

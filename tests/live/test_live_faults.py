@@ -312,7 +312,6 @@ def test_a_new_owner_waits_for_the_partitions_lock(live):
     assert_nothing_lost_or_doubled(live)
 
 
-@pytest.mark.full
 def test_a_consumer_whose_token_is_gone_rolls_back(live):
     process = live.start(*SMALL_BATCHES)
     live.produce(messages())

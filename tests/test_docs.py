@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+import subprocess
 
 import pytest
 from museum_case import PROJECT_DIR
@@ -23,8 +24,7 @@ from museum.kiosk import ROW_REASONS
 from museum.kiosk_files import FILE_REASONS
 from museum.live.message import MESSAGE_REASONS
 
-DOCUMENTS = [PROJECT_DIR / "README.md", *sorted((PROJECT_DIR / "docs").glob("*.md"))]
-MAKEFILE = (PROJECT_DIR / "Makefile").read_text()
+DOCUMENTS = [PROJECT_DIR / "README.md", PROJECT_DIR / "CONTRIBUTING.md", *sorted((PROJECT_DIR / "docs").glob("*.md"))]
 SCRIPTS = {"consumer": consumer, "extract": extract, "transform": transform, "load": load, "pipeline": pipeline}
 
 
@@ -48,8 +48,9 @@ def test_there_are_commands_to_check():
 def test_a_shown_command_is_understood(command, monkeypatch, capsys):
     words = shlex.split(command)
     if words[0] == "make":
-        targets = [word for word in words[1:] if not word.startswith("-") and "=" not in word][:1]
-        assert all(re.search(rf"^{target}:", MAKEFILE, re.MULTILINE) for target in targets), command
+        words = shlex.split(command.replace("-SYSTEM", "-people_hub").split("&&")[0])
+        known = subprocess.run(["make", "-n", *words[1:]], cwd=PROJECT_DIR, capture_output=True, text=True, check=False)
+        assert known.returncode == 0, known.stderr
         return
     if words[1] == "-m" and words[2] != "museum.login":
         {"etlkit": command_parser, "dashboard": dashboard_parser}[words[2]]().parse_args(words[3:])

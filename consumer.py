@@ -12,7 +12,7 @@ import argparse
 import logging
 
 from etlkit.command import exit_process
-from etlkit.console import Outcome
+from etlkit.console import Outcome, positive_count, positive_number
 from etlkit.errors import EtlError
 from etlkit.logs import redact
 from museum.console import run_stage
@@ -101,32 +101,16 @@ def consumer_parser() -> argparse.ArgumentParser:
     parser.add_argument("--instance-id", metavar="NAME", help="KAFKA_INSTANCE_ID: static membership in the group")
     parser.add_argument("--from-beginning", action="store_true", help="read all again; what is stored is already there")
     parser.add_argument("--accept-new-topic", action="store_true", help="go on although the topic was re-created")
-    parser.add_argument("--max-messages", metavar="N", type=_count, help="end after so many messages")
-    parser.add_argument("--idle-exit", metavar="SECONDS", type=_seconds, help="end after so long without a message")
+    parser.add_argument("--max-messages", metavar="N", type=positive_count, help="end after so many messages")
+    parser.add_argument(
+        "--idle-exit", metavar="SECONDS", type=positive_number, help="end after so long without a message"
+    )
     parser.add_argument("--batch-size", metavar="N", help="at most so many messages a transaction (5000)")
     parser.add_argument("--linger-ms", metavar="MS", help="wait at most so long for a batch, up to 250 (100)")
     parser.add_argument("--dry-run", action="store_true", help="do everything, then roll back; figures say would")
     parser.add_argument("--replay-rejects", action="store_true", help="judge open rejects of messages again, and end")
     parser.add_argument("--reason", metavar="NAME", help="with --replay-rejects: only those, e.g. unknown_site")
     return parser
-
-
-def _count(text: str) -> int:
-    """Read a number of at least one."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    """Read a positive number of seconds."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return seconds
 
 
 def main(arguments: list[str] | None = None) -> int:

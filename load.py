@@ -29,14 +29,13 @@ from etlkit.postgres import (
     apply_schema,
     connect,
     load_errors,
-    process_name,
     require_schema,
     run_file,
     schema_version,
     unit_of_work,
 )
 from etlkit.rejects import create_staging, fill_rejected_records, resolve_files, resolve_missing, stage_rejects
-from etlkit.runs import Run, RunFigures, complete_run, open_run
+from etlkit.runs import Run, RunFigures, complete_run
 from museum.accounting import LoadSummary, StagedRows
 from museum.bulk import CopiedEvents, copy_in_bulk, read_exhibition_ids, take_bulk_target
 from museum.combined import (
@@ -49,7 +48,7 @@ from museum.combined import (
     read_combined_manifest,
 )
 from museum.console import run_stage
-from museum.database import database_settings
+from museum.database import database_settings, open_museum_run
 from museum.duck import duckdb_errors
 from museum.hourly import fold_hours
 from museum.judged_rows import JudgedObject, JudgedRows
@@ -66,7 +65,6 @@ from museum.rejudge import (
 from museum.settings import ROLES_FILE, SCHEMA, SCHEMA_FILE, Command, argument_parser
 from transform import EXHIBITION_COLUMNS, combine_plain_file, finishing
 
-LOCK_NAME = "museum:batch"
 PLAIN_DIR = "plain"
 EXHIBITION_STATEMENTS = (
     "fill_department",
@@ -103,16 +101,8 @@ def open_target(command: Command, logger: logging.Logger | None = None) -> Itera
     Raises ConfigError for an absent or older schema, LockedError when another run holds the lock.
     """
     log = logger or logging.getLogger(__name__)
-    run = Run(command.run_id, "museum", "batch", command.dry_run, {"bucket": command.museum.museum_bucket})
-    database = database_settings(command, log)
-    with open_run(
-        run,
-        SCHEMA,
-        LOCK_NAME,
-        lambda: connect(database, process_name("museum pipeline", command.run_id)),
-        log,
-        secrets=command.secrets,
-    ) as connection:
+    metadata = {"bucket": command.museum.museum_bucket}
+    with open_museum_run(command, log, "batch", "museum pipeline", metadata) as (connection, run):
         yield LoadTarget(connection, run)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import re
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -17,18 +16,17 @@ from typing import Any, TextIO
 from tabulate import tabulate
 
 from etlkit.command import run_command
+from etlkit.console import interval_of, positive_count
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, ConfigError
 from etlkit.logs import configure_logging, until_reader_goes
-from etlkit.postgres import Connection, Cursor, connect, load_errors, run_file
+from etlkit.postgres import Connection, Cursor, connect, fetch_dicts, load_errors, run_file
 from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, load_settings
 
 SQL = Path(__file__).parent / "sql"
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 SHOWN_TEXT = 80
 SHORTEST_RUN = 4
-_AGE = re.compile(r"([0-9]{1,6})([hdw])")
-_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -66,12 +64,10 @@ def show_run(connection: Connection, flags: argparse.Namespace) -> None:
 
 def prune_runs(connection: Connection, flags: argparse.Namespace) -> None:
     """Delete the history of finished runs older than an age; what they loaded stays."""
-    found = _AGE.fullmatch(flags.older_than)
-    if not found:
-        raise ConfigError(f"--older-than is {flags.older_than!r}, expected a number of h, d or w, e.g. 90d.")
+    age = interval_of(flags.older_than)
     with load_errors("pruning runs"), connection, connection.cursor() as cursor:
         _require_meta(cursor)
-        count = run_file(cursor, SQL / "prune_runs.sql", {"older_than": f"{found[1]} {_UNITS[found[2]]}"})
+        count = run_file(cursor, SQL / "prune_runs.sql", {"older_than": age})
     print(f"pruned {count:,} runs older than {flags.older_than}")
 
 
@@ -163,13 +159,6 @@ def _printable(raw: bytes | str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def _positive(text: str) -> int:
-    """Read a number of rows."""
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows")
-    return int(text)
-
-
 def _shorten(text: str) -> str:
     return text if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 3] + "..."
 
@@ -191,9 +180,7 @@ def _query(connection: Connection, name: str, parameters: dict[str, Any]) -> lis
     """Return a SQL file's rows as dictionaries."""
     with load_errors(f"running {name}"), connection, connection.cursor() as cursor:
         _require_meta(cursor)
-        run_file(cursor, SQL / f"{name}.sql", parameters)
-        names = [column.name for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return fetch_dicts(cursor, SQL / f"{name}.sql", parameters)
 
 
 def command_parser() -> argparse.ArgumentParser:
@@ -211,13 +198,15 @@ def command_parser() -> argparse.ArgumentParser:
     runs = areas.add_parser("runs", help="run history").add_subparsers(required=True, metavar="ACTION")
     action = runs.add_parser("list", parents=[database], help="the latest runs")
     action.add_argument("--system", help="only this system's, as the list names it")
-    action.add_argument("--limit", type=_positive, default=20, help="how many to show (20)")
+    action.add_argument("--limit", type=positive_count, default=20, help="how many to show (20)")
     action.set_defaults(run_on_database=list_runs)
     action = runs.add_parser("show", parents=[database], help="all about one run")
     action.add_argument("run", metavar="RUN", help="its id, or the beginning of it")
     action.set_defaults(run_on_database=show_run)
     action = runs.add_parser("prune", parents=[database], help="delete old history; what was loaded stays")
-    action.add_argument("--older-than", required=True, metavar="AGE", help="a number of h, d or w, e.g. 90d")
+    action.add_argument(
+        "--older-than", required=True, metavar="AGE", help="a number of h, d or w, e.g. 90d"
+    )
     action.set_defaults(run_on_database=prune_runs)
 
     rejects = areas.add_parser("rejects", help="rejected records").add_subparsers(required=True, metavar="ACTION")
@@ -231,7 +220,7 @@ def command_parser() -> argparse.ArgumentParser:
         action.add_argument("--all", action="store_true", help="resolved ones too")
         action.set_defaults(run_on_database=function)
         if name == "list":
-            action.add_argument("--limit", type=_positive, default=50, help="how many to show (50)")
+            action.add_argument("--limit", type=positive_count, default=50, help="how many to show (50)")
         else:
             action.add_argument("--output", metavar="FILE", help="a file instead of standard output")
 

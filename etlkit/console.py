@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
+import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TextIO, TypeVar
 
@@ -15,6 +18,7 @@ from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, EXIT_LOCKED, EXI
 from etlkit.logs import BARE, close_handlers, redact, write
 from etlkit.signals import SIGNAL_EXIT_BASE
 
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 FAILURES = (EXIT_FAILED, EXIT_CONFIG, EXIT_LOCKED)
 
 
@@ -108,6 +112,29 @@ def say_settings_error(error: ConfigError, *, as_json: bool, failure: str = "%s"
     line = f"{failure % text} [exit {error.exit_code}]" if console else f"error: {text}"
     write(console or sys.stderr, f"{line}\n")
     return error.exit_code
+
+
+def positive_count(text: str) -> int:
+    """Read a flag's whole number from 1 on."""
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def positive_number(text: str) -> float:
+    """Read a flag's number above 0."""
+    with suppress(ValueError):
+        if 0 < (number := float(text)) < float("inf"):
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+
+
+def interval_of(older_than: str) -> str:
+    """Return the age of --older-than, such as 90d, as an interval that Postgres reads; ConfigError for another form."""
+    found = re.fullmatch(r"([0-9]{1,5})([hdw])", older_than)
+    if not found:
+        raise ConfigError(f"--older-than is {older_than!r}, expected a number of h, d or w, e.g. 90d.")
+    return f"{found[1]} {_UNITS[found[2]]}"
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -133,6 +133,13 @@ def run_file(cursor: Cursor, path: Path, parameters: Mapping[str, Any] | None = 
     return cursor.rowcount
 
 
+def fetch_dicts(cursor: Cursor, path: Path, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Run the one statement of a SQL file and return its rows by the names of their columns."""
+    run_file(cursor, path, parameters)
+    names = [column.name for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
 def apply_schema(connection: Connection, path: Path) -> None:
     """Run a whole schema file in one transaction; it creates what is missing and drops nothing."""
     with load_errors(f"applying {path.name}"), connection, connection.cursor() as cursor:

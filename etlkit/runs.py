@@ -42,10 +42,18 @@ class Run:
 class RunFigures:
     """What a run's row tells of its end beside its status."""
 
-    processed: int
-    created: int
-    updated: int
-    metadata: Mapping[str, Any]
+    processed: int | None = None
+    created: int | None = None
+    updated: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def values(self) -> dict[str, Any]:
+        """Return them as the statements' parameters; None leaves what the row says already."""
+        counts = {f"records_{name}": getattr(self, name) for name in ("processed", "created", "updated")}
+        return {**counts, "metadata": json.dumps(self.metadata, default=str)}
+
+
+UNKNOWN = RunFigures()
 
 
 @contextmanager
@@ -57,7 +65,7 @@ def open_run(
     logger: logging.Logger,
     *,
     secrets: Sequence[str] = (),
-    figures_so_far: Callable[[], RunFigures] | None = None,
+    figures_so_far: Callable[[], RunFigures] = lambda: UNKNOWN,
 ) -> Iterator[Connection]:
     """Connect, require the schema, hold the target's lock and record the run; whatever fails inside marks it failed.
 
@@ -74,7 +82,7 @@ def open_run(
                     yield connection
             except BaseException as error:
                 message = redact(_reason(error), secrets)
-                figures = figures_so_far() if figures_so_far else None
+                figures = figures_so_far()
                 if not (fail_run(connection, run, message, figures) or _fail_anew(connect, run, message, figures)):
                     logger.warning("the run's history could not be closed; the next run does it")
                 raise
@@ -87,7 +95,7 @@ def _reason(error: BaseException) -> str:
     return str(error) if isinstance(error, EtlError) else f"{type(error).__name__} {error}".strip()
 
 
-def _fail_anew(connect: Callable[[], Connection], run: Run, message: str, figures: RunFigures | None) -> bool:
+def _fail_anew(connect: Callable[[], Connection], run: Run, message: str, figures: RunFigures) -> bool:
     """Mark a run failed whose own connection is gone, if the server is still there."""
     try:
         with closing(connect()) as another:
@@ -118,42 +126,19 @@ def complete_run(cursor: Cursor, run: Run, figures: RunFigures) -> None:
     """Complete the run in the caller's transaction, so that its data and its row appear together."""
     if run.dry_run:
         return
-    run_file(
-        cursor,
-        SQL / "complete_run.sql",
-        {
-            "run_id": str(run.run_id),
-            "records_processed": figures.processed,
-            "records_created": figures.created,
-            "records_updated": figures.updated,
-            "metadata": json.dumps(figures.metadata, default=str),
-        },
-    )
+    run_file(cursor, SQL / "complete_run.sql", {"run_id": str(run.run_id), **figures.values()})
 
 
-def fail_run(connection: Connection, run: Run, message: str, figures: RunFigures | None = None) -> bool:
-    """Mark the run failed after its rollback; return False when the connection is gone.
-
-    Without figures the row keeps what it says already.
-    """
+def fail_run(connection: Connection, run: Run, message: str, figures: RunFigures = UNKNOWN) -> bool:
+    """Mark the run failed after its rollback; return False when the connection is gone."""
     if run.dry_run:
         return True
     storable = message.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
     try:
         connection.rollback()
         with connection, connection.cursor() as cursor:
-            run_file(
-                cursor,
-                SQL / "fail_run.sql",
-                {
-                    "run_id": str(run.run_id),
-                    "error_message": storable,
-                    "records_processed": figures.processed if figures else None,
-                    "records_created": figures.created if figures else None,
-                    "records_updated": figures.updated if figures else None,
-                    "metadata": json.dumps(figures.metadata if figures else {}, default=str),
-                },
-            )
+            values = {"run_id": str(run.run_id), "error_message": storable, **figures.values()}
+            run_file(cursor, SQL / "fail_run.sql", values)
     except psycopg2.Error:
         return False
     return True

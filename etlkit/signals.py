@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -57,17 +57,24 @@ def cancelled_by_signals(connection: Connection) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    previous = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
 
-    def cancel_on_wakeup() -> None:
-        while data := ours.recv(64):
+    def cancel_on_wakeup(line: socket.socket) -> None:
+        while data := line.recv(64):
             if any(number in STOPPING_SIGNALS for number in data) and not connection.closed:
                 with suppress(psycopg2.Error):
                     connection.cancel()
 
-    watcher = threading.Thread(target=cancel_on_wakeup, name="cancel-on-signal", daemon=True)
+    with woken_by_signals("cancel-on-signal", cancel_on_wakeup):
+        yield
+
+
+@contextmanager
+def woken_by_signals(name: str, watch: Callable[[socket.socket], None]) -> Iterator[None]:
+    """Run a thread that hears of every signal while inside, by its number as a byte on a socket that ends with it."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    previous = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    watcher = threading.Thread(target=watch, args=(ours,), name=name, daemon=True)
     watcher.start()
     try:
         yield

@@ -1,15 +1,31 @@
-"""Which database a command works on."""
+"""Which database a command works on, and the envelope of a run there."""
 
 from __future__ import annotations
 
 import logging
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any
 
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import ConfigError
-from etlkit.postgres import apply_schema, connect
+from etlkit.postgres import Connection, apply_schema, connect, process_name
+from etlkit.runs import Run, open_run
 from etlkit.settings import DatabaseSettings
-from museum.settings import PROJECT_DIR, SCHEMA_FILE, Command
+from museum.settings import PROJECT_DIR, SCHEMA, SCHEMA_FILE, Command
+
+
+@contextmanager
+def open_museum_run(
+    command: Command, log: logging.Logger, entity_type: str, program: str, metadata: Mapping[str, Any]
+) -> Iterator[tuple[Connection, Run]]:
+    """Open a run of the museum's under the lock of its name; raises what `open_run` and `database_settings` raise."""
+    run = Run(command.run_id, SCHEMA.system, entity_type, command.dry_run, metadata)
+    database = database_settings(command, log)
+    name = process_name(program, command.run_id)
+    lock_name = f"{SCHEMA.system}:{entity_type}"
+    with open_run(run, SCHEMA, lock_name, lambda: connect(database, name), log, secrets=command.secrets) as connection:
+        yield connection, run
 
 
 def database_settings(command: Command, logger: logging.Logger | None = None) -> DatabaseSettings:

@@ -6,7 +6,6 @@ import pytest
 from museum_case import PROJECT_DIR, point_at
 
 from etlkit.testing.laws import Ended, Fed, Laws, Sum, System
-from load import LOCK_NAME
 
 pytestmark = pytest.mark.database
 
@@ -16,7 +15,7 @@ DAY = "2024-03-05"
 class Batch(System):
     """The pipeline over local files."""
 
-    lock_name = LOCK_NAME
+    lock_name = "museum:batch"
     blocked_table = ("review",)
     required_settings = ("DB_HOST", "DB_NAME", "DB_USER", "DB_PASSWORD")
 

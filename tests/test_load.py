@@ -354,7 +354,7 @@ def test_an_older_schema_is_refused_with_the_command(loaded):
 
 
 def test_two_runs_at_once_the_second_says_by_whom_and_exits_4(loaded):
-    with closing(connect(loaded.database, "the other run")) as other, advisory_lock(other, load.LOCK_NAME):
+    with closing(connect(loaded.database, "the other run")) as other, advisory_lock(other, "museum:batch"):
         result = loaded.push()
     assert result.exit_code == 4
     assert "the other run" in result.figures["error"]

@@ -19,22 +19,19 @@ from etlkit.copying import copy_rows, store_or_halve
 from etlkit.postgres import (
     Connection,
     Cursor,
-    connect,
     load_errors,
-    process_name,
     run_file,
     server_words,
     unit_of_work,
 )
 from etlkit.rejects import create_rejudged_staging, stage_rejudged, update_rejudged
-from etlkit.runs import Run, RunFigures, complete_run, open_run
-from museum.database import database_settings
+from etlkit.runs import Run, RunFigures, complete_run
+from museum.database import open_museum_run
 from museum.live.claims import SQL as LIVE_SQL
 from museum.live.message import LONGEST_MESSAGE, judge_message
 from museum.reference import SQL, read_reference
-from museum.settings import SCHEMA, Command
+from museum.settings import Command
 
-LOCK_NAME = "museum:replay"
 BATCH_ROWS = 500
 
 
@@ -76,17 +73,8 @@ def replay_rejects(command: Command, log: logging.Logger) -> Outcome:
 
     Raises LockedError when another replay is at work, LoadError when the database fails; finished batches stay.
     """
-    run = Run(command.run_id, "museum", "replay", command.dry_run, {"reason": command.flags.reason})
-    database = database_settings(command, log)
     with (
-        open_run(
-            run,
-            SCHEMA,
-            LOCK_NAME,
-            lambda: connect(database, process_name("museum replay", command.run_id)),
-            log,
-            secrets=command.secrets,
-        ) as connection,
+        open_museum_run(command, log, "replay", "museum replay", {"reason": command.flags.reason}) as (connection, run),
         load_errors("replaying rejects", "Finished batches stay; run again."),
     ):
         figures = Replay(connection, run, command, log).run()

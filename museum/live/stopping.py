@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from etlkit.errors import EXIT_CLEAN
-from etlkit.signals import SIGNAL_EXIT_BASE
+from etlkit.signals import SIGNAL_EXIT_BASE, woken_by_signals
 from etlkit.signals import STOPPING_SIGNALS as ENDING_SIGNALS
 
 STOPPING_SIGNALS = (*ENDING_SIGNALS, signal.SIGHUP)
@@ -46,14 +46,12 @@ def orderly_stop(cancel: Callable[[], None], log: logging.Logger) -> Iterator[St
     """
     stop = Stop()
     is_over = threading.Event()
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
 
     def note(number: int, _frame: FrameType | None) -> None:
         stop.signal = stop.signal or number
 
-    def watch_the_clock() -> None:
-        number = next((byte for byte in iter(lambda: ours.recv(1), b"") if byte[0] in STOPPING_SIGNALS), None)
+    def watch_the_clock(line: socket.socket) -> None:
+        number = next((byte for byte in iter(lambda: line.recv(1), b"") if byte[0] in STOPPING_SIGNALS), None)
         if number is None or is_over.wait(FINISH_SECONDS):
             return
         with suppress(Exception):
@@ -62,21 +60,17 @@ def orderly_stop(cancel: Callable[[], None], log: logging.Logger) -> Iterator[St
             log.error("the database or a broker does not answer; ending. What was not committed will be read again")
             _end_at_once(number[0])
 
-    watcher = threading.Thread(target=watch_the_clock, name="orderly-stop", daemon=True)
     wanted = [number for number in STOPPING_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
     handlers = {number: signal.signal(number, note) for number in wanted}
-    wakeup = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-    watcher.start()
     try:
-        yield stop
+        with woken_by_signals("orderly-stop", watch_the_clock):
+            try:
+                yield stop
+            finally:
+                is_over.set()
     finally:
-        is_over.set()
-        signal.set_wakeup_fd(wakeup)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        theirs.close()
-        watcher.join(timeout=5)
-        ours.close()
 
 
 def _end_at_once(number: int) -> None:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import psycopg2
 
 from etlkit.errors import ConfigError, DataError, EtlError, LoadError, RetryableError, SourceError
+from etlkit.postgres import server_words
 from museum.database import database_settings
 from museum.live.batch import BatchInDoubt, LiveRules
 from museum.live.claims import Claim, Fenced
@@ -125,7 +126,7 @@ class LiveStream:
         flags, now = self._flags, time.monotonic()
         if flags.max_messages is not None and self.figures.consumed >= flags.max_messages:
             return True
-        is_settled = self._topic.assigned == self.claims.keys() and not self._topic.is_down
+        is_settled = self._topic.assigned == self.claims.keys() and not self._topic.errors.is_down
         if self.session is None or not is_settled:
             self._last_activity = now
         if flags.idle_exit is None:
@@ -145,7 +146,7 @@ class LiveStream:
         try:
             ends = self._topic.ends(self.claims)
         except RetryableError as error:
-            self._topic.is_down = True
+            self._topic.errors.is_down = True
             self._trouble(str(error))
             return False
         return all(self._topic.reached(place, claim.position) >= ends[place] for place, claim in self.claims.items())
@@ -154,7 +155,7 @@ class LiveStream:
         """Return what keeps us from reading."""
         if self.session is None:
             return next(reversed(self._troubles), "the database is away")
-        if self._topic.is_down:
+        if self._topic.errors.is_down:
             return "no broker answers"
         if self._topic.assigned is None:
             return "the group gives no partitions"
@@ -370,8 +371,7 @@ def _live_rules(command: Command) -> LiveRules:
 def _told(error: Exception) -> str:
     """Return the first sentence of what the driver said, else the error's own words."""
     cause = error if isinstance(error, psycopg2.Error) else error.__cause__
-    text = str(cause if isinstance(cause, psycopg2.Error) else error).strip()
-    return (text.splitlines() or [type(error).__name__])[0].rstrip(".")
+    return server_words(cause) if isinstance(cause, psycopg2.Error) else str(error)
 
 
 def would(command: Command) -> str:

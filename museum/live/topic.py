@@ -90,7 +90,7 @@ class KafkaTopic:
         self.assigned: frozenset[int] | None = None
         self.was_rebalanced = False
         self.out_of_range: set[int] = set()
-        self._errors = BrokerErrors(name, log)
+        self.errors = BrokerErrors(name, log)
         self._log = log
         self._configuration = {
             **configuration,
@@ -101,7 +101,7 @@ class KafkaTopic:
             "queued.max.messages.kbytes": 16_384,
             "fetch.queue.backoff.ms": 50,
             "reconnect.backoff.ms": 500,
-            "error_cb": self._errors.note_trouble,
+            "error_cb": self.errors.note_trouble,
         }
         self._next_look = 0.0
         self._piece = FIRST_PIECE
@@ -110,7 +110,7 @@ class KafkaTopic:
         self._probe: Consumer | None = None
         try:
             self._consumer = Consumer(
-                {**self._configuration, "enable.partition.eof": True}, logger=self._errors.librdkafka_logger()
+                {**self._configuration, "enable.partition.eof": True}, logger=self.errors.librdkafka_logger()
             )
             self._admin = self._new_admin()
         except KafkaException as error:
@@ -124,17 +124,8 @@ class KafkaTopic:
         return AdminClient(
             {key: value for key, value in self._configuration.items() if key in ADMIN_SETTINGS}
             | {"error_cb": lambda _: None},
-            logger=self._errors.librdkafka_logger(),
+            logger=self.errors.librdkafka_logger(),
         )
-
-    @property
-    def is_down(self) -> bool:
-        """Tell whether no broker answered when last heard of."""
-        return self._errors.is_down
-
-    @is_down.setter
-    def is_down(self, value: bool) -> None:
-        self._errors.is_down = value
 
     def connect(self, is_stopping: Callable[[], bool] = lambda: False) -> None:
         """Find cluster, topic and partitions.
@@ -148,17 +139,17 @@ class KafkaTopic:
                 break
             except KafkaException as error:
                 self._consumer.poll(0)
-                self._errors.refuse_login(self._configuration)
+                self.errors.refuse_login(self._configuration)
                 if time.monotonic() > deadline or is_stopping():
                     where = self._configuration["bootstrap.servers"]
-                    why = self._errors.trouble or error.args[0]
+                    why = self.errors.trouble or error.args[0]
                     raise SourceError(
                         f"no broker of {where} answers: {why.str()}. Check BOOTSTRAP_SERVERS and SECURITY_PROTOCOL "
                         "and that the brokers are up. Nothing was loaded."
                     ) from error
         found = metadata.topics[self.name]
         if found.error is not None:
-            self._errors.refuse(found.error)
+            self.errors.refuse(found.error)
             names = ", ".join(self._topic_names()) or "none"
             raise ConfigError(
                 f"topic {self.name}: {found.error.str()}. The cluster shows these topics: {names}. "
@@ -169,7 +160,7 @@ class KafkaTopic:
         self.cluster = metadata.cluster_id
         self.partitions = sorted(found.partitions)
         self.topic_id = self._read_topic_id()
-        self._errors.is_connected = True
+        self.errors.is_connected = True
 
     def join(self) -> None:
         """Become a member of the group, which then shares out the partitions."""
@@ -204,7 +195,7 @@ class KafkaTopic:
             try:
                 found = self._consumer.consume(wanted, left)
             except KafkaException as error:
-                self._errors.note(error.args[0])
+                self.errors.note(error.args[0])
                 break
             piece_size = 0
             for message in found:
@@ -218,11 +209,11 @@ class KafkaTopic:
                 self._piece = max(1, min(LARGEST_PIECE, PIECE_BYTES * len(found) // max(1, piece_size)))
             if len(found) < wanted:
                 break
-        self._errors.raise_fatal(self._configuration)
+        self.errors.raise_fatal(self._configuration)
         self._hear_others()
         if taken:
-            self._errors.forget()
-        elif self.is_down:
+            self.errors.forget()
+        elif self.errors.is_down:
             self._look_for_brokers()
         return taken
 
@@ -290,7 +281,7 @@ class KafkaTopic:
                 "error_cb": lambda _: None,
             }
             self._probe = Consumer(
-                {**self._configuration, **small, "enable.partition.eof": True}, logger=self._errors.librdkafka_logger()
+                {**self._configuration, **small, "enable.partition.eof": True}, logger=self.errors.librdkafka_logger()
             )
         try:
             self._probe.assign([TopicPartition(self.name, partition, offset)])
@@ -302,7 +293,7 @@ class KafkaTopic:
             raise RetryableError(f"no answer on offset {offset:,} of {self.name}[{partition}]")
         if (problem := found.error()) is not None:
             if problem.code() not in _NOTHING_THERE:
-                self._errors.refuse(problem)
+                self.errors.refuse(problem)
                 raise RetryableError(f"reading offset {offset:,} of {self.name}[{partition}]: {problem.str()}")
             return None
         return _live_message(found) if found.offset() == offset else None
@@ -394,7 +385,7 @@ class KafkaTopic:
         elif code == KafkaError._AUTO_OFFSET_RESET and partition is not None:
             self.out_of_range.add(partition)
         else:
-            self._errors.note(error)
+            self.errors.note(error)
 
     def _look_for_brokers(self) -> None:
         """Find out whether the brokers are back, now and then."""
@@ -405,7 +396,7 @@ class KafkaTopic:
             self._consumer.list_topics(self.name, timeout=0.5)
         except KafkaException:
             return
-        self.is_down = False
+        self.errors.is_down = False
         self._log.info("the brokers are back")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import re
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -17,10 +16,10 @@ from typing import Any
 from tabulate import tabulate
 
 from etlkit.command import exit_process
-from etlkit.console import Outcome
+from etlkit.console import Outcome, interval_of, positive_count
 from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, ConfigError, EtlError
 from etlkit.logs import redact
-from etlkit.postgres import Connection, apply_schema, load_errors, require_schema, run_file, schema_version
+from etlkit.postgres import Connection, apply_schema, fetch_dicts, load_errors, require_schema, run_file, schema_version
 from etlkit.settings import Settings
 from etlkit.signals import cancelled_by_signals
 from people_hub.bronze.ingestion import IngestionService
@@ -34,15 +33,12 @@ from people_hub.script import (
     HubCommand,
     add_common_flags,
     gravest,
-    positive_number,
     refuse,
     run_hub_command,
     run_streams,
 )
 
 SHOWN_TEXT = 80
-_AGE = re.compile(r"([0-9]{1,5})([hdw])")
-_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
 def init_schemas(command: HubCommand) -> Outcome:
@@ -173,9 +169,9 @@ def _retry_rejects(command: HubCommand, adapter: PostgresAdapter, scripts: list[
     worst = gravest(codes)
     found_open = sum(result.get("open_before", 0) for result in command.results)
     judged = sum(result.get("records_processed", 0) for result in command.results)
-    found = f"{'❌' if worst else '✅'} {found_open:,} open rejects{' [DRY RUN]' if command.flags.dry_run else ''}"
+    told = f"{'❌' if worst else '✅'} {found_open:,} open rejects{' [DRY RUN]' if command.flags.dry_run else ''}"
     sentence = (
-        f"{found}: {judged:,} may be good now and were tried, {resolved:,} resolved, "
+        f"{told}: {judged:,} may be good now and were tried, {resolved:,} resolved, "
         f"{found_open - resolved:,} stay open. [exit {worst}]"
     )
     return Outcome(sentence, gravest=worst)
@@ -206,11 +202,7 @@ def show_history(command: HubCommand) -> Outcome:
 
 def prune_versions(command: HubCommand) -> Outcome:
     """Delete the versions that were replaced longer ago than an age."""
-    found = _AGE.fullmatch(command.flags.older_than)
-    if not found:
-        raise ConfigError(
-            f"--older-than is {command.flags.older_than!r}, expected up to five digits and h, d or w, e.g. 400d."
-        )
+    age = interval_of(command.flags.older_than)
     with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
         require_schema(connection, SCHEMA)
         with (
@@ -220,12 +212,14 @@ def prune_versions(command: HubCommand) -> Outcome:
             connection.cursor() as cursor,
         ):
             cursor.execute("select set_config('people_hub.is_pruning', 'on', true)")
-            count = run_file(cursor, SQL / "delete_old_versions.sql", {"older_than": f"{found[1]} {_UNITS[found[2]]}"})
+            count = run_file(cursor, SQL / "delete_old_versions.sql", {"older_than": age})
             if command.flags.dry_run:
                 connection.rollback()
     command.results.append({"removed": count, "dry_run": bool(command.flags.dry_run)})
     would = "would remove" if command.flags.dry_run else "removed"
-    return Outcome(f"✅ {would} {count:,} versions replaced longer ago than {found[0]}; every newest one stays.")
+    return Outcome(
+        f"✅ {would} {count:,} versions replaced longer ago than {command.flags.older_than}; every newest one stays."
+    )
 
 
 def command_parser() -> argparse.ArgumentParser:
@@ -255,7 +249,7 @@ def command_parser() -> argparse.ArgumentParser:
     action.add_argument("--retry", action="store_true", help="judge them again and store what is good now")
     action.add_argument("--dry-run", action="store_true", help="with --retry: say what would happen")
     action.add_argument("--stream", metavar="STREAM", help="only this stream's, e.g. tdx/user")
-    action.add_argument("--show", metavar="N", type=positive_number, default=50, help="how many to show (50)")
+    action.add_argument("--show", metavar="N", type=positive_count, default=50, help="how many to show (50)")
     action.set_defaults(body=show_rejects)
     action = add("history", "every version of one record")
     action.add_argument("stream", metavar="STREAM", help="e.g. tdx/user or ingest_tdx_users")
@@ -314,9 +308,7 @@ def _query(connection: Connection, name: str, parameters: Mapping[str, Any]) -> 
     """Return a SQL file's rows as dictionaries."""
     require_schema(connection, SCHEMA)
     with load_errors(f"running {name}"), connection, connection.cursor() as cursor:
-        run_file(cursor, SQL / f"{name}.sql", parameters)
-        names = [column.name for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return fetch_dicts(cursor, SQL / f"{name}.sql", parameters)
 
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

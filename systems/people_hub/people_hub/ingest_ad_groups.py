@@ -4,30 +4,15 @@
 Members beyond the server's 1,500 are followed to the last one.
 """
 
-from people_hub.bronze.stream import Stream, key_of
-from people_hub.hub_settings import ActiveDirectorySettings
+from functools import partial
+
 from people_hub.script import run_script
 from people_hub.sources import active_directory
 
 SINGLE_VALUED = ("groupType", "sAMAccountType")
 
-STREAM = Stream(
-    source_system="active_directory",
-    entity_type="group",
-    settings=ActiveDirectorySettings,
-    key=key_of("objectGUID"),
-    listing=lambda settings, request: active_directory.list_entries(
-        settings, request, "(objectClass=group)", SINGLE_VALUED
-    ),
-    check=active_directory.check,
-    volatile=active_directory.VOLATILE,
-)
-
-
-def main() -> None:
-    """Run the script from the command line."""
-    run_script(STREAM, __file__)
-
+STREAM = active_directory.stream("group", "(objectClass=group)", SINGLE_VALUED)
+main = partial(run_script, STREAM, __file__)
 
 if __name__ == "__main__":
     main()

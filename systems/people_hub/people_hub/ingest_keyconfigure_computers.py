@@ -7,6 +7,7 @@ one with the latest session.
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from people_hub.bronze.stream import Listing, Request, Stream
@@ -84,11 +85,7 @@ STREAM = Stream(
     volatile=VOLATILE,
 )
 
-
-def main() -> None:
-    """Run the script from the command line."""
-    run_script(STREAM, __file__)
-
+main = partial(run_script, STREAM, __file__)
 
 if __name__ == "__main__":
     main()

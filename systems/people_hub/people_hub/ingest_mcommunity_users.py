@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """MCommunity people -> bronze (mcommunity_ldap, user): every entry of ou=People, changes by content hash."""
 
+from functools import partial
+
 from people_hub.bronze.stream import Stream, key_of
 from people_hub.hub_settings import McommunitySettings
 from people_hub.script import run_script
@@ -20,11 +22,7 @@ STREAM = Stream(
     check=mcommunity.check,
 )
 
-
-def main() -> None:
-    """Run the script from the command line."""
-    run_script(STREAM, __file__)
-
+main = partial(run_script, STREAM, __file__)
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """UMAPI departments -> bronze (umich_api, department): a whole listing each time, changes by content hash."""
 
+from functools import partial
+
 from people_hub.bronze.stream import Stream, key_of
 from people_hub.hub_settings import UmapiSettings
 from people_hub.script import run_script
@@ -17,11 +19,7 @@ STREAM = Stream(
     check=umapi.check,
 )
 
-
-def main() -> None:
-    """Run the script from the command line."""
-    run_script(STREAM, __file__)
-
+main = partial(run_script, STREAM, __file__)
 
 if __name__ == "__main__":
     main()

@@ -4,6 +4,8 @@
 A person with two appointments is two records, so the key is the person's number and the appointment's.
 """
 
+from functools import partial
+
 from people_hub.bronze.stream import Stream, key_of
 from people_hub.hub_settings import UmapiSettings
 from people_hub.script import run_script
@@ -20,11 +22,7 @@ STREAM = Stream(
     check=umapi.check,
 )
 
-
-def main() -> None:
-    """Run the script from the command line."""
-    run_script(STREAM, __file__)
-
+main = partial(run_script, STREAM, __file__)
 
 if __name__ == "__main__":
     main()

@@ -19,7 +19,15 @@ from typing import Any, NoReturn, TextIO
 from tabulate import tabulate
 
 from etlkit.command import exit_process
-from etlkit.console import FAILURES, Outcome, Session, run_session, say_settings_error
+from etlkit.console import (
+    FAILURES,
+    Outcome,
+    Session,
+    positive_count,
+    positive_number,
+    run_session,
+    say_settings_error,
+)
 from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, EXIT_LOCKED, EXIT_REJECTS, ConfigError, EtlError
 from etlkit.logs import configure_logging, redact, write
 from etlkit.settings import Settings
@@ -121,13 +129,15 @@ def add_common_flags(parser: argparse.ArgumentParser, kind: str | None = None) -
         parser.add_argument("--dry-run", action="store_true", help="do everything, then roll back; no run is recorded")
         no_tombstones = "; no tombstones" if is_ingest else ""
         parser.add_argument(
-            "--limit", metavar="N", type=positive_number, help=f"take so many records (MAX_RECORDS){no_tombstones}"
+            "--limit", metavar="N", type=positive_count, help=f"take so many records (MAX_RECORDS){no_tombstones}"
         )
         parser.add_argument(
-            "--batch-size", metavar="N", type=positive_number, help="records a transaction (BATCH_SIZE, 1000)"
+            "--batch-size", metavar="N", type=positive_count, help="records a transaction (BATCH_SIZE, 1000)"
         )
         parser.add_argument("--quiet", action="store_true", help="say nothing when all is well, for cron")
-        parser.add_argument("--max-minutes", metavar="N", type=_minutes, help="stop after that, as after --limit")
+        parser.add_argument(
+            "--max-minutes", metavar="N", type=positive_number, help="stop after that, as after --limit"
+        )
     if is_ingest:
         parser.add_argument(
             "--allow-mass-delete", metavar="PERCENT", type=_percent, help="how much may vanish at once (10)"
@@ -139,13 +149,6 @@ def add_common_flags(parser: argparse.ArgumentParser, kind: str | None = None) -
     parser.add_argument("--log-level", choices=LOG_LEVELS, type=str.upper, help="of the console (INFO)")
     parser.add_argument("--json", action="store_true", help="the outcome as one JSON object on stdout, logs on stderr")
     parser.add_argument("--no-emoji", action="store_true", help="plain characters only")
-
-
-def positive_number(text: str) -> int:
-    """Read a flag's whole number from 1 on."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
 
 
 def run_script(stream: Stream, path: str) -> NoReturn:
@@ -357,16 +360,6 @@ def _console(flags: argparse.Namespace) -> Any:
     except UnicodeEncodeError:
         return PlainStream(stream)
     return PlainStream(stream) if flags.no_emoji else stream
-
-
-def _minutes(text: str) -> float:
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = -1
-    if not 0 < minutes < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes")
-    return minutes
 
 
 def _percent(text: str) -> float:

@@ -83,6 +83,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         endpoint = _endpoint(parts.path)
         with self.sources.lock:
+            self._log = self.sources.log  # an answer that comes after somebody forgot the calls is not among the next
             self.sources.calls[endpoint] += 1
             fault = self._due_fault(endpoint, self.sources.calls[endpoint])
         kind = fault["kind"]
@@ -296,7 +297,7 @@ class Handler(BaseHTTPRequestHandler):
     def _note(self, endpoint: str, status: int) -> None:
         """Remember a call."""
         with self.sources.lock:
-            self.sources.log.append({"endpoint": endpoint, "path": self.path, "status": status, "at": time.time()})
+            self._log.append({"endpoint": endpoint, "path": self.path, "status": status, "at": time.monotonic()})
 
 
 def _endpoint(path: str) -> str:

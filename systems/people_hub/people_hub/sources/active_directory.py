@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from people_hub.bronze.stream import Listing, Request
+from people_hub.bronze.stream import Listing, Request, Stream, key_of
 from people_hub.hub_settings import ActiveDirectorySettings
 from people_hub.sources.directory import Directory, Search, count_base, read_entries, root_attributes
 
@@ -28,6 +28,23 @@ VOLATILE = frozenset(
 )  # fmt: skip
 """What changes at every login, or differs from one domain controller to the next."""
 _SERVER, _NUMBER = "dsServiceName", "highestCommittedUSN"
+
+
+def stream(
+    entity_type: str, ldap_filter: str, single_valued: Collection[str], *, is_incremental: bool = False
+) -> Stream:
+    """Return the stream of the entries that a filter fits, identified by objectGUID."""
+    return Stream(
+        source_system="active_directory",
+        entity_type=entity_type,
+        settings=ActiveDirectorySettings,
+        key=key_of("objectGUID"),
+        listing=lambda settings, request: list_entries(
+            settings, request, ldap_filter, single_valued, is_incremental=is_incremental
+        ),
+        check=check,
+        volatile=VOLATILE,
+    )
 
 
 def list_entries(

@@ -7,7 +7,7 @@ asked for what was modified since the source's own last time; what the server se
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import jwt
 
 from etlkit.errors import SourceError
-from people_hub.bronze.stream import FailedRecord, Listing, Request
+from people_hub.bronze.stream import FailedRecord, Listing, Request, Stream, key_of
 from people_hub.hub_settings import TdxSettings
 from people_hub.sources.http_client import HttpClient, NotFoundError, Token
 from people_hub.sources.json_bodies import read_array, read_json
@@ -38,6 +38,17 @@ def check(settings: TdxSettings) -> str:
     with open_client(settings) as client:
         count = sum(1 for _ in _listed(client, "GET", f"{settings.tdx_base_url}/accounts"))
     return f"{settings.tdx_base_url} answers, {count:,} active departments"
+
+
+def stream(entity_type: str, key: str, listing: Callable[[Any, Request], Listing], **details: Any) -> Stream:
+    """Return the stream of one of TeamDynamix's listings."""
+    return Stream("tdx", entity_type, TdxSettings, key_of(key), listing, check, **details)
+
+
+def detail_stream(detail_of: str, key: str, path: str) -> Stream:
+    """Return the stream of the whole records of a listing, one call each."""
+    listing = partial(fetch_details, path=path, key=key)
+    return stream(f"{detail_of}_detail", key, listing, detail_of=detail_of, batch_size=DETAILS_AT_ONCE)
 
 
 def list_departments(settings: TdxSettings, request: Request) -> Listing:

@@ -204,9 +204,7 @@ def command_parser() -> argparse.ArgumentParser:
     action.add_argument("run", metavar="RUN", help="its id, or the beginning of it")
     action.set_defaults(run_on_database=show_run)
     action = runs.add_parser("prune", parents=[database], help="delete old history; what was loaded stays")
-    action.add_argument(
-        "--older-than", required=True, metavar="AGE", help="a number of h, d or w, e.g. 90d"
-    )
+    action.add_argument("--older-than", required=True, metavar="AGE", help="a number of h, d or w, e.g. 90d")
     action.set_defaults(run_on_database=prune_runs)
 
     rejects = areas.add_parser("rejects", help="rejected records").add_subparsers(required=True, metavar="ACTION")

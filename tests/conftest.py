@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.register_assert_rewrite("live_case")
+
 from apache_kafka import ApacheKafka, copied_libraries
 from dashboard_case import FLAGS, find_chromium
 from live_case import Live

@@ -21,6 +21,10 @@ import consumer
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 60.0
+MESSAGES = 3_000
+SMALL_BATCHES = ("--batch-size", "10")
+"""Many transactions, so that a fault hits one."""
+CLEAR = "truncate review, incident, event_source, meta.rejected_records, meta.ingestion_runs"
 PRESSES = """
     select topic, partition, position, exhibition_id, at, 'rating', rating_id
     from review join event_source using (source_id) where kind = 'kafka'
@@ -49,6 +53,14 @@ def press(number: int = 0, **changes: Any) -> dict[str, Any]:
 def call(number: int, kind: int, **changes: Any) -> dict[str, Any]:
     """Return a call for help: kind 0 assistance, 1 emergency."""
     return press(number, val=-1, type=kind, **changes)
+
+
+def messages(count: int = MESSAGES, first: int = 0) -> list:
+    """Presses with a call for help in ten and a bad message in fifteen."""
+    made: list = [press(number) for number in range(first, first + count)]
+    made[::10] = [call(number, number % 3 % 2) for number in range(first, first + count, 10)]
+    made[7::15] = [b"bad " + str(number).encode() for number in range(first + 7, first + count, 15)]
+    return made
 
 
 @dataclass
@@ -135,3 +147,14 @@ def ended(process: subprocess.Popen[str], seconds: float = 20.0) -> tuple[int, s
     """Return how a consumer ended, and what it printed."""
     output, _ = process.communicate(timeout=seconds)
     return process.returncode, output
+
+
+def assert_nothing_lost_or_doubled(live: Live, *flags: str) -> None:
+    """Let one undisturbed consumer finish, and hold the result against an undisturbed one from the beginning on."""
+    live.consume(*flags)
+    state = live.state()
+    assert live.consume("--group", "check").figures["live"]["consumed"] == 0
+    live.query(CLEAR)
+    live.consume("--group", "reference")
+    assert live.state() == state
+    assert live.query("select count(*) from meta.ingestion_runs where status = 'running'") == [(0,)]

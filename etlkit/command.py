@@ -46,8 +46,8 @@ def exit_process(exit_code: int) -> NoReturn:
     os._exit(exit_code)
 
 
-def explain(error: BaseException) -> tuple[int, str]:
-    """Return the exit code of what stopped a command, and the line for its user."""
+def explain(error: BaseException, became: str = "Nothing was loaded") -> tuple[int, str]:
+    """Return the exit code of what stopped a command, and the line for its user; `became` is of what was under way."""
     if isinstance(error, EtlError):
         return error.exit_code, " ".join(str(error).split())
     if isinstance(error, KeyboardInterrupt):
@@ -55,9 +55,9 @@ def explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         what = error.strerror or " ".join(str(error).split())
-        return EXIT_FAILED, f"{what}{where}. Nothing was loaded; free space or mend access, then run again."
+        return EXIT_FAILED, f"{what}{where}. {became}; free space or mend access, then run again."
     what = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return EXIT_FAILED, f"unexpected {what}. Nothing was loaded; the traceback is in the log file."
+    return EXIT_FAILED, f"unexpected {what}. {became}; the traceback is in the log file."
 
 
 def _explain_signal(number: signal.Signals) -> tuple[int, str]:

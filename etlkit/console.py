@@ -35,17 +35,17 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """Return 3 when this run rejected records, else 0; where SIGTERM is the orderly end it is 0, Ctrl-C 130."""
+        """Return the gravest, else 3 for new rejects, else 0; where SIGTERM is the orderly end it is 0, Ctrl-C 130."""
         if self.stopped_by is not None:
             return EXIT_CLEAN if self.stopped_by == signal.SIGTERM else SIGNAL_EXIT_BASE + self.stopped_by
-        return EXIT_REJECTS if self.has_new_rejects else self.gravest
+        return EXIT_REJECTS if self.has_new_rejects and self.gravest not in FAILURES else self.gravest
 
     @property
     def level(self) -> int:
         """Return how grave the last line is."""
         if self.exit_code in FAILURES:
             return logging.ERROR
-        return logging.WARNING if self.exit_code == EXIT_REJECTS else logging.INFO
+        return logging.WARNING if self.has_new_rejects or self.exit_code == EXIT_REJECTS else logging.INFO
 
 
 @dataclass
@@ -116,7 +116,7 @@ def say_settings_error(error: ConfigError, *, as_json: bool, failure: str = "%s"
 
 def positive_count(text: str) -> int:
     """Read a flag's whole number from 1 on."""
-    if not re.fullmatch(r"[0-9]{1,9}", text) or not int(text):
+    if not re.fullmatch(r"[0-9]{1,18}", text) or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
     return int(text)
 
@@ -133,7 +133,7 @@ def interval_of(older_than: str) -> str:
     """Return the age of --older-than, such as 90d, as an interval that Postgres reads; ConfigError for another form."""
     found = re.fullmatch(r"([0-9]{1,5})([hdw])", older_than)
     if not found:
-        raise ConfigError(f"--older-than is {older_than!r}, expected a number of h, d or w, e.g. 90d.")
+        raise ConfigError(f"--older-than is {older_than!r}, expected up to five digits and h, d or w, e.g. 90d.")
     return f"{found[1]} {_UNITS[found[2]]}"
 
 

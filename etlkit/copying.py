@@ -28,6 +28,8 @@ def store_or_halve(
     `store` undoes what it began before its driver error leaves it; `refuse` takes each item that fails alone. An error
     that no item can be to blame for is raised.
     """
+    if not items:
+        return
     try:
         store(items)
     except psycopg2.Error as error:

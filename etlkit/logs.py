@@ -102,6 +102,8 @@ def write(stream: TextIO | None, text: str) -> None:
             stream.flush()
     except BlockingIOError:
         return  # full for the moment
+    except ValueError:
+        return  # closed by somebody in this process
     except OSError:
         if stream is not None:
             _point_at_nothing(stream)

@@ -71,13 +71,13 @@ def connect(settings: DatabaseSettings, application_name: str, *, mute_seconds: 
                 "While it rotates that passes; else the secret and the server do not agree. Nothing was loaded.",
             ) from error
         if any(refusal in str(error) for refusal in _REFUSALS):
-            advice = "Check DB_NAME, DB_USER and DB_PASSWORD."
+            advice = f"Check {settings.told_login}."
             if reason.startswith("database ") and "does not exist" in reason:
-                advice = "Create it first, e.g. with createdb, or correct DB_NAME."
+                advice = f"Create it first, e.g. with createdb, or correct {settings.told_name}."
             raise ConfigError(f"cannot log in to {where}: {reason}.", f"{advice} Nothing was touched.") from error
         raise LoadError(
             f"cannot reach {where}: {reason}.",
-            "Check DB_HOST, DB_PORT, DB_SSLMODE and that the server is up. Nothing was loaded.",
+            f"Check {settings.told_place} and that the server is up. Nothing was loaded.",
         ) from error
 
 

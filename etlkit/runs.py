@@ -25,6 +25,7 @@ from etlkit.postgres import Connection, Cursor, Schema, load_errors, require_sch
 from etlkit.signals import cancelled_by_signals, stopping_signal
 
 SQL = Path(__file__).parent / "sql"
+LOST_SESSION_TIMEOUT = "5s"
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,15 @@ def _reason(error: BaseException) -> str:
 
 
 def _fail_anew(connect: Callable[[], Connection], run: Run, message: str, figures: RunFigures) -> bool:
-    """Mark a run failed whose own connection is gone, if the server is still there."""
+    """Mark a run failed whose own connection is gone, if the server is still there; a signal waits for nothing."""
+    if stopping_signal():
+        return False
     try:
-        with closing(connect()) as another:
+        with closing(connect()) as another, cancelled_by_signals(another):
+            with another, another.cursor() as cursor:  # the lost session may hold the row until the server notices
+                cursor.execute("select set_config('lock_timeout', %s, false)", (LOST_SESSION_TIMEOUT,))
             return fail_run(another, run, message, figures)
-    except EtlError:
+    except (EtlError, psycopg2.Error):
         return False
 
 

@@ -32,6 +32,10 @@ class DatabaseSettings(Settings):
     With `db_secret_id` user and password are those of an AWS secret, read anew for every connection, since it rotates.
     """
 
+    told_name: ClassVar[str] = "DB_NAME"
+    told_login: ClassVar[str] = "DB_NAME, DB_USER and DB_PASSWORD"
+    told_place: ClassVar[str] = "DB_HOST, DB_PORT, DB_SSLMODE"
+    """What errors call the settings; a system with another one for the whole database names that."""
     embedded_database: ClassVar[str | None] = None
     """The database on the private server that a system's subclass names, where DB_NAME does not."""
     db_host: str

@@ -16,7 +16,7 @@ from pathlib import Path
 from psycopg2 import errors
 
 from etlkit.copying import copy_blocks
-from etlkit.postgres import Cursor, run_file
+from etlkit.postgres import Cursor, run_file, server_words
 from museum.judged_rows import JudgedRows
 from museum.kiosk import Reference
 
@@ -89,7 +89,7 @@ def take_bulk_target(cursor: Cursor, rows: int, logger: logging.Logger) -> bool:
         for name in DROPS if is_ours else ():
             run_file(cursor, SQL / f"{name}.sql")
     except REFUSALS as error:
-        logger.info("loading row by row, which is slower: %s", str(error).splitlines()[0])
+        logger.info("loading row by row, which is slower: %s", server_words(error))
         is_ours = False
     if not is_ours:
         cursor.execute("rollback to savepoint bulk_target")

@@ -16,6 +16,7 @@ class Batch(System):
     """The pipeline over local files."""
 
     lock_name = "museum:batch"
+    run_target = ("museum", "batch")
     blocked_table = ("review",)
     required_settings = ("DB_HOST", "DB_NAME", "DB_USER", "DB_PASSWORD")
 
@@ -34,7 +35,7 @@ class Batch(System):
             self.museum.exhibition(site)
         self.museum.kiosk(1, f"{DAY} 10:00:00,0,3,", f"{DAY} 10:00:00,0,3,", f"{DAY} 11:00:00,1,-1,1")
         self.museum.kiosk(2, f"{DAY} 12:00:00,2,4,", f"{DAY} 12:00:01,2,77,", f"{DAY} 12:00:02,9,1,", "yesterday,1,1,")
-        return Fed(7, [",2,77,", ",9,1,", "yesterday"])
+        return Fed(7, {",2,77,": "bad_val", ",9,1,": "unknown_site", "yesterday": "bad_at"})
 
     def point_at(self, database):
         point_at(database, self._monkeypatch)

@@ -49,7 +49,7 @@ class LiveSession:
     ) -> None:
         """Connect; raises ConfigError for a wrong login or an older schema, LoadError when no server answers."""
         place = {"cluster": topic.cluster, "topic": topic.name}
-        self.run = Run(command.run_id, "museum", "live", command.dry_run, place)
+        self.run = Run(command.run_id, SCHEMA.system, "live", command.dry_run, place)
         self._log = log
         self._last_word = time.monotonic()
         self._has_run_lock = False
@@ -74,7 +74,7 @@ class LiveSession:
             running = [run_id for (run_id,) in cursor.fetchall()]
         for run_id in running if not self.run.dry_run else ():
             if try_advisory_lock(self.connection, _run_lock(run_id)) is None:
-                fail_run(self.connection, Run(run_id, "museum", "live"), DEAD_RUN)
+                fail_run(self.connection, Run(run_id, SCHEMA.system, "live"), DEAD_RUN)
                 release_advisory_lock(self.connection, _run_lock(run_id))
                 self._log.warning("the end of run %s was not recorded; marked failed", run_id)
         start_run(self.connection, self.run, is_alone=False)

@@ -371,7 +371,7 @@ def _live_rules(command: Command) -> LiveRules:
 def _told(error: Exception) -> str:
     """Return the first sentence of what the driver said, else the error's own words."""
     cause = error if isinstance(error, psycopg2.Error) else error.__cause__
-    return server_words(cause) if isinstance(cause, psycopg2.Error) else str(error)
+    return server_words(cause) if isinstance(cause, psycopg2.Error) else str(error).rstrip(".")
 
 
 def would(command: Command) -> str:

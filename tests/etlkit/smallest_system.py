@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from etlkit.command import exit_process
 from etlkit.console import Outcome, Session, run_session
+from etlkit.locks import release_advisory_lock
 from etlkit.logs import configure_logging
 from etlkit.postgres import Schema, connect, load_errors, process_name, unit_of_work
 from etlkit.rejects import Reject, create_staging, fill_rejected_records, stage_rejects
@@ -75,12 +76,18 @@ def load(session: Load, *, dry_run: bool) -> Outcome:
         load_errors("storing numbers"),
         unit_of_work(connection, dry_run=dry_run and not has_defect("dry run")) as cursor,
     ):
+        if has_defect("lock given back"):
+            release_advisory_lock(connection, lock_name)
         lines = session.file.numbers_file.read_bytes().splitlines()
         source = str(session.file.numbers_file)
         stored, bad = 0, []
+        cursor.execute("select count(*) from number where position = any(%s)", (list(map(str, range(len(lines) + 1))),))
+        (there,) = cursor.fetchone()
         for position, line in enumerate(lines, start=1):
             if not line.isdigit():
-                bad.append(Reject(source, str(position), line, ("not_a_number",)))
+                bad.append(
+                    Reject(source, str(position), line, ("x",) if has_defect("no reason") else ("not_a_number",))
+                )
                 continue
             place = f"{uuid4()}" if has_defect("twice") else str(position)
             cursor.execute(STORE, (place, int(line)))
@@ -90,7 +97,6 @@ def load(session: Load, *, dry_run: bool) -> Outcome:
         create_staging(cursor)
         stage_rejects(cursor, bad[1:] if has_defect("lost") else bad)
         rejected = fill_rejected_records(cursor, session.run.run_id)
-        there = len(lines) - stored - len(bad)
         complete_run(cursor, session.run, RunFigures(len(lines), stored, 0, {}))
         cursor.execute(OPEN)
         (still_open,) = cursor.fetchone()

@@ -156,7 +156,7 @@ def test_a_bad_age_is_refused_and_prunes_nothing(cli, connection, age):
     add_run(connection, RUN, age="100 days")
     said = cli("runs", "prune", f"--older-than={age}")
     assert said.code == 2
-    assert f"--older-than is {age!r}, expected a number of h, d or w, e.g. 90d." in said.err
+    assert f"--older-than is {age!r}, expected up to five digits and h, d or w, e.g. 90d." in said.err
     assert run_ids(connection) == {RUN}
 
 

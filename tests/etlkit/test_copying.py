@@ -14,7 +14,7 @@ import pytest
 from kit_database import connections, emptied, made_database, rows, sql_writer, value
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
-from etlkit.copying import copy_blocks, copy_rows, copy_stream
+from etlkit.copying import copy_blocks, copy_rows, copy_stream, savepoint, store_or_halve
 from etlkit.errors import LoadError
 from etlkit.postgres import load_errors
 
@@ -203,3 +203,42 @@ def test_a_session_that_is_ended_during_a_copy_says_why_and_prints_nothing(opene
             copy_blocks(cursor, sql_file("copy endless from stdin"), blocks())
     assert capfd.readouterr().err == ""
     assert sys.excepthook is hook
+
+
+PICKY = """
+    create table picky (n integer);
+    create function refuse() returns trigger language plpgsql as
+    'begin if new.n %% 10 = 7 then raise exception ''seven'' using errcode = ''{code}''; end if; return new; end';
+    create trigger refuse before insert on picky for each row execute function refuse()
+"""
+
+
+def halved(worker, code, items):
+    """Store numbers of which the server refuses some; return the refused ones."""
+    refused = []
+    with worker, worker.cursor() as cursor:
+        cursor.execute(PICKY.format(code=code).replace("%%", "%"))
+
+        def store(part):
+            with savepoint(cursor):
+                cursor.execute("insert into picky select unnest(%s)", (list(part),))
+
+        store_or_halve(items, store, lambda item, error: refused.append((item, error.pgcode)))
+    return refused
+
+
+@pytest.mark.parametrize("code", ["22000", "23514", "54000"])
+def test_a_record_that_the_server_refuses_costs_no_other(opened, code):
+    worker = opened()
+    assert halved(worker, code, range(30)) == [(7, code), (17, code), (27, code)]
+    assert value(worker, "select count(*) from picky") == 27
+
+
+@pytest.mark.parametrize("code", ["57014", "42501", "40001"])
+def test_what_no_record_is_to_blame_for_is_raised(opened, code):
+    with pytest.raises(psycopg2.Error, match="seven"):
+        halved(opened(), code, range(30))
+
+
+def test_nothing_is_stored_of_nothing(opened):
+    assert halved(opened(), "22000", []) == []

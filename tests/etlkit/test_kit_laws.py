@@ -14,11 +14,13 @@ from etlkit.testing.plugin import META_SCHEMA
 
 DEFECTS = {
     "lost": ("test_law_1_every_record_is_stored_rejected_or_there_already", "Sum"),
-    "twice": ("test_law_2_a_second_run_changes_nothing", "number"),
+    "twice": ("test_law_2_a_second_run_changes_nothing", "{'number':"),
+    "no reason": ("test_law_1_every_record_is_stored_rejected_or_there_already", "not_a_number"),
+    "lock given back": ("test_law_6_a_signal_in_the_middle_rolls_back", "the run holds its lock"),
     "lock": ("test_law_5_the_target_of_another_is_not_touched", "3 == 4"),
     "last line": ("test_law_6_the_last_line_and_the_exit_code_are_the_outcome", "in = 4 stored"),
-    "row by row": ("test_law_6_a_signal_in_the_middle_rolls_back", "number"),
-    "secret": ("test_law_9_no_secret_is_shown", "is shown"),
+    "row by row": ("test_law_6_a_signal_in_the_middle_rolls_back", "{'number':"),
+    "secret": ("test_law_9_no_secret_is_shown", 'database "***" does not exist'),
     "dry run": ("test_law_10_a_dry_run_leaves_no_trace_and_says_the_same", "public.number"),
     "dry run history": ("test_law_10_a_dry_run_leaves_no_trace_and_says_the_same", "meta.ingestion_runs"),
     "traceback": ("test_law_11_a_database_that_is_away_is_one_clear_line", "Traceback"),
@@ -36,6 +38,7 @@ class Numbers(System):
     """The smallest system over a file."""
 
     lock_name = smallest_system.LOCK_NAME
+    run_target = ("smallest", "numbers")
     blocked_table = ("meta", "rejected_records")
     required_settings = ("NUMBERS_FILE", "LOG_FILE", "DB_HOST", "DB_NAME", "DB_USER", "DB_PASSWORD")
 
@@ -50,7 +53,7 @@ class Numbers(System):
 
     def feed(self):
         self._file.write_text("1\n2\n2\nthree\n\n5\nfour?\n")
-        return Fed(7, ["three", "", "four?"])
+        return Fed(7, dict.fromkeys(("three", "", "four?"), "not_a_number"))
 
     def point_at(self, database):
         for name in ("host", "port", "name", "user"):

@@ -11,9 +11,9 @@ from kit_database import emptied, made_database
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 import etlkit
-from etlkit.errors import LoadError
-from etlkit.postgres import connect, run_file
-from etlkit.runs import Run, RunFigures, complete_run, fail_run, start_run
+from etlkit.errors import ConfigError, LoadError, LockedError
+from etlkit.postgres import Schema, connect, load_errors, run_file
+from etlkit.runs import Run, RunFigures, complete_run, fail_run, open_run, start_run
 
 SQL = Path(etlkit.__file__).parent / "sql"
 COUNTS = (10, 7, 2)
@@ -288,3 +288,69 @@ def test_pruning_leaves_young_and_running_rows_rejects_and_data(connection, work
     assert count(connection, "meta.ingestion_runs") == 2
     assert count(connection, "meta.rejected_records") == 1
     assert count(connection, "data") == 1
+
+
+SCHEMA = Schema("kit", 1, "make schema")
+LOST = "select pg_terminate_backend(%s, 10000)"
+
+
+@pytest.fixture
+def has_schema(connection):
+    with connection.cursor() as cursor:
+        cursor.execute("insert into meta.schema_version (system, version) values ('kit', 1)")
+
+
+@pytest.fixture
+def envelope(opened, has_schema, logger):
+    """Return a function that opens a run of the kit."""
+    return lambda run, **more: open_run(run, SCHEMA, "kit:batch", opened, logger, **more)
+
+
+def lose_connection(opening, connection, *, ghost=None):
+    """End a run's session from outside; a ghost holds the run's row, as a lost session does."""
+    with opening as inside:
+        if ghost is not None:
+            with ghost.cursor() as cursor:
+                cursor.execute("select 1 from meta.ingestion_runs for update")
+        with connection.cursor() as cursor:
+            cursor.execute(LOST, (inside.info.backend_pid,))
+        with load_errors("storing"), inside.cursor() as cursor:
+            cursor.execute("select 1")
+
+
+def test_a_run_that_loses_its_connection_closes_its_history_over_another(envelope, connection, caplog):
+    run = new_run()
+    with pytest.raises(LoadError):
+        lose_connection(envelope(run, figures_so_far=lambda: RunFigures(3, 2, 1)), connection)
+    found = row(connection, run)
+    assert (found["status"], found["records_processed"]) == ("failed", 3)
+    assert found["error_message"].startswith("storing: ")
+    assert "could not be closed" not in caplog.text
+
+
+def test_a_lost_session_that_still_holds_the_row_holds_up_nothing(envelope, connection, opened, monkeypatch, caplog):
+    monkeypatch.setattr("etlkit.runs.LOST_SESSION_TIMEOUT", "100ms")
+    run = new_run()
+    with pytest.raises(LoadError):
+        lose_connection(envelope(run), connection, ghost=opened())
+    assert status(connection, run) == "running"
+    assert "the run's history could not be closed; the next run does it" in caplog.text
+
+
+def test_a_run_holds_its_lock_and_gives_it_back(envelope, opened, connection):
+    first, second = new_run(), new_run()
+    with envelope(first) as inside, pytest.raises(LockedError, match="kit:batch is locked by worker"), envelope(second):
+        pass
+    assert inside.closed
+    with envelope(second) as inside, inside, inside.cursor() as cursor:
+        complete_run(cursor, second, RunFigures(1, 1, 0))
+    assert [status(connection, run) for run in (first, second)] == ["failed", "completed"]
+
+
+def test_a_run_does_not_begin_without_its_schema(opened, logger, connection):
+    with (
+        pytest.raises(ConfigError, match="no kit schema yet"),
+        open_run(new_run(), SCHEMA, "kit:batch", opened, logger),
+    ):
+        pass
+    assert count(connection, "meta.ingestion_runs") == 0

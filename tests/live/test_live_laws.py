@@ -21,6 +21,7 @@ pytestmark = pytest.mark.database
 class Stream(System):
     """The consumer of one topic."""
 
+    run_target = ("museum", "live")
     blocked_table = ("review",)
     required_settings = ("BOOTSTRAP_SERVERS", "DB_HOST", "DB_NAME", "DB_USER", "DB_PASSWORD")
     exit_when_locked = EXIT_FAILED  # it waits for a partition, and gives up in the end
@@ -51,7 +52,7 @@ class Stream(System):
     def feed(self):
         good = [press(1), press(1), press(2), call(3, 1)]
         self.live.produce([*good, press(4, val=77), press(5, site="9"), b"no json"], partition=0)
-        return Fed(7, ["77", '"9"', "no json"])
+        return Fed(7, {"77": "bad_val", '"9"': "unknown_site", "no json": "not_json"})
 
     def point_at(self, database):
         point_at(database, self._monkeypatch)

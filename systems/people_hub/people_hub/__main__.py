@@ -19,7 +19,16 @@ from etlkit.command import exit_process
 from etlkit.console import Outcome, interval_of, positive_count
 from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, ConfigError, EtlError
 from etlkit.logs import redact
-from etlkit.postgres import Connection, apply_schema, fetch_dicts, load_errors, require_schema, run_file, schema_version
+from etlkit.postgres import (
+    Connection,
+    apply_schema,
+    fetch_dicts,
+    load_errors,
+    require_schema,
+    run_file,
+    schema_version,
+    unit_of_work,
+)
 from etlkit.settings import Settings
 from etlkit.signals import cancelled_by_signals
 from people_hub.bronze.ingestion import IngestionService
@@ -33,7 +42,6 @@ from people_hub.script import (
     HubCommand,
     add_common_flags,
     gravest,
-    refuse,
     run_hub_command,
     run_streams,
 )
@@ -69,7 +77,7 @@ def check_everything(flags: argparse.Namespace) -> int:
             load_hub_settings((settings_class,), {"database_url": "embedded"})
             usable.append(settings_class)
         except ConfigError as error:
-            findings.append(("NO", _names(users), redact(error.problem)))
+            findings.append(("NO", _names(users), redact(error.problem.rstrip("."))))
 
     def body(command: HubCommand) -> Outcome:
         results = [*findings, _check_database(command)]
@@ -80,8 +88,8 @@ def check_everything(flags: argparse.Namespace) -> int:
         command.results.extend({"what": what, "found": found, "is_good": mark == "ok"} for mark, what, found in results)
         if findings:
             command.say([f"What is missing or wrong is set in the environment or in {ENV_FILE}."])
-        sentence = "✅ Everything answers." if is_good else f"❌ Not everything is well. [exit {exit_code}]"
-        return Outcome(sentence, gravest=exit_code)
+        command.say(["✅ Everything answers." if is_good else f"❌ Not everything is well. [exit {exit_code}]"])
+        return Outcome(gravest=exit_code)
 
     return run_hub_command(flags, "check", body, tuple(usable))
 
@@ -208,13 +216,10 @@ def prune_versions(command: HubCommand) -> Outcome:
         with (
             cancelled_by_signals(connection),
             load_errors("pruning versions"),
-            connection,
-            connection.cursor() as cursor,
+            unit_of_work(connection, dry_run=bool(command.flags.dry_run)) as cursor,
         ):
             cursor.execute("select set_config('people_hub.is_pruning', 'on', true)")
             count = run_file(cursor, SQL / "delete_old_versions.sql", {"older_than": age})
-            if command.flags.dry_run:
-                connection.rollback()
     command.results.append({"removed": count, "dry_run": bool(command.flags.dry_run)})
     would = "would remove" if command.flags.dry_run else "removed"
     return Outcome(
@@ -272,7 +277,12 @@ def main(arguments: list[str] | None = None) -> int:
             scripts = choose_scripts(flags.command, flags.only)
             return run_streams(scripts, flags, flags.command, skips_unset=not flags.only)
     except ConfigError as error:
-        return refuse(flags, error)
+        refusal = error
+
+        def refuse(_command: HubCommand) -> Outcome:
+            raise refusal
+
+        return run_hub_command(flags, flags.command, refuse)
     return run_hub_command(flags, flags.command, flags.body)
 
 

@@ -33,6 +33,12 @@ EMBEDDED_DATABASE = "people_hub"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
+class HubDatabase(DatabaseSettings):
+    """Where the hub's Postgres is, from its one setting."""
+
+    told_name = told_login = told_place = "DATABASE_URL"
+
+
 class HubSettings(Settings):
     """Where the hub's database is, and how it works through its records."""
 
@@ -196,9 +202,7 @@ def read_database_url(url: str) -> DatabaseSettings:
     """
     host, _, name = url.partition("/")
     if host == EMBEDDED_HOST and re.fullmatch(r"[a-z0-9_]*", name):
-        return DatabaseSettings(
-            db_host=EMBEDDED_HOST, db_name=name or EMBEDDED_DATABASE, _env_file=None, db_secret_id=None
-        )
+        return HubDatabase(db_host=EMBEDDED_HOST, db_name=name or EMBEDDED_DATABASE, _env_file=None, db_secret_id=None)
     example = "postgresql://user:password@host:5432/people_hub"
     try:
         parts = make_url(url)
@@ -229,7 +233,7 @@ def read_database_url(url: str) -> DatabaseSettings:
         )
         raise ConfigError(f"DATABASE_URL: {'; '.join(wrong)}. Expected {example}. Nothing was touched.")
     try:
-        return DatabaseSettings(_env_file=None, **values)
+        return HubDatabase(_env_file=None, **values)
     except ValidationError as error:
         what = "; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors())
         raise ConfigError(f"DATABASE_URL: {what}. Expected {example}. Nothing was touched.") from None

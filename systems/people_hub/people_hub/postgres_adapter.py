@@ -15,9 +15,9 @@ from uuid import UUID
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine
 
-from etlkit.errors import DataError, EtlError
+from etlkit.errors import DataError
 from etlkit.locks import advisory_lock
-from etlkit.postgres import Connection, connect, load_errors
+from etlkit.postgres import Connection, connect, load_errors, unit_of_work
 from etlkit.rejects import Reject, create_staging, fill_rejected_records, stage_rejects
 from etlkit.settings import EMBEDDED_HOST
 from people_hub.bronze.canonical import BadRecordError, read_content
@@ -58,13 +58,10 @@ class PostgresAdapter:
         )
 
     def _connect(self) -> Connection:
-        """Connect; what is wrong is told in terms of the hub's one setting."""
+        """Connect; the private server is started for it."""
         if self.settings.db_host == EMBEDDED_HOST:
             self.settings = read_database_url(embedded_url(self.settings.db_name))
-        try:
-            return connect(self.settings, self.application_name)
-        except EtlError as error:
-            raise type(error)(error.problem, "Check DATABASE_URL, and that the server is up and has it.") from error
+        return connect(self.settings, self.application_name)
 
     def query_to_dataframe(self, query: str, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return a query's rows as a pandas frame; `:name` in the query takes params["name"].
@@ -131,7 +128,7 @@ class PostgresAdapter:
 
     def _store(self, connection: Connection, versions: list[Version], rejects: list[Reject], run_id: UUID) -> int:
         """Store versions and rejects in one transaction; add to the rejects what is refused, and return the others."""
-        with load_errors("storing raw entities"), connection, connection.cursor() as cursor:
+        with load_errors("storing raw entities"), unit_of_work(connection) as cursor:
             refused = store_versions(cursor, versions, run_id)
             rejects += [
                 reject_of(f"{one.source_system}/{one.entity_type}", one.external_id, one.content.record, reason)

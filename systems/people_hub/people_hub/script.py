@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TextIO
 
 from tabulate import tabulate
 
-from etlkit.command import exit_process
+from etlkit.command import exit_process, explain
 from etlkit.console import (
     FAILURES,
     Outcome,
@@ -26,9 +26,8 @@ from etlkit.console import (
     positive_count,
     positive_number,
     run_session,
-    say_settings_error,
 )
-from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, EXIT_LOCKED, EXIT_REJECTS, ConfigError, EtlError
+from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, EXIT_LOCKED, EXIT_REJECTS, ConfigError
 from etlkit.logs import configure_logging, redact, write
 from etlkit.settings import Settings
 from people_hub.bronze.ingestion import IngestionService
@@ -179,7 +178,7 @@ def run_streams(
                 load_hub_settings((settings_class,), {"database_url": "embedded"})
             except ConfigError as error:
                 users = [script for script in scripts if script.stream.settings is settings_class]
-                unset |= {script.name: error.problem for script in users}
+                unset |= {script.name: error.problem.rstrip(".") for script in users}
     usable = [script for script in scripts if script.name not in unset]
     if not usable:  # then all that is missing, in one message
         usable, unset = list(scripts), {}
@@ -204,11 +203,6 @@ def run_hub_command(
     )
 
 
-def refuse(flags: argparse.Namespace, error: ConfigError) -> int:
-    """Say what is wrong with a command before it began; return the exit code."""
-    return say_settings_error(error, as_json=flags.json, failure=FAILURE, console=_console(flags))
-
-
 def run_stream(command: HubCommand, script: Script, adapter: PostgresAdapter) -> int:
     """Run one stream with its summary; return its exit code. Only signals leave it as exceptions."""
     logger = logging.getLogger(f"{LOGGER_NAME}.{script.name}")
@@ -226,10 +220,9 @@ def run_stream(command: HubCommand, script: Script, adapter: PostgresAdapter) ->
     try:
         results = service.run_main_process()
     except Exception as error:  # the next stream runs all the same
-        exit_code = error.exit_code if isinstance(error, EtlError) else EXIT_FAILED
-        message = str(error) if isinstance(error, EtlError) else f"unexpected {type(error).__name__}: {error}"
+        exit_code, message = explain(error, "What was stored before stays")
         logger.debug("traceback of %s", script.name, exc_info=error)
-        message = redact(" ".join(message.split()), command.secrets)
+        message = redact(message, command.secrets)
         trailer = command.trailer if service.is_begun else log_trailer
         figures = service.results() if service.is_begun else {}
         logger.error(f"{FAILURE} [exit %s] %s", message, exit_code, trailer)  # noqa: TRY400 - its traceback is in the file

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.soak
 
 KILLS = full_count("kills of an ingest", 4, 50)
 UNIVERSITY = University(people=600, departments=400)
+RUNNING = "select 1 from meta.ingestion_runs where status = 'running'"
 FLAGS = ("--batch-size", "10", "--allow-mass-delete", "60")
 
 
@@ -52,25 +53,35 @@ def test_any_kill_is_made_good_by_one_run(hub, reference, rest):
     rest.set_data(employees=changed(0))
     ingest(reference)
     hub.set(DATABASE_URL=hub.url)
-    started = time.monotonic()
-    hub.start("ingest_umapi_employees", *FLAGS).communicate()
-    whole = time.monotonic() - started
+    process = started_run(hub)
+    began = time.monotonic()
+    process.communicate()
+    seconds = time.monotonic() - began
     for seed in range(1, KILLS + 1):
         rest.set_data(employees=changed(seed))
         hub.set(DATABASE_URL=hub.url)
-        process = hub.start("ingest_umapi_employees", *FLAGS)
-        time.sleep(rng.uniform(0.3, 1.05) * whole)
+        process = started_run(hub)
+        time.sleep(rng.uniform(0, seconds))
         process.kill()
         process.communicate()
         wait_until_the_server_noticed(hub)
-        killed_in_the_middle += len(hub.query("select 1 from meta.ingestion_runs where status = 'running'"))
+        killed_in_the_middle += len(hub.query(RUNNING))
         result = ingest(hub)
         assert result.exit_code in (0, 3), result.stream
-        assert hub.query("select 1 from meta.ingestion_runs where status = 'running'") == []
+        assert hub.query(RUNNING) == []
         ingest(reference)
         assert hub.bronze() == reference.bronze()
         assert hub.rejects() == reference.rejects()
     assert killed_in_the_middle >= KILLS // 4
+
+
+def started_run(hub):
+    """Start an ingest in a process of its own; return it when its run has begun."""
+    process = hub.start("ingest_umapi_employees", *FLAGS)
+    while not hub.query(RUNNING):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    return process
 
 
 def wait_until_the_server_noticed(hub):

@@ -18,6 +18,7 @@ class Ingest(System):
     """One stream of the hub."""
 
     lock_name = ingest_umapi_departments.STREAM.lock_name
+    run_target = ("umich_api", "department")
     blocked_table = ("bronze", "raw_entities")
     required_settings = ("DATABASE_URL", "UM_BASE_URL", "UM_OAUTH_URL", "UM_CLIENT_KEY", "UM_CLIENT_SECRET")
     dry_run_word = "DRY RUN"
@@ -30,7 +31,7 @@ class Ingest(System):
     def feed(self):
         good = self.university.umapi_departments()
         self.rest.set_data(departments=[*good, {"DeptId": None, "Name": "keyless"}, {"DeptId": "x" * 600}])
-        return Fed(len(good) + 2, ["keyless", "x" * 600])
+        return Fed(len(good) + 2, {"keyless": "missing_key", "x" * 600: "key_too_long"})
 
     def point_at(self, database):
         self.hub.database, before = database, self.hub.database

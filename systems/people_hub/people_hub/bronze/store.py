@@ -59,8 +59,7 @@ def store_versions(cursor: Cursor, versions: Sequence[Version], run_id: UUID) ->
     def refuse(version: Version, error: psycopg2.Error) -> None:
         refused.append((version, f"refused_by_database: {_reason(error)}"))
 
-    if versions:
-        store_or_halve(versions, store, refuse)
+    store_or_halve(versions, store, refuse)
     return refused
 
 

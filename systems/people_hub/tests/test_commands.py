@@ -10,6 +10,7 @@ import time
 import pytest
 from hub_case import PACKAGE, Hub
 
+import people_hub
 from etlkit.errors import ConfigError, LoadError
 from people_hub.__main__ import main
 from people_hub.bronze.stream import all_scripts
@@ -353,19 +354,20 @@ def test_every_command_in_the_readme_can_be_parsed():
 
 
 @pytest.fixture
-def new_script():
-    """Adds scripts to the package, and takes them away again."""
+def new_script(tmp_path, monkeypatch):
+    """Adds scripts to the package, from a folder that no other test sees, and takes them away again."""
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    monkeypatch.setattr(people_hub, "__path__", [*people_hub.__path__, str(folder)])
     written = []
 
     def write(name, text):
-        path = PACKAGE / f"{name}.py"
-        written.append(path)
-        path.write_text(text)
+        (folder / f"{name}.py").write_text(text)
+        written.append(f"people_hub.{name}")
 
     yield write
-    for path in written:
-        path.unlink()
-        sys.modules.pop(f"people_hub.{path.stem}", None)
+    for name in written:
+        sys.modules.pop(name, None)
 
 
 def test_the_source_of_the_readme_works_as_it_stands(hub, new_script, tmp_path):

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 pytest.register_assert_rewrite("live_case")
@@ -44,8 +43,7 @@ def schema_files() -> tuple[Path, ...]:
 
 @pytest.fixture(autouse=True)
 def aws_environment(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let boto3 see no login and no machine of the developer's, and none that an earlier test has found."""
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    """Let boto3 see no login and no machine of the developer's."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)

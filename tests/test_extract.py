@@ -10,6 +10,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import boto3
 import pytest
 from museum_case import CANNOT_MOUNT, HEADER, PROJECT_DIR
 
@@ -209,6 +210,7 @@ def test_only_one_of_the_two_keys_is_a_settings_error(museum, bucket, monkeypatc
 def test_no_credentials_at_all_is_one_clear_line(museum, bucket, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY")
     monkeypatch.delenv("AWS_SECRET_KEY")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers a login that an earlier test has found
     result = museum.extract()
     assert result.exit_code == 1
     assert "AWS_ACCESS_KEY" in result.figures["error"]

@@ -114,6 +114,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for group in config.getini("server_groups"):
             if group in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.xdist_group(group))
+                break
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

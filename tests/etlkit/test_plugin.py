@@ -70,7 +70,7 @@ def test_the_tests_of_one_server_stay_on_one_worker(run, tmp_path):
     assert {group: len(found) for group, found in workers.items()} == {"broker": 1, "browser": 1}
 
 
-@pytest.mark.parametrize(("reason", "flags"), [("no disk here", ()), ("no server", ()), ("no server", ("-n", "2"))])
+@pytest.mark.parametrize(("reason", "flags"), [("no disk here", ()), ("no server", ("-n", "2"))])
 def test_only_what_is_allowed_may_be_skipped(run, reason, flags):
     text = f"import pytest\n\ndef test_it(): pytest.skip({reason!r})\n"
     assert run(text, *flags).returncode == 0
@@ -79,13 +79,12 @@ def test_only_what_is_allowed_may_be_skipped(run, reason, flags):
     assert ("skipped where nothing may skip: test_sample.py::test_it" in done.stdout) == (reason == "no server")
 
 
-@pytest.mark.parametrize("flags", [(), ("-n", "2")])
-def test_a_full_run_tells_its_counts_and_its_seed(run, flags):
+def test_a_full_run_tells_its_counts_and_its_seed(run):
     text = (
         "import pytest\nfrom etlkit.testing import full_count\n"
         "KILLS = full_count('kills', 1, 30)\n@pytest.mark.full\ndef test_it(): assert KILLS == 30\n"
     )
-    assert "1 skipped" in run(text, *flags).stdout
-    full = run(text, *flags, ETL_FULL="1", ETL_SEED="4711").stdout
+    assert "1 skipped" in run(text).stdout
+    full = run(text, "-n", "2", ETL_FULL="1", ETL_SEED="4711").stdout
     assert "sample: 1 passed, 0 failed" in full
     assert "SEED=4711; kills 30" in full

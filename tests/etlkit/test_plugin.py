@@ -51,9 +51,10 @@ def run(tmp_path):
     def run_tests(text, *flags, **environment):
         (tmp_path / "test_sample.py").write_text(text)
         path = os.pathsep.join(filter(None, [str(PROJECT_DIR), os.environ.get("PYTHONPATH")]))
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("ETL_", "PYTEST_"))}
         return subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "etlkit.testing.plugin", *flags],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": path, **environment},
+            cwd=tmp_path, env={**clean, "PYTHONPATH": path, **environment},
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
 

@@ -12,9 +12,10 @@ import csv
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -36,7 +37,7 @@ from etlkit.postgres import (
 )
 from etlkit.rejects import create_staging, fill_rejected_records, resolve_files, resolve_missing, stage_rejects
 from etlkit.runs import Run, RunFigures, complete_run
-from museum.accounting import LoadSummary, StagedRows
+from museum.accounting import FreshObject, LoadSummary
 from museum.bulk import CopiedEvents, copy_in_bulk, read_exhibition_ids, take_bulk_target
 from museum.combined import (
     EXHIBITION_FILE,
@@ -44,16 +45,16 @@ from museum.combined import (
     REJECTS_FILE,
     CombinedFiles,
     CombinedManifest,
-    KioskObject,
     read_combined_manifest,
 )
 from museum.console import run_stage
 from museum.database import database_settings, open_museum_run
 from museum.duck import duckdb_errors
-from museum.hourly import fold_hours
+from museum.hourly import compare_hours, fold_hours, rebuild_hours
 from museum.judged_rows import JudgedObject, JudgedRows
 from museum.kiosk import Reference
-from museum.objects import data_folder_lock
+from museum.ledger import count_good, count_held, plan_objects
+from museum.objects import ascii_key, data_folder_lock
 from museum.reference import SQL, read_reference
 from museum.rejudge import (
     find_lost_texts,
@@ -74,8 +75,6 @@ EXHIBITION_STATEMENTS = (
     "delete_floor_assignment",
     "fill_floor_assignment",
 )
-SHRINK_LIMIT = 0.8
-"""An object that keeps less than this share of its rows is refused without --accept-shrink."""
 
 
 @dataclass(frozen=True)
@@ -168,38 +167,24 @@ def _load(
     """Run the load's statements in order inside the caller's transaction."""
     manifest = combined.manifest
     summary = LoadSummary(out_of_hours=manifest.out_of_hours, ambiguous_hour=manifest.ambiguous)
-    run_id = {"run_id": str(target.run.run_id)}
     rules = command.museum.rules
     summary.exhibition_rows_written = _fill_exhibitions(cursor, combined.folder / EXHIBITION_FILE)
     reference = read_reference(cursor, command.latest_at)
-    fresh = _plan_objects(cursor, manifest, command, summary)
+    objects = plan_objects(cursor, manifest, command, summary)
+    fresh = {item.key: item.source_id for item in objects}
     create_staging(cursor)
     copied = _bring_rows(cursor, combined, fresh, reference, log)
     stage_rejects(cursor, transform_rejects(combined.folder, manifest, fresh, rules, reference))
     run_file(cursor, SQL / "reject_staged_kiosk.sql", {"latest_at": command.latest_at})
     find_lost_texts(cursor, manifest, command.museum.bucket_dir)
-    staged_good, staged_bad = _row(cursor, "count_staged")
+    count_good(cursor, objects, command)
     recovered = rejudge_open_rejects(target.connection, cursor, rules, reference)
-    if not copied.is_bulk:  # else there was nothing before, and what was copied is not in staging
-        summary.rows_removed = run_file(cursor, SQL / "delete_changed_review.sql")
-        summary.rows_removed += run_file(cursor, SQL / "delete_changed_incident.sql")
-    summary.reviews_stored = copied.reviews + run_file(cursor, SQL / "fill_review.sql")
-    summary.incidents_stored = copied.incidents + run_file(cursor, SQL / "fill_incident.sql")
-    if copied.is_bulk:
-        summary.check_stored(*_row(cursor, "count_events"))
-    fold_hours(cursor)
+    _replace_presses(cursor, objects, copied, summary, log)
     _settle_rejects(cursor, target.run.run_id, manifest, fresh, summary)
-    summary.rows_rejected = _row(cursor, "count_new_rejects", run_id)[0]
-    summary.open_rejects, open_of_unchanged = _row(cursor, "count_open_rejects")
-    present = {source_name(manifest.bucket, item.key) for item in manifest.kiosk_objects if not item.problem}
-    summary.account(
-        fresh_rows=sum(item.rows for item in manifest.kiosk_objects if item.key in fresh),
-        unchanged_rows=sum(item.rows for item in manifest.kiosk_objects if item.key not in fresh),
-        staged=StagedRows(copied.reviews + copied.incidents + staged_good, staged_bad),
-        open_of_unchanged=open_of_unchanged,
-        recovered=sum(recovered.values()),
-        recovered_here=sum(count for source, count in recovered.items() if source in present),
-    )
+    _account(cursor, target.run.run_id, manifest, objects, recovered, summary)
+    fold_hours(cursor)
+    if wrong := compare_hours(cursor):
+        log.warning("%s. python load.py --rebuild-hours counts anew", wrong.sentence())
     limit = command.reject_limit
     judged = summary.rows_fresh + len(summary.objects_rejected) + manifest.exhibition_records
     if limit.is_exceeded(summary.records_rejected, judged):
@@ -217,44 +202,6 @@ def _fill_exhibitions(cursor: Cursor, combined_path: Path) -> int:
     with combined_path.open("rb") as file:
         copy_stream(cursor, SQL / "copy_staging_exhibition.sql", file)
     return sum(run_file(cursor, SQL / f"{name}.sql") for name in EXHIBITION_STATEMENTS)
-
-
-def _plan_objects(cursor: Cursor, manifest: CombinedManifest, command: Command, summary: LoadSummary) -> dict[str, int]:
-    """Hold the objects against the ledger; return (key: source id) of new and changed ones. DataError if one shrank."""
-    readable = [item for item in manifest.kiosk_objects if not item.problem]
-    run_file(cursor, SQL / "create_staging_object.sql")
-    copy_rows(cursor, SQL / "copy_staging_object.sql", (_object_row(manifest.bucket, item) for item in readable))
-    run_file(cursor, SQL / "compare_staging_object.sql")
-    run_file(cursor, SQL / "list_staging_object.sql")
-    shrunk = []
-    for key, _, action, rows, previous_rows in cursor.fetchall():
-        if action == "changed" and rows < previous_rows * SHRINK_LIMIT:
-            shrunk.append(f"{key} ({previous_rows:,} rows, now {rows:,})")
-        if action == "unchanged":
-            summary.objects_unchanged += 1
-        else:
-            (summary.objects_new if action == "new" else summary.objects_changed).append(key)
-    if shrunk and not command.accept_shrink:
-        raise DataError(
-            f"lost over {1 - SHRINK_LIMIT:.0%} of its rows: {', '.join(sorted(shrunk))}. Nothing was loaded. "
-            "If that is right, run again with --accept-shrink."
-        )
-    seen = [item.key for item in manifest.kiosk_objects]
-    if manifest.bucket != LOCAL_FILES:
-        run_file(cursor, SQL / "list_gone_objects.sql", {"bucket": manifest.bucket, "seen": seen})
-        summary.objects_gone = [key for (key,) in cursor.fetchall()]
-    summary.objects_rejected = [item.key for item in manifest.kiosk_objects if item.problem]
-    run_file(cursor, SQL / "fill_event_source.sql", {"run_id": str(command.run_id)})
-    run_file(cursor, SQL / "number_staging_object.sql")
-    run_file(cursor, SQL / "list_fresh_objects.sql")
-    return dict(cursor.fetchall())
-
-
-def _object_row(bucket: str, item: KioskObject) -> tuple[object, ...]:
-    """Return an object's row for staging_object."""
-    return (
-        item.key, bucket, item.key, source_name(bucket, item.key), item.content_hash, item.columns, item.rows,
-    )  # fmt: skip
 
 
 def _bring_rows(
@@ -280,6 +227,54 @@ def _bring_rows(
     copy_rows(cursor, SQL / "copy_staging_text.sql", provisional_texts(combined.folder, fresh))
     cursor.execute("analyze staging_kiosk")
     return copied
+
+
+def _replace_presses(
+    cursor: Cursor, objects: Sequence[FreshObject], copied: CopiedEvents, summary: LoadSummary, log: logging.Logger
+) -> None:
+    """Bring the staged presses into the tables, after those that changed objects do not hold any more have gone."""
+    changed = [item for item in objects if item.previous_stored is not None and not copied.is_bulk]
+    removed: Counter[int] = Counter()
+    for name in ("delete_changed_review", "delete_changed_incident") if changed else ():
+        run_file(cursor, SQL / f"{name}.sql")
+        removed.update(dict(cursor.fetchall()))
+    summary.rows_removed = removed.total()
+    already_there = count_held(cursor, changed)
+    summary.reviews_stored = copied.reviews + run_file(cursor, SQL / "fill_review.sql")
+    summary.incidents_stored = copied.incidents + run_file(cursor, SQL / "fill_incident.sql")
+    held = count_held(cursor, objects)
+    for item in objects:
+        item.already_there = already_there.get(item.source_id, 0)
+        item.held = held.get(item.source_id, 0)
+        if count := removed[item.source_id]:
+            stored = item.held - item.already_there
+            log.warning("%s was replaced: %s of its presses removed, %s stored", ascii_key(item.key), count, stored)
+
+
+def _account(
+    cursor: Cursor,
+    run_id: UUID,
+    manifest: CombinedManifest,
+    objects: Sequence[FreshObject],
+    recovered: Mapping[str, int],
+    summary: LoadSummary,
+) -> None:
+    """Say where every row went, each term counted by itself; DataError if one is lost. The ledger gets its counts."""
+    fresh = {item.key for item in objects}
+    present = {source_name(manifest.bucket, item.key) for item in manifest.kiosk_objects if not item.problem}
+    summary.rows_recovered = sum(recovered.values())
+    recovered_elsewhere = sum(count for source, count in recovered.items() if source not in present)
+    summary.rows_fresh = sum(item.rows for item in manifest.kiosk_objects if item.key in fresh)
+    summary.rows_in = manifest.rows + recovered_elsewhere
+    (stored_of_unchanged,) = _row(cursor, "count_stored_objects")
+    summary.rows_already_there = stored_of_unchanged + sum(item.already_there for item in objects)
+    summary.rows_rejected, rejected_earlier = _row(cursor, "count_new_rejects", {"run_id": str(run_id)})
+    summary.open_rejects, open_of_unchanged = _row(cursor, "count_open_rejects")
+    summary.rows_already_rejected = rejected_earlier + open_of_unchanged
+    summary.check(objects)
+    held = {"source_ids": [item.source_id for item in objects], "held": [item.held for item in objects]}
+    run_file(cursor, SQL / "update_stored.sql", held)
+    run_file(cursor, SQL / "add_recovered.sql", {"sources": list(recovered), "presses": list(recovered.values())})
 
 
 def _settle_rejects(
@@ -328,6 +323,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--apply-schema", action="store_true", help="create what is missing in the database and end")
     parser.add_argument("--apply-roles", action="store_true", help="create or renew the two roles of roles.sql and end")
+    parser.add_argument("--rebuild-hours", action="store_true", help="count the presses by hour anew and end")
     parser.add_argument("--kiosk-csv", metavar="FILE", type=Path, help="load a plain kiosk file instead")
 
     def body(command: Command, logger: logging.Logger) -> Outcome:
@@ -343,6 +339,8 @@ def main(arguments: list[str] | None = None) -> int:
                 require_schema(connection, SCHEMA)
                 execute_schema(connection, ROLES_FILE, logger)
             return Outcome("The roles museum_reader and museum_loader are in place.")
+        if command.flags.rebuild_hours:
+            return _rebuild_hours(command, logger)
         with open_target(command, logger) as target, data_folder_lock(command.museum.museum_data_dir):
             if command.flags.kiosk_csv:
                 summary = load_plain_file(target, command, command.flags.kiosk_csv, logger)
@@ -351,6 +349,18 @@ def main(arguments: list[str] | None = None) -> int:
         return load_outcome(summary, command)
 
     return run_stage(parser.parse_args(arguments), body, with_database=True)
+
+
+def _rebuild_hours(command: Command, logger: logging.Logger) -> Outcome:
+    """Count the presses by hour anew, beside loads and consumers at work."""
+    with closing(connect(database_settings(command, logger), "museum hourly counts")) as connection:
+        require_schema(connection, SCHEMA)
+        with load_errors("counting by hour"), unit_of_work(connection, dry_run=command.dry_run) as cursor:
+            wrong = rebuild_hours(cursor)
+    if not wrong:
+        return Outcome("The hourly counts agree with the presses.", {"miscounted": asdict(wrong)})
+    done = "would be" if command.dry_run else "were"
+    return Outcome(f"{wrong.sentence().capitalize()}; they {done} counted anew.", {"miscounted": asdict(wrong)})
 
 
 def load_outcome(summary: LoadSummary, command: Command) -> Outcome:

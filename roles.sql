@@ -40,13 +40,14 @@ grant select (source, position, reasons, run_id, first_seen, last_seen, resolved
 -- ---------------------------------------------------------------------------------------------------------------------
 
 -- No right to change or drop a table, to empty one as a whole, to touch buttons, or to delete a run or a reject. Of the hourly
--- counts it folds what the triggers have noted.
+-- counts it notes the differences that its presses make, and folds them.
 grant usage on schema public, meta to museum_loader;
 grant select on rating_desc, incident_type, meta.schema_version, exhibition_info to museum_loader;
 grant select, insert on department, floor to museum_loader;
 grant select, insert, update on exhibition, event_source, meta.ingestion_runs, meta.rejected_records to museum_loader;
 grant select, insert, delete on floor_assignment, review, incident to museum_loader;
 grant select, insert, update, delete on review_hour, incident_hour to museum_loader;
-grant select, delete on review_hour_change, incident_hour_change to museum_loader;
+grant select, insert, delete on review_hour_change, incident_hour_change to museum_loader;
+grant execute on function site_exhibition_id(integer), utc_hour(timestamptz), lock_hours() to museum_loader;
 
 commit;

@@ -4,7 +4,7 @@
 begin;
 set transaction isolation level read committed;
 
--- Before anything else is locked: who brings a database up to version 3 waits for its writers, then they wait.
+-- Before anything else is locked: who brings a database up to version 3 or later waits for its writers, then they wait.
 do $$
 begin
     if to_regclass('review') is not null and to_regclass('review_hour') is null then
@@ -118,7 +118,8 @@ on conflict (incident_type_id) do nothing;
 -- Presses, each with its provenance: which object or partition, and where in it
 -- ---------------------------------------------------------------------------------------------------------------------
 
--- The ledger. columns is a file's header order, needed to read the kept text of its rejected rows again. A partition's
+-- The ledger. columns is a file's header order, needed to read the kept text of its rejected rows again; of a file's rows so
+-- many are stored as presses, the others are rejected. A partition's
 -- fencing_token grows with every consumer that takes it over; topic_id and last_message (the message before next_offset) tell
 -- a re-created topic.
 create table if not exists event_source (
@@ -138,6 +139,7 @@ create table if not exists event_source (
     fencing_token bigint not null default 0,
     last_message  text,
     topic_id      text,
+    stored        bigint,
     unique (bucket, key),
     unique (cluster, topic, partition),
     check (kind <> 'file' or (bucket is not null and key is not null and content_hash is not null and topic is null)),
@@ -154,6 +156,21 @@ begin
             add column if not exists fencing_token bigint not null default 0,
             add column if not exists last_message text,
             add column if not exists topic_id text;
+    end if;
+    -- Version 4
+    if not exists (
+        select from pg_attribute where attrelid = 'event_source'::regclass and attname = 'stored' and not attisdropped
+    ) then
+        alter table event_source add column stored bigint;
+        update event_source e
+        set stored = e.rows - (
+            select count(*)
+            from meta.rejected_records r
+            where r.source = case when e.bucket = 'file:' then 'file:' || e.key else 's3://' || e.bucket || '/' || e.key end
+              and r.position <> 'file'
+              and r.resolved_at is null
+        )
+        where e.kind = 'file';
     end if;
 end
 $$;
@@ -283,13 +300,39 @@ begin
 end
 $$;
 
--- Whoever may write presses needs no right on the counts: the functions work as their owner, in the owner's schema only.
+-- The functions do for a role only what the role may do itself, in the schema of their own, whatever the session's search_path
+-- names; nobody may call one who was not given it. Until version 3 they worked as their owner and everybody might call them,
+-- so any role could forge and erase the counts from a trigger of its own.
 do $$
 declare
     name text;
 begin
     foreach name in array array['note_review_change', 'note_incident_change'] loop
-        execute format('alter function %I() security definer set search_path = %I, pg_temp', name, current_schema());
+        execute format('alter function %I() security invoker set search_path = %I, pg_temp', name, current_schema());
+    end loop;
+end
+$$;
+revoke all on function
+    site_exhibition_id(integer), utc_hour(timestamptz), lock_hours(), note_review_change(), note_incident_change()
+    from public;
+
+-- Whoever may write presses may note them, in databases too whose roles were made before version 4.
+do $$
+declare
+    press record;
+begin
+    for press in
+        select distinct c.relname as counted, pg_get_userbyid(a.grantee) as grantee
+        from pg_class c
+        cross join aclexplode(c.relacl) a
+        where c.oid in ('review'::regclass, 'incident'::regclass)
+          and a.privilege_type in ('INSERT', 'UPDATE', 'DELETE')
+          and a.grantee not in (0, c.relowner)
+    loop
+        execute format('grant insert on %I to %I', press.counted || '_hour_change', press.grantee);
+        execute format(
+            'grant execute on function site_exhibition_id(integer), utc_hour(timestamptz), lock_hours() to %I', press.grantee
+        );
     end loop;
 end
 $$;
@@ -519,7 +562,7 @@ group by e.exhibition_id, e.exhibition_name, t.description, local_hour
 having sum(i.incidents) <> 0;
 
 insert into meta.schema_version (system, version)
-values ('museum', 3)
+values ('museum', 4)
 on conflict (system) do update
     set version = excluded.version,
         applied_at = now()

@@ -1,19 +1,33 @@
-"""What a load counted, and the proof that no row was lost: rows in = stored + already there + rejected."""
+"""What a load counted, and the proof that no row was lost: rows in = stored + already there + rejected.
+
+Each term is counted by itself: rows in by the transform, stored ones by the statements that store, rejected ones in the
+table of rejects, those already there in the tables (of changed objects) and in the ledger (of unchanged ones).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from etlkit.errors import DataError
 
 
-@dataclass(frozen=True)
-class StagedRows:
-    """The accepted and the rejected rows of new and changed objects that COPY brought."""
+@dataclass
+class FreshObject:
+    """A new or changed object on its way in: `good` of its rows are to be stored, `held` are in the end.
 
-    good: int
-    bad: int
+    `previous_stored` are the presses of its earlier content, None for a new object; `already_there` are those of them
+    that the new content has too.
+    """
+
+    key: str
+    source_id: int
+    rows: int
+    previous_stored: int | None
+    good: int = 0
+    already_there: int = 0
+    held: int = 0
 
 
 @dataclass
@@ -53,47 +67,18 @@ class LoadSummary:
         touched = self.rows_stored + self.rows_removed + self.exhibition_rows_written + self.records_rejected
         return touched == 0 and not self.objects_new and not self.objects_changed
 
-    def account(
-        self,
-        *,
-        fresh_rows: int,
-        unchanged_rows: int,
-        staged: StagedRows,
-        open_of_unchanged: int,
-        recovered: int,
-        recovered_here: int,
-    ) -> None:
-        """Say where every row went, from three independent counts, and check the sum.
-
-        fresh_rows and unchanged_rows are what the transform counted in new or changed and in unchanged objects; staged
-        is what COPY brought, into staging or in bulk; the stored ones are what the statements moved (after a bulk load
-        `check_stored` counts them). Recovered rows were rejected earlier and are good now; recovered_here are those of
-        objects that this run holds.
-        """
-        self.rows_fresh = fresh_rows
-        self.rows_recovered = recovered
-        self.rows_in = fresh_rows + unchanged_rows + recovered - recovered_here
-        already_there_of_fresh = staged.good - (self.rows_stored - recovered)
-        self.rows_already_there = already_there_of_fresh + unchanged_rows - open_of_unchanged - recovered_here
-        self.rows_already_rejected = staged.bad - self.rows_rejected + open_of_unchanged
-        self.check()
-
-    def check(self) -> None:
-        """Raise DataError unless every row that came in is accounted for."""
+    def check(self, objects: Iterable[FreshObject]) -> None:
+        """Raise DataError unless every row is accounted for, and the tables hold the good rows of each fresh object."""
         parts = (self.rows_stored, self.rows_already_there, self.rows_rejected, self.rows_already_rejected)
         accounted = sum(parts)
-        if accounted != self.rows_in or min(parts) < 0:
+        lost = [
+            f"{item.key}: {item.good:,} good rows, {item.held:,} held" for item in objects if item.good != item.held
+        ]
+        if lost or accounted != self.rows_in:
             raise DataError(
                 f"the rows do not add up: {self.rows_in:,} came in, {accounted:,} are accounted for "
-                f"({self.sum_line()}). Nothing was loaded. This is a defect; please report it with the log file."
-            )
-
-    def check_stored(self, reviews: int, incidents: int) -> None:
-        """Raise DataError unless tables that were empty hold exactly what was stored."""
-        if (reviews, incidents) != (self.reviews_stored, self.incidents_stored):
-            raise DataError(
-                f"{self.rows_stored:,} rows were stored, but the tables hold {reviews + incidents:,}. "
-                "Nothing was loaded. This is a defect; please report it with the log file."
+                f"({'; '.join([self.sum_line(), *lost])}). Nothing was loaded. This is a defect; please report it with "
+                "the log file."
             )
 
     def sum_line(self, would: str = "") -> str:

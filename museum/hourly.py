@@ -1,13 +1,17 @@
 """The hourly counts that dashboards read: folding noted differences into them.
 
 The database itself notes every difference, in the transaction that makes it (schema.sql says how); folding only keeps
-the list of differences short. It changes no figure, so it may run at any time, twice, or not at all.
+the list of differences short. It changes no figure, so it may run at any time, twice, or not at all. Counts that were
+changed by hand stay wrong until they are found: each load compares one span of hours with the presses, the next load
+the next span, and `rebuild_hours` notes what differs.
 """
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg2
@@ -16,9 +20,66 @@ from etlkit.postgres import Connection, Cursor, run_file
 
 SQL = Path(__file__).resolve().parent.parent / "sql" / "load"
 FOLDS = ("fold_review_hour", "fold_incident_hour")
+HOUR = timedelta(hours=1)
 CLEARS = ("clear_empty_review_hour", "clear_empty_incident_hour")
+KINDS = ("review", "incident")
+COMPARED_PRESSES = 100_000
+"""About how many a load compares with their counts, in under 100 ms."""
+
+PRESS_BYTES = 60
+"""What a press takes up in its table, by which their number is estimated."""
+
+EVER = ("-infinity", "infinity")
 PORTION = 5_000
 """About 50 ms of work, for a program that has something better to do."""
+
+
+@dataclass(frozen=True)
+class MiscountedHours:
+    """How many hours are counted wrongly, and by how many presses."""
+
+    hours: int
+    reviews: int
+    incidents: int
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return self.hours > 0
+
+    def sentence(self) -> str:
+        """Return what is wrong."""
+        wrong = f"by {self.reviews:,} reviews and {self.incidents:,} incidents"
+        return f"the counts of {self.hours:,} hours differ from the presses, {wrong}"
+
+
+def compare_hours(cursor: Cursor) -> MiscountedHours:
+    """Hold a span of hourly counts against the presses; load after load, all hours have their turn."""
+    run_file(cursor, SQL / "read_span_of_presses.sql", {"press_bytes": PRESS_BYTES})
+    first, last, presses, loads = cursor.fetchone() or (None, None, 0, 0)
+    spans = presses // COMPARED_PRESSES + 1
+    if first is None or spans == 1:
+        return _find_differences(cursor, *EVER)
+    number, hours = loads % spans, (last - first) // HOUR
+    begin, end = (first + HOUR * (hours * place // spans) for place in (number, number + 1))
+    return _find_differences(cursor, begin if number else EVER[0], end if number + 1 < spans else EVER[1])
+
+
+def rebuild_hours(cursor: Cursor) -> MiscountedHours:
+    """Make all hourly counts right, beside writers at work, in the caller's transaction; return what was wrong."""
+    run_file(cursor, SQL / "lock_hours.sql")
+    found = _find_differences(cursor, *EVER)
+    for kind in KINDS:
+        run_file(cursor, SQL / f"fill_{kind}_differences.sql")
+    fold_hours(cursor)
+    return found
+
+
+def _find_differences(cursor: Cursor, first_hour: datetime | str, end_hour: datetime | str) -> MiscountedHours:
+    """Gather what differs in a span of hours."""
+    for kind in KINDS:
+        run_file(cursor, SQL / f"find_{kind}_differences.sql", {"first_hour": first_hour, "end_hour": end_hour})
+    run_file(cursor, SQL / "count_differences.sql")
+    return MiscountedHours(*(cursor.fetchone() or (0, 0, 0)))
 
 
 def fold_hours(cursor: Cursor, most: int | None = None) -> bool:

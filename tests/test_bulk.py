@@ -7,9 +7,7 @@ from contextlib import closing
 import pytest
 
 import museum.bulk
-from etlkit.errors import DataError
 from etlkit.postgres import connect
-from museum.accounting import LoadSummary
 from museum.combining import CombiningFiles
 
 pytestmark = pytest.mark.database
@@ -161,6 +159,7 @@ def test_an_owner_who_may_not_create_in_the_schema_loads_row_by_row(small_bulk, 
     small_bulk.query("create role museum_owner login password 'own'")
     small_bulk.query("grant usage on schema public, meta to museum_owner")
     small_bulk.query("grant select, insert, update, delete on all tables in schema meta to museum_owner")
+    small_bulk.query("grant execute on all functions in schema public to museum_owner")
     small_bulk.query("revoke create on schema public from public")
     small_bulk.query("; ".join(f"alter table {name} owner to museum_owner" for name in tables))
     monkeypatch.setenv("DB_PASSWORD", "own")
@@ -174,13 +173,6 @@ def test_an_owner_who_may_not_create_in_the_schema_loads_row_by_row(small_bulk, 
         small_bulk.query("drop owned by museum_owner")
         small_bulk.query("drop role museum_owner")
     assert small_bulk.count("review") == 60
-
-
-def test_tables_that_do_not_hold_what_was_stored_stop_the_load():
-    summary = LoadSummary(reviews_stored=2, incidents_stored=1)
-    summary.check_stored(2, 1)
-    with pytest.raises(DataError, match="the tables hold 2"):
-        summary.check_stored(1, 1)
 
 
 def test_a_refused_load_holds_no_lock_while_the_combined_file_is_finished(small_bulk, monkeypatch):
@@ -212,6 +204,7 @@ def test_a_table_of_somebody_else_keeps_its_constraints(small_bulk, monkeypatch)
     small_bulk.query("create role museum_loader login password 'load' ")
     small_bulk.query("grant usage on schema public, meta to museum_loader")
     small_bulk.query("grant select, insert, update, delete on all tables in schema public, meta to museum_loader")
+    small_bulk.query("grant execute on all functions in schema public to museum_loader")
     small_bulk.query("grant temporary on database " + owner.db_name + " to museum_loader")
     monkeypatch.setenv("DB_PASSWORD", "load")
     small_bulk.database = owner.model_copy(update={"db_user": "museum_loader"})

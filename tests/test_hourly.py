@@ -10,7 +10,7 @@ import pytest
 from museum_case import PROJECT_DIR, miscounted_hours
 
 from etlkit.postgres import Connection, connect
-from museum.hourly import fold_hours, fold_in_passing
+from museum.hourly import MiscountedHours, compare_hours, fold_hours, fold_in_passing, rebuild_hours
 
 pytestmark = pytest.mark.database
 
@@ -271,3 +271,108 @@ def test_an_upgrade_counts_what_writers_bring_meanwhile(empty_database):
     assert miscounted_hours(empty_database) == []
     with closing(connect(empty_database, "look")) as look:
         assert total(look, "select sum(reviews) from review_hour") == 1
+
+
+FORGERIES = {
+    "update review_hour set reviews = reviews + 5 where rating_id = 3": (5, 0),
+    "insert into review_hour_change values (3, '2020-01-01 00:00+00', 4, 7)": (7, 0),
+    "insert into review_hour values (77, '2999-01-01 00:00+00', 4, 9)": (9, 0),
+    "delete from review_hour": (6, 0),
+    "update review_hour set rating_id = 4 where rating_id = 3": (12, 0),
+    "update incident_hour set hour = hour - interval '1 day'": (0, 2),
+}
+
+
+@pytest.fixture
+def counted(museum):
+    """A museum of six reviews and one call for help, loaded."""
+    museum.exhibition(1)
+    museum.kiosk(1, *(f"2024-03-05 10:00:0{n},1,3," for n in range(6)), "2024-03-05 11:00:00,1,-1,1")
+    museum.push()
+    return museum
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_counts_that_somebody_changed_are_named_by_the_next_load_and_counted_anew(counted, forgery):
+    reviews, incidents = FORGERIES[forgery]
+    counted.query(forgery)
+    named = counted.push()
+    assert named.exit_code == 0
+    (warning,) = [line for line in named.lines if "--rebuild-hours" in line]
+    assert f"differ from the presses, by {reviews} reviews and {incidents} incidents" in warning
+    rebuild = ("load", "--rebuild-hours", *counted.database_flags)
+    would = counted.run(*rebuild, "--dry-run")
+    assert "would be counted anew" in would.last_line
+    assert miscounted_hours(counted.database) != []
+    assert "were counted anew" in counted.run(*rebuild).last_line
+    assert miscounted_hours(counted.database) == []
+    again = counted.run(*rebuild)
+    assert (again.exit_code, again.last_line.split(".")[0]) == (0, "The hourly counts agree with the presses")
+    assert not any("--rebuild-hours" in line for line in counted.push().lines)
+
+
+def test_hours_are_counted_anew_beside_writers_and_folds(presses, database):
+    """What is committed or folded while it runs, before and after its snapshot, is counted once."""
+    one = {"exhibition": 1, "rating": 3, "count": 1}
+    with presses.cursor() as cursor:
+        cursor.execute(INSERT, {**one, "count": 5})
+        cursor.execute("update review_hour_change set reviews = reviews + 2")
+        cursor.execute("commit")
+    with (
+        closing(connect(database, "open")) as still_open,
+        closing(connect(database, "rebuild")) as rebuilding,
+        still_open.cursor() as writer,
+        rebuilding.cursor() as cursor,
+    ):
+        writer.execute(INSERT, one)
+        found = rebuild_hours(cursor)
+        still_open.commit()
+        writer.execute(INSERT, {**one, "exhibition": 2})
+        assert not fold_hours(writer), "nobody folds meanwhile"
+        still_open.commit()
+        rebuilding.commit()
+    assert found == MiscountedHours(3, 6, 0)
+    assert miscounted_hours(database) == []
+
+
+def test_two_that_count_anew_do_so_one_after_the_other(presses, database):
+    run_alone(database, "insert into review_hour_change values (1, '2020-01-01 00:00+00', 3, 7)")
+
+    def rebuild() -> None:
+        with closing(connect(database, "second")) as connection, connection, connection.cursor() as cursor:
+            rebuild_hours(cursor)
+
+    with closing(connect(database, "first")) as first, closing(connect(database, "look")) as look:
+        look.autocommit = True
+        with first.cursor() as cursor:
+            rebuild_hours(cursor)
+            second = threading.Thread(target=rebuild)
+            second.start()
+            wait_for_lock(look)
+        first.commit()
+        second.join(timeout=20)
+    assert miscounted_hours(database) == []
+
+
+def test_a_large_museum_is_compared_span_by_span(presses, database, monkeypatch):
+    """Each load compares one span, so that none takes long; a number of loads has seen all of them."""
+    monkeypatch.setattr("museum.hourly.COMPARED_PRESSES", 40)
+    run = """
+        insert into meta.ingestion_runs (run_id, source_system, entity_type, status)
+        values (gen_random_uuid(), 'museum', 'batch', 'completed')
+    """
+    with presses.cursor() as cursor:
+        cursor.execute(INSERT, {"exhibition": 1, "rating": 3, "count": 200})
+        cursor.execute(
+            "insert into review_hour_change values (2, '2026-03-30 00:00+00', 3, 1), (2, '1999-01-01', 3, 1)"
+        )
+        cursor.execute("insert into review_hour_change values (2, '2999-01-01 00:00+00', 3, 1)")
+        found = []
+        for _load in range(14):
+            cursor.execute("begin")
+            found.append(compare_hours(cursor).reviews)
+            cursor.execute("rollback")
+            cursor.execute(run)
+        cursor.execute("delete from review_hour_change where exhibition_id = 2")
+    assert sum(found[:7]) == sum(found[7:]) == 3, "two pages of presses are 7 spans"
+    assert max(found) < 3

@@ -92,7 +92,7 @@ def test_an_object_that_loses_over_a_fifth_refuses_the_whole_run(loaded, kept, e
     result = loaded.push()
     assert result.exit_code == exit_code
     if exit_code:
-        assert "lmnh_hist_data_0.csv (10 rows, now 7)" in result.figures["error"]
+        assert "lmnh_hist_data_0.csv (10 presses, now 7)" in result.figures["error"]
         assert "--accept-shrink" in result.figures["error"]
         assert loaded.tables_with_ids() == before
         accepted = loaded.push("--accept-shrink")
@@ -251,7 +251,10 @@ def test_stored_rules_that_change_judge_every_object_anew(loaded, monkeypatch):
     loaded.push()
     assert loaded.count("review") == 32
     monkeypatch.setenv("MUSEUM_REJECT_OUT_OF_HOURS", "true")
-    result = loaded.push()
+    refused = loaded.push()
+    assert refused.exit_code == 1, "rules that take half of an object's presses are held up by the same guard"
+    assert "lmnh_hist_data_8.csv (2 presses, now 1)" in refused.last_line
+    result = loaded.push("--accept-shrink")
     assert result.load["rejected_by_reason"] == {"out_of_hours": 1}
     assert loaded.count("review") == 31
     monkeypatch.delenv("MUSEUM_REJECT_OUT_OF_HOURS")

@@ -17,11 +17,11 @@ import boto3
 import psycopg2
 import pytest
 from live_case import call, ended, press
-from museum_case import PROJECT_DIR, Museum
+from museum_case import PROJECT_DIR, Museum, miscounted_hours
 
 from etlkit.__main__ import list_runs
 from etlkit.errors import ConfigError, LoadError
-from etlkit.postgres import apply_schema, connect
+from etlkit.postgres import Cursor, apply_schema, connect, only_value
 from etlkit.settings import DatabaseSettings
 from museum import login
 
@@ -72,7 +72,19 @@ def logins(database: DatabaseSettings) -> Iterator[dict[str, DatabaseSettings]]:
     }
     with closing(connect(database, "owner")) as connection, connection, connection.cursor() as cursor:
         for role in ("reader", "loader"):
-            cursor.execute(f"drop role {database.db_name}_{role}")
+            name = f"{database.db_name}_{role}"
+            sessions_have_ended(cursor, name)
+            cursor.execute(f"drop role {name}")
+
+
+def sessions_have_ended(cursor: Cursor, role: str) -> None:
+    """Wait for the server to see that a role's sessions are closed: their temporary tables would keep the role."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        cursor.execute("select count(*) from pg_stat_get_activity(null) where usesysid = %s::regrole", (role,))
+        if not only_value(cursor):
+            return
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -100,6 +112,92 @@ def test_the_reader_only_reads(logins, statement):
 @pytest.mark.parametrize("statement", FORBIDDEN_TO_THE_LOADER)
 def test_the_loader_changes_no_structure_and_deletes_no_history(logins, statement):
     assert refusal(logins["loader"], statement) == "InsufficientPrivilege"
+
+
+NOTING = ("note_review_change", "note_incident_change")
+FORGERY = """
+    create temporary table mine (exhibition_id integer, at timestamptz, rating_id smallint, incident_type_id smallint);
+    create trigger forged after insert on mine referencing new table as fresh
+        for each statement execute function public.{function}();
+    create trigger erased after truncate on mine for each statement execute function public.{function}();
+    insert into mine select 6, '2026-01-01', 4, 1 from generate_series(1, 100000);
+    truncate mine
+"""
+
+
+@pytest.mark.parametrize("is_callable", [False, True], ids=["as it is", "given away"])
+@pytest.mark.parametrize("function", NOTING)
+def test_no_trigger_of_ones_own_forges_or_erases_a_count(museum, logins, function, is_callable):
+    """Not even where somebody gave the function to everybody: it does what its caller may, no more."""
+    museum.exhibition(5)
+    museum.kiosk(5, "2023-03-06 10:00:00,5,3,", "2023-03-06 10:00:01,5,-1,1")
+    museum.push()
+    if is_callable:
+        museum.query("grant execute on all functions in schema public to public")
+    before = museum.query("select * from exhibition_rating")
+    assert refusal(logins["reader"], FORGERY.format(function=function)) == "InsufficientPrivilege"
+    assert museum.query("select * from exhibition_rating") == before
+    assert miscounted_hours(museum.database) == []
+
+
+def test_a_role_may_do_to_each_object_what_its_list_says_and_no_more(museum, logins):
+    """Over every table, view, sequence, function and schema, so that none that comes is forgotten."""
+    given = """
+        select c.relname, string_agg(privilege, ',' order by privilege)
+        from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace
+        cross join unnest(array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) as privilege
+        where n.nspname in ('public', 'meta')
+          and c.relkind in ('r', 'v', 'm', 'p', 'f')
+          and has_table_privilege(%s, c.oid, privilege)
+        group by 1
+    """
+    added_and_removed = ("floor_assignment", "review", "incident", "review_hour_change", "incident_hour_change")
+    assert museum.query(given, ("museum_reader",)) == []
+    assert dict(museum.query(given, ("museum_loader",))) == {
+        "department": "INSERT",
+        "floor": "INSERT",
+        "exhibition": "INSERT,UPDATE",
+        "event_source": "INSERT,UPDATE",
+        "ingestion_runs": "INSERT,UPDATE",
+        "rejected_records": "INSERT,UPDATE",
+        **dict.fromkeys(added_and_removed, "DELETE,INSERT"),
+        **dict.fromkeys(("review_hour", "incident_hour"), "DELETE,INSERT,UPDATE"),
+    }
+    called = """
+        select p.proname
+        from pg_proc p
+        join pg_namespace n on n.oid = p.pronamespace
+        where n.nspname in ('public', 'meta') and has_function_privilege(%s, p.oid, 'EXECUTE')
+        order by 1
+    """
+    assert museum.query(called, ("museum_reader",)) == []
+    assert museum.query(called, ("museum_loader",)) == [("lock_hours",), ("site_exhibition_id",), ("utc_hour",)]
+    schemas = "select count(*) from pg_namespace where nspname !~ 'temp' and has_schema_privilege(%s, oid, 'CREATE')"
+    for role in ("museum_reader", "museum_loader"):
+        assert museum.query(schemas, (role,)) == [(0,)]
+
+
+def test_a_database_of_version_3_is_mended_by_its_upgrade(museum, logins, monkeypatch):
+    """Its functions worked as their owner for everybody, and its loader had no right to note what it brought."""
+    museum.exhibition(0)
+    museum.kiosk(0, "2023-03-06 10:00:00,0,3,", "2023-03-06 10:00:01,0,9,")
+    assert museum.push().exit_code == 3
+    museum.query("; ".join(f"alter function {name}() security definer" for name in NOTING))
+    museum.query("grant execute on all functions in schema public to public")
+    museum.query("revoke execute on all functions in schema public from museum_loader")
+    museum.query("revoke insert on review_hour_change, incident_hour_change from museum_loader")
+    museum.query("alter table event_source drop column stored")
+    museum.query("update meta.schema_version set version = 3")
+    assert refusal(logins["reader"], FORGERY.format(function=NOTING[0])) == "nothing", "the attack of old"
+    refused = museum.push()
+    assert (refused.exit_code, "python load.py --apply-schema" in refused.last_line) == (2, True)
+    assert museum.run("load", "--apply-schema", *museum.database_flags).exit_code == 0
+    assert refusal(logins["reader"], FORGERY.format(function=NOTING[0])) == "InsufficientPrivilege"
+    museum.kiosk(0, "2023-03-06 10:00:00,0,4,", "2023-03-06 10:00:01,0,9,")
+    monkeypatch.setenv("DB_PASSWORD", PASSWORD)
+    assert replace(museum, database=logins["loader"]).push().exit_code == 0
+    assert museum.query("select rows, stored from event_source") == [(2, 1)]
 
 
 def test_the_reader_reads_every_table_and_view_of_the_museum(logins):

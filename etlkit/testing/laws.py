@@ -39,6 +39,27 @@ OPEN_REJECTS = (
 )
 RUNNING = "insert into meta.ingestion_runs (run_id, source_system, entity_type) values (gen_random_uuid(), %s, %s)"
 RUNS = "select status, error_message from meta.ingestion_runs order by started_at"
+LENT_RIGHTS = """
+    select p.oid::regprocedure::text, case when p.prosecdef then 'works as its owner' else 'may be called by PUBLIC' end
+    from pg_proc p
+    join pg_namespace n on n.oid = p.pronamespace
+    where n.nspname !~ '^(pg_|information_schema$)'
+      and (p.prosecdef
+           or exists (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0))
+    union all
+    select c.oid::regclass::text, 'gives PUBLIC ' || a.privilege_type
+    from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+    cross join aclexplode(c.relacl) a
+    where n.nspname !~ '^(pg_|information_schema$)'
+      and a.grantee = 0
+    union all
+    select n.nspname, 'gives PUBLIC ' || a.privilege_type
+    from pg_namespace n
+    cross join aclexplode(n.nspacl) a
+    where n.nspname !~ '^(pg_|information_schema$|public$)'
+      and a.grantee = 0
+"""
 WRONG_PASSWORD = "a-secret-that-is-wrong"
 
 
@@ -271,6 +292,12 @@ class Laws:
         for secret in (*system.secrets, WRONG_PASSWORD):
             forms = (secret, secret.encode().hex())  # a bytea is shown in hexadecimal
             assert not [text for text in shown if any(form in text for form in forms)], f"{secret[:3]}... is shown"
+
+    def test_law_9_no_right_is_lent_and_public_has_none(self, system: System) -> None:
+        """No function does for a role what the role may not, and nothing is open to whoever logs in."""
+        system.feed()
+        system.run()
+        assert system.query(LENT_RIGHTS) == []
 
     def test_law_10_a_dry_run_leaves_no_trace_and_says_the_same(self, system: System) -> None:
         """The work is done, told with the same figures, and rolled back."""

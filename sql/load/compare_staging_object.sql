@@ -1,9 +1,9 @@
--- Fills: action, previous_rows and source_id of staging_object for objects that the ledger knows.
+-- Fills: action, previous_stored and source_id of staging_object for objects that the ledger knows.
 -- Reads: event_source, the ledger; never a folder.
 -- Twice is safe: it computes the same again.
 update staging_object o
 set action = case when e.content_hash = o.content_hash then 'unchanged' else 'changed' end,
-    previous_rows = e.rows,
+    previous_stored = e.stored,
     source_id = e.source_id
 from event_source e
 where e.bucket = o.bucket

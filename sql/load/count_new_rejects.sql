@@ -1,8 +1,8 @@
 -- Fills: nothing.
--- Reads: staging_reject, meta.rejected_records: the row rejects that this run is the first to meet.
+-- Reads: staging_reject, meta.rejected_records: the row rejects that this run is the first to meet, and those that were open.
 -- Twice is safe: it only reads.
-select count(*)
+select count(*) filter (where r.run_id = %(run_id)s),
+       count(*) filter (where r.run_id <> %(run_id)s)
 from staging_reject s
 join meta.rejected_records r using (source, position)
-where r.run_id = %(run_id)s
-  and s.position ~ '^[0-9]+$'
+where s.position ~ '^[0-9]+$'

@@ -1,5 +1,5 @@
 -- Fills: nothing.
 -- Reads: staging_object.
 -- Twice is safe: it only reads.
-select object, source, action, rows, previous_rows
+select object, action
 from staging_object

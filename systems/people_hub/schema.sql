@@ -69,6 +69,8 @@ begin
 end
 $$;
 
+revoke all on function bronze.refuse_rewriting() from public;
+
 create or replace trigger raw_entities_only_grow
     before update or delete on bronze.raw_entities
     for each row execute function bronze.refuse_rewriting();

@@ -76,6 +76,8 @@ def load(session: Load, *, dry_run: bool) -> Outcome:
         load_errors("storing numbers"),
         unit_of_work(connection, dry_run=dry_run and not has_defect("dry run")) as cursor,
     ):
+        if has_defect("lent right"):
+            cursor.execute("create function anybody_may() returns integer language sql return 1")
         if has_defect("lock given back"):
             release_advisory_lock(connection, lock_name)
         lines = session.file.numbers_file.read_bytes().splitlines()

@@ -21,6 +21,7 @@ DEFECTS = {
     "last line": ("test_law_6_the_last_line_and_the_exit_code_are_the_outcome", "in = 4 stored"),
     "row by row": ("test_law_6_a_signal_in_the_middle_rolls_back", "{'number':"),
     "secret": ("test_law_9_no_secret_is_shown", 'database "***" does not exist'),
+    "lent right": ("test_law_9_no_right_is_lent_and_public_has_none", "anybody_may()"),
     "dry run": ("test_law_10_a_dry_run_leaves_no_trace_and_says_the_same", "public.number"),
     "dry run history": ("test_law_10_a_dry_run_leaves_no_trace_and_says_the_same", "meta.ingestion_runs"),
     "traceback": ("test_law_11_a_database_that_is_away_is_one_clear_line", "Traceback"),

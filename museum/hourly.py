@@ -22,7 +22,8 @@ SQL = Path(__file__).resolve().parent.parent / "sql" / "load"
 FOLDS = ("fold_review_hour", "fold_incident_hour")
 HOUR = timedelta(hours=1)
 CLEARS = ("clear_empty_review_hour", "clear_empty_incident_hour")
-KINDS = ("review", "incident")
+FINDS = ("find_review_differences", "find_incident_differences")
+FILLS = ("fill_review_differences", "fill_incident_differences")
 COMPARED_PRESSES = 100_000
 """About how many a load compares with their counts, in under 100 ms."""
 
@@ -68,16 +69,16 @@ def rebuild_hours(cursor: Cursor) -> MiscountedHours:
     """Make all hourly counts right, beside writers at work, in the caller's transaction; return what was wrong."""
     run_file(cursor, SQL / "lock_hours.sql")
     found = _find_differences(cursor, *EVER)
-    for kind in KINDS:
-        run_file(cursor, SQL / f"fill_{kind}_differences.sql")
+    for name in FILLS:
+        run_file(cursor, SQL / f"{name}.sql")
     fold_hours(cursor)
     return found
 
 
 def _find_differences(cursor: Cursor, first_hour: datetime | str, end_hour: datetime | str) -> MiscountedHours:
     """Gather what differs in a span of hours."""
-    for kind in KINDS:
-        run_file(cursor, SQL / f"find_{kind}_differences.sql", {"first_hour": first_hour, "end_hour": end_hour})
+    for name in FINDS:
+        run_file(cursor, SQL / f"{name}.sql", {"first_hour": first_hour, "end_hour": end_hour})
     run_file(cursor, SQL / "count_differences.sql")
     return MiscountedHours(*(cursor.fetchone() or (0, 0, 0)))
 

@@ -12,22 +12,19 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, NoCredentialsError
-from s3transfer.exceptions import RetriesExceededError
+from botocore.exceptions import BotoCoreError
 from s3transfer.subscribers import BaseSubscriber
 from tqdm import tqdm
-from urllib3.exceptions import IncompleteRead as IncompleteReadError
 
+from etlkit.aws import aws_session
 from etlkit.command import exit_process
 from etlkit.console import Outcome
 from etlkit.errors import ConfigError, SourceError
@@ -37,11 +34,13 @@ from museum.objects import (
     RemoteObject,
     ascii_key,
     data_folder_lock,
+    is_read_by_a_stage,
     key_problem,
     local_path,
     read_manifest,
     write_manifest,
 )
+from museum.s3_errors import not_s3, source_errors
 from museum.settings import Command, MuseumSettings, argument_parser
 
 if TYPE_CHECKING:
@@ -52,11 +51,6 @@ CONNECT_TIMEOUT_SECONDS = 10
 READ_TIMEOUT_SECONDS = 15
 PARALLEL_DOWNLOADS = 8
 DOWNLOADING_DIR = ".downloading"
-_CREDENTIAL_CODES = {
-    "AccessDenied", "AuthFailure", "ExpiredToken", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken",
-    "SignatureDoesNotMatch", "403", "Forbidden",
-}  # fmt: skip
-_MISSING_CODES = {"NoSuchBucket", "404", "NotFound"}
 
 
 @dataclass
@@ -69,11 +63,13 @@ class ExtractSummary:
     already_here: int = 0
     bytes_downloaded: int = 0
     unsafe_keys: dict[str, str] = field(default_factory=dict)
+    not_fetched: dict[str, str] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
 
     def line(self) -> str:
         """Return the summary's line."""
         unsafe = f", unsafe keys skipped: {len(self.unsafe_keys)}" if self.unsafe_keys else ""
+        unsafe += f", not fetched: {len(self.not_fetched)}" if self.not_fetched else ""
         return (
             f"extract    {self.seconds:6.1f} s  {self.objects:,} objects: {self.downloaded:,} downloaded "
             f"({self.bytes_downloaded:,} bytes), {self.already_here:,} already here{unsafe}"
@@ -85,11 +81,9 @@ def get_s3_client(settings: MuseumSettings, logger: logging.Logger | None = None
     if logger:
         logger.debug("S3 endpoint %s", settings.museum_endpoint_url or "AWS")
     try:
-        return boto3.client(
+        return aws_session(settings).client(
             "s3",
             endpoint_url=settings.museum_endpoint_url,
-            aws_access_key_id=settings.aws_access_key.get_secret_value() if settings.aws_access_key else None,
-            aws_secret_access_key=settings.aws_secret_key.get_secret_value() if settings.aws_secret_key else None,
             config=Config(
                 retries={"total_max_attempts": RETRIES, "mode": "standard"},
                 connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -112,12 +106,22 @@ def list_objects(
     Raises SourceError for wrong credentials, a missing bucket or no network.
     """
     found: list[RemoteObject] = []
-    with _source_errors(bucket):
+    with source_errors(bucket):
+        is_truncated = True
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            found.extend(
-                RemoteObject(entry["Key"], entry["ETag"].strip('"'), entry["Size"])
-                for entry in page.get("Contents", [])
-            )
+            if "IsTruncated" not in page:
+                kind = page["ResponseMetadata"]["HTTPHeaders"].get("content-type", "no content type")
+                raise not_s3(f"the listing of bucket {bucket}", f"{kind} without a listing in it")
+            is_truncated = page["IsTruncated"]
+            try:
+                found.extend(
+                    RemoteObject(entry["Key"], entry["ETag"].strip('"'), entry["Size"])
+                    for entry in page.get("Contents", [])
+                )
+            except KeyError as error:
+                raise not_s3(f"the listing of bucket {bucket}", f"an object without {error}") from error
+        if is_truncated:
+            raise not_s3(f"the listing of bucket {bucket}", "it says that it goes on, but not where")
     if logger:
         logger.debug("%s objects of s3://%s begin with %s", len(found), bucket, prefix)
     return found
@@ -129,10 +133,12 @@ def download_objects(
     objects: list[RemoteObject],
     bucket_dir: Path,
     logger: logging.Logger | None = None,
+    prefix: str = "lmnh",
 ) -> ExtractSummary:
     """Mirror objects below bucket_dir, in parallel, leaving alone what is here already.
 
-    Raises SourceError when an object cannot be fetched whole; what was fetched before stays and is not fetched again.
+    Raises SourceError when an object that a stage reads cannot be fetched whole; what was fetched before stays and is
+    not fetched again. What no stage reads comes last, and its failure is a warning.
     """
     log = logger or logging.getLogger(__name__)
     summary = ExtractSummary(objects=len(objects), keys=[remote.key for remote in objects])
@@ -140,7 +146,8 @@ def download_objects(
     manifest = read_manifest(bucket_dir)
     if manifest.bucket != bucket:
         manifest = ExtractManifest(bucket=bucket)
-    wanted: list[tuple[RemoteObject, Path]] = []
+    read_by_a_stage: list[tuple[RemoteObject, Path]] = []
+    others: list[tuple[RemoteObject, Path]] = []
     keys = set(summary.keys)
     for remote in objects:
         path = _mirrored_path(bucket_dir, remote.key, keys, summary)
@@ -149,11 +156,17 @@ def download_objects(
         if manifest.holds(remote, path):
             summary.already_here += 1
         else:
-            wanted.append((remote, path))
+            (read_by_a_stage if is_read_by_a_stage(remote.key, prefix) else others).append((remote, path))
     for key, problem in sorted(summary.unsafe_keys.items()):
         log.warning("skipped the key %s: %s", ascii_key(key), problem)
     try:
-        _download_all(client, bucket, wanted, bucket_dir / DOWNLOADING_DIR, manifest, summary)
+        _download_all(client, bucket, read_by_a_stage, bucket_dir / DOWNLOADING_DIR, manifest, summary)
+        for item in others:
+            try:
+                _download_all(client, bucket, [item], bucket_dir / DOWNLOADING_DIR, manifest, summary)
+            except SourceError as error:
+                summary.not_fetched[item[0].key] = error.problem
+                log.warning("%s No stage reads it, so the run goes on", error.problem)
     finally:
         shutil.rmtree(bucket_dir / DOWNLOADING_DIR, ignore_errors=True)
         write_manifest(bucket_dir, manifest)
@@ -170,7 +183,7 @@ def extract(command: Command, logger: logging.Logger | None = None) -> ExtractSu
         objects = list_objects(client, bucket, prefix, log)
         if not objects:
             log.warning("the bucket %s holds no key that begins with %s", bucket, prefix)
-        summary = download_objects(client, bucket, objects, settings.bucket_dir, log)
+        summary = download_objects(client, bucket, objects, settings.bucket_dir, log, prefix)
     summary.seconds = time.monotonic() - started
     log.info(summary.line())
     return summary
@@ -200,7 +213,10 @@ def _download_all(
     manifest: ExtractManifest,
     summary: ExtractSummary,
 ) -> None:
-    """Fetch objects through boto3's transfer manager into temporary names and move each into place when it is whole."""
+    """Fetch objects through boto3's transfer manager into temporary names and move each into place when it is whole.
+
+    The first that fails ends the others.
+    """
     if not wanted:
         return
     shutil.rmtree(downloading, ignore_errors=True)
@@ -211,24 +227,26 @@ def _download_all(
         total=total, unit="B", unit_scale=True, desc="extract", disable=not sys.stderr.isatty(), leave=False
     ) as bar:
         manager = create_transfer_manager(client, config)
-        progress = _Progress(bar)
+        ended: SimpleQueue[int] = SimpleQueue()
+        futures = []
         try:
-            transfers = []
-            for number, (remote, path) in enumerate(wanted):
-                unfinished = downloading / str(number)
-                future = manager.download(bucket, remote.key, str(unfinished), subscribers=[progress])
-                transfers.append((remote, path, unfinished, future))
-            for remote, path, unfinished, future in transfers:
-                with _source_errors(bucket, remote.key):
-                    future.result()
-                _move_into_place(remote, unfinished, path)
+            for number, (remote, _) in enumerate(wanted):
+                watch = _Download(number, remote, bar, ended)
+                unfinished = str(downloading / str(number))
+                futures.append(manager.download(bucket, remote.key, unfinished, subscribers=[watch]))
+            for _ in wanted:
+                number = ended.get()
+                remote, path = wanted[number]
+                with source_errors(bucket, remote.key):
+                    futures[number].result()
+                    _move_into_place(remote, downloading / str(number), path)
                 manifest.note(remote, path)
                 summary.downloaded += 1
                 summary.bytes_downloaded += remote.size_bytes
-        except Exception:
-            manager.shutdown(cancel=True)
+        except BaseException:  # nobody waits for the manager then: its threads may hang on a stalled body
+            for future in futures:
+                future.cancel()
             raise
-        # a signal's exception does not wait for the manager: its threads may hang on a stalled body
         manager.shutdown()
 
 
@@ -237,51 +255,32 @@ def _move_into_place(remote: RemoteObject, unfinished: Path, path: Path) -> None
     size_bytes = unfinished.stat().st_size
     if size_bytes != remote.size_bytes:
         raise SourceError(
-            f"{remote.key}: {size_bytes:,} bytes arrived, the listing says {remote.size_bytes:,}; it may have been "
-            "replaced meanwhile. Nothing was loaded; run again."
+            f"{ascii_key(remote.key)}: {size_bytes:,} bytes arrived, the listing says {remote.size_bytes:,}; it may "
+            "have been replaced meanwhile.",
+            "Nothing was loaded; run again.",
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     os.replace(unfinished, path)
 
 
-class _Progress(BaseSubscriber):
-    """Moves the progress bar as bytes arrive."""
+class _Download(BaseSubscriber):
+    """One download: tells what the listing said, moves the progress bar, and says when it has ended."""
 
-    def __init__(self, bar: Any) -> None:
-        self._bar = bar
+    def __init__(self, number: int, remote: RemoteObject, bar: Any, ended: SimpleQueue[int]) -> None:
+        self._number, self._remote, self._bar, self._ended = number, remote, bar, ended
+
+    def on_queued(self, future: Any, **_: Any) -> None:
+        """Spare a HEAD request, whose refusal would come without words; another object by now is refused."""
+        future.meta.provide_transfer_size(self._remote.size_bytes)
+        future.meta.provide_object_etag(f'"{self._remote.etag}"')
 
     def on_progress(self, future: Any, bytes_transferred: int, **_: Any) -> None:  # noqa: ARG002 - s3transfer calls it so
         """Take note of arrived bytes (negative ones before a retry)."""
         self._bar.update(bytes_transferred)
 
-
-@contextmanager
-def _source_errors(bucket: str, key: str | None = None) -> Iterator[None]:
-    """Turn what boto3 raises into one line that says what to do."""
-    what = f"{ascii_key(key)} of bucket {bucket}" if key else f"bucket {bucket}"
-    try:
-        yield
-    except NoCredentialsError as error:
-        raise SourceError(
-            "no AWS credentials found. Set AWS_ACCESS_KEY and AWS_SECRET_KEY, or give the machine a role. "
-            "Nothing was loaded."
-        ) from error
-    except EndpointConnectionError as error:
-        raise SourceError(
-            f"cannot reach S3 for {what}: {error}. Check the network and --endpoint-url. Nothing was loaded."
-        ) from error
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", "unknown"))
-        if code in _CREDENTIAL_CODES:
-            advice = "Check AWS_ACCESS_KEY, AWS_SECRET_KEY and that they may list and read the bucket."
-            raise SourceError(f"S3 refused {what} ({code}). {advice} Nothing was loaded.") from error
-        if code in _MISSING_CODES:
-            raise SourceError(
-                f"{what} does not exist ({code}). Check --bucket and --endpoint-url. Nothing was loaded."
-            ) from error
-        raise SourceError(f"S3 answered {code} for {what} after retries. Nothing was loaded.") from error
-    except (BotoCoreError, Boto3Error, RetriesExceededError, IncompleteReadError) as error:
-        raise SourceError(f"reading {what} failed: {error}. Nothing was loaded; run again.") from error
+    def on_done(self, future: Any, **_: Any) -> None:  # noqa: ARG002 - s3transfer calls it so
+        """Put the number where the extract waits."""
+        self._ended.put(self._number)
 
 
 def extract_figures(summary: ExtractSummary) -> dict[str, Any]:
@@ -293,6 +292,7 @@ def extract_figures(summary: ExtractSummary) -> dict[str, Any]:
         "bytes": summary.bytes_downloaded,
         "already_here": summary.already_here,
         "unsafe_keys": summary.unsafe_keys,
+        "not_fetched": summary.not_fetched,
     }
 
 

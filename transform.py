@@ -46,7 +46,7 @@ from museum.console import run_stage
 from museum.duck import duckdb_errors
 from museum.exhibitions import Exhibition, ParsedExhibitions, last_of_each, parse_exhibition_file
 from museum.kiosk import Reference, Rules, default_reference
-from museum.kiosk_files import KioskFile, inspect_file
+from museum.kiosk_files import KioskFile, foreign_form, inspect_file
 from museum.kiosk_judge import FileToJudge, judge_files
 from museum.objects import ascii_key, data_folder_lock, exhibition_pattern, kiosk_pattern, natural_order, read_manifest
 from museum.settings import Command, argument_parser
@@ -319,10 +319,12 @@ def _exhibition_warnings(parsed: ParsedExhibitions) -> list[str]:
         f"{key}: unknown keys ignored: {', '.join(sorted(map(ascii_key, names)))}"
         for key, names in sorted(parsed.unknown_keys.items())
     ]
-    rejected = [
-        f"{bad.key}, {f'record {bad.position}' if bad.position else 'the whole file'}: {', '.join(bad.reasons)}"
-        for bad in parsed.rejects
-    ]
+    rejected = []
+    for bad in parsed.rejects:
+        form = None if bad.position else foreign_form(bad.raw)
+        place = f"record {bad.position}" if bad.position else "the whole file"
+        reasons = ", ".join(bad.reasons)
+        rejected.append(f"{bad.key}, {place}: {f'it is {form} ({reasons})' if form else reasons}")
     return [*unknown, *rejected]
 
 

@@ -6,6 +6,7 @@ import json
 
 from pydantic import SecretStr
 
+from etlkit.aws import aws_session
 from etlkit.errors import ConfigError, LoadError
 from etlkit.settings import DatabaseSettings
 
@@ -21,20 +22,15 @@ def read_secret(settings: DatabaseSettings) -> tuple[str, SecretStr]:
 
     Raises ConfigError for a secret that is not there, closed to us or of another form, LoadError for what may pass.
     """
-    import boto3  # noqa: PLC0415 - only where a secret is kept there
-    from botocore.config import Config  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415 - only where a secret is kept there
     from botocore.exceptions import BotoCoreError, ClientError, NoRegionError, ParamValidationError  # noqa: PLC0415
 
     secret_id = settings.db_secret_id or ""
     parts = secret_id.split(":")  # arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME
-    keys = (settings.aws_access_key, settings.aws_secret_key)
-    access_key, secret_key = (key.get_secret_value() if key else None for key in keys)
     try:
-        client = boto3.client(
+        client = aws_session(settings).client(
             "secretsmanager",
             region_name=parts[3] if parts[0] == "arn" and len(parts) > _ARN_REGION else None,
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret_key,
             config=Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 2}),
         )
         text = client.get_secret_value(SecretId=secret_id).get("SecretString", "")

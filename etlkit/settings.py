@@ -7,16 +7,19 @@ every missing or wrong name of all of them in one message.
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from etlkit.errors import ConfigError
 
 EMBEDDED_HOST = "embedded"
+BOTO3_LOGIN = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -26,7 +29,26 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True)
 
 
-class DatabaseSettings(Settings):
+class AwsSettings(Settings):
+    """The login to AWS; without the two keys boto3's own chain is used, whose variables may stand in `.env` too."""
+
+    aws_access_key: SecretStr | None = None
+    aws_secret_key: SecretStr | None = None
+    aws_session_token: SecretStr | None = None
+    aws_secret_access_key: SecretStr | None = None
+    """Boto3's own name of the secret key, read by boto3 itself; here so that logs can blank it out."""
+
+    @model_validator(mode="after")
+    def _both_keys_or_none(self) -> AwsSettings:
+        """Refuse half a login."""
+        if bool(self.aws_access_key) != bool(self.aws_secret_key):
+            raise ValueError(
+                "only one of AWS_ACCESS_KEY and AWS_SECRET_KEY is set: set both, or neither for boto3's own chain"
+            )
+        return self
+
+
+class DatabaseSettings(AwsSettings):
     """Where the Postgres is; host `embedded` means the suite's own private server.
 
     With `db_secret_id` user and password are those of an AWS secret, read anew for every connection, since it rotates.
@@ -47,8 +69,6 @@ class DatabaseSettings(Settings):
         default=None, pattern="^(" + "|".join(SSL_MODES) + ")$", description="one of " + ", ".join(SSL_MODES)
     )
     db_secret_id: str | None = None
-    aws_access_key: SecretStr | None = None
-    aws_secret_key: SecretStr | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -99,7 +119,8 @@ def load_settings(
 ) -> tuple[Any, ...]:
     """Return one frozen instance per class; a flag that is None or empty counts as not given.
 
-    Raises ConfigError that names every missing and every wrong setting of all the classes in one line.
+    The file's AWS_* are given to the process's environment, where boto3 looks for them. Raises ConfigError that names
+    every missing and every wrong setting of all the classes in one line.
     """
     given = {name: value for name, value in flags.items() if value not in (None, "")}
     missing: list[str] = []
@@ -124,7 +145,17 @@ def load_settings(
                     wrong.append(_explain(settings_class, name, problem))
     if missing or wrong:
         raise _config_error(missing, wrong, env_file)
+    _share_with_boto3(env_file)
     return tuple(loaded)
+
+
+def _share_with_boto3(env_file: Path | None) -> None:
+    """Give boto3's own variables of a file to the environment, which wins; a login is taken whole or not at all."""
+    values = dotenv_values(env_file, interpolate=False) if env_file else {}
+    has_login = any(os.environ.get(name) for name in BOTO3_LOGIN)
+    for name, value in values.items():
+        if name.startswith("AWS_") and value and not (has_login and name in BOTO3_LOGIN):
+            os.environ.setdefault(name, value)
 
 
 def _explain(settings_class: type[Settings], name: str, problem: Mapping[str, Any]) -> str:

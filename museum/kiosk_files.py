@@ -26,6 +26,20 @@ _MASK = bytes(byte if byte < 128 and byte != NULL_MARK[0] else ord("?") for byte
 _LINE_ENDS = re.compile(rb"[\r\n]+")
 _LONG_LINES = re.compile(rb"[^\n]{1000,}")
 
+FOREIGN_FORMS = {
+    b"\x1f\x8b": "compressed (gzip)",
+    b"BZh": "compressed (bzip2)",
+    b"\xfd7zXZ": "compressed (xz)",
+    b"\x28\xb5\x2f\xfd": "compressed (zstd)",
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"%PDF": "a PDF document",
+    b"PAR1": "a Parquet file",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+"""How files begin that are not what their name says, and what to call them."""
+
 FILE_REASONS = ("empty_file", "not_text", "bad_header", "overlong_line")
 
 
@@ -151,10 +165,17 @@ def kept_bytes(path: Path) -> bytes:
         return file.read(KEPT_BYTES)
 
 
+def foreign_form(first: bytes) -> str | None:
+    """Return what a file is instead of UTF-8 text, where its beginning tells."""
+    return next((form for begin, form in FOREIGN_FORMS.items() if first.startswith(begin)), None)
+
+
 def _judge_header(first: bytes) -> tuple[tuple[str, ...], str | None, str]:
     """Return the columns, or why the file's beginning is not a kiosk file's."""
     if not first.strip():
         return (), "empty_file", "the file is empty"
+    if form := foreign_form(first):
+        return (), "not_text", f"it is {form}; store it as UTF-8 text"
     line = first.removeprefix(BYTE_ORDER_MARK).split(b"\n", 1)[0].split(b"\r", 1)[0]
     try:
         text = line.decode("utf-8")

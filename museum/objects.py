@@ -155,6 +155,11 @@ def exhibition_pattern(prefix: str) -> re.Pattern[str]:
     return re.compile(re.escape(prefix) + r"_exhibition_[A-Za-z0-9-]+\.json", re.ASCII)
 
 
+def is_read_by_a_stage(key: str, prefix: str) -> bool:
+    """Tell whether a key is a kiosk file's or an exhibition file's."""
+    return bool(kiosk_pattern(prefix).fullmatch(key) or exhibition_pattern(prefix).fullmatch(key))
+
+
 def natural_order(key: str) -> tuple[list[tuple[int, int, str]], str]:
     """Return a sort key that puts file 10 after file 9."""
     parts = re.findall(r"(\d+)|(\D+)", key, re.ASCII)

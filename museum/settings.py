@@ -13,11 +13,10 @@ from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from etlkit.errors import ConfigError
 from etlkit.postgres import Schema
-from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, Settings, load_settings, secret_values
+from etlkit.settings import EMBEDDED_HOST, AwsSettings, DatabaseSettings, Settings, load_settings, secret_values
 from museum.kiosk import Rules
 from museum.objects import BUCKET_DIR, COMBINED_DIR
 
@@ -39,7 +38,7 @@ class MuseumDatabase(DatabaseSettings):
     embedded_database = "museum"
 
 
-class MuseumSettings(Settings):
+class MuseumSettings(AwsSettings):
     """Where the museum's data comes from, where it lies, and its rules."""
 
     museum_bucket: str = Field(default="sigma-resources-museum", min_length=3)
@@ -66,8 +65,15 @@ class MuseumSettings(Settings):
     museum_log_level: str = Field(
         default="INFO", pattern="^(" + "|".join(LOG_LEVELS) + ")$", description="one of " + ", ".join(LOG_LEVELS)
     )
-    aws_access_key: SecretStr | None = None
-    aws_secret_key: SecretStr | None = None
+
+    @field_validator("museum_bucket")
+    @classmethod
+    def _bucket_name(cls, value: str) -> str:
+        """Take a bucket's address for its name."""
+        name = value.removeprefix("s3://").rstrip("/")
+        if "/" in name and not name.startswith("arn:"):
+            raise ValueError("only the bucket's name; the keys begin with MUSEUM_KEY_PREFIX")
+        return name
 
     @field_validator("museum_timezone")
     @classmethod
@@ -264,14 +270,8 @@ def read_command(flags: argparse.Namespace, *, with_database: bool, others: tupl
     }
     known: tuple[type[Settings], ...] = (MuseumSettings, MuseumDatabase) if with_database else (MuseumSettings,)
     loaded = load_settings((*known, *others), values, ENV_FILE)
-    museum: MuseumSettings = loaded[0]
-    if bool(museum.aws_access_key) != bool(museum.aws_secret_key):
-        raise ConfigError(
-            "only one of AWS_ACCESS_KEY and AWS_SECRET_KEY is set. Set both, or neither for boto3's own chain. "
-            "Nothing was touched."
-        )
     return Command(
-        museum=museum,
+        museum=loaded[0],
         database=loaded[1] if with_database else None,
         run_id=given.get("run_id") or uuid4(),
         now=given.get("now") or datetime.now(UTC),

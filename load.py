@@ -147,6 +147,8 @@ def load_plain_file(
     folder = command.museum.combined_dir / PLAIN_DIR / hashlib.sha256(bytes(path)).hexdigest()[:12]
     log = logger or logging.getLogger(__name__)
     with finishing(combine_plain_file(command, path, folder, reference, log), log) as combined:
+        for warning in combined.manifest.warnings:
+            log.warning(warning)
         return load_data_to_db(target, command, combined, log)
 
 
@@ -172,6 +174,9 @@ def _load(
     reference = read_reference(cursor, command.latest_at)
     objects = plan_objects(cursor, manifest, command, summary)
     fresh = {item.key: item.source_id for item in objects}
+    for key, first in summary.copies.items():
+        became = "left out" if command.skip_copies else "its presses count too; --skip-copies leaves it out"
+        log.warning("%s holds the same bytes as %s: %s", ascii_key(key), ascii_key(first), became)
     create_staging(cursor)
     copied = _bring_rows(cursor, combined, fresh, reference, log)
     stage_rejects(cursor, transform_rejects(combined.folder, manifest, fresh, rules, reference))
@@ -265,7 +270,10 @@ def _account(
     summary.rows_recovered = sum(recovered.values())
     recovered_elsewhere = sum(count for source, count in recovered.items() if source not in present)
     summary.rows_fresh = sum(item.rows for item in manifest.kiosk_objects if item.key in fresh)
-    summary.rows_in = manifest.rows + recovered_elsewhere
+    left_out = summary.copies.keys() - fresh
+    summary.rows_in = recovered_elsewhere + sum(
+        item.rows for item in manifest.kiosk_objects if item.key not in left_out
+    )
     (stored_of_unchanged,) = _row(cursor, "count_stored_objects")
     summary.rows_already_there = stored_of_unchanged + sum(item.already_there for item in objects)
     summary.rows_rejected, rejected_earlier = _row(cursor, "count_new_rejects", {"run_id": str(run_id)})

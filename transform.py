@@ -48,10 +48,18 @@ from museum.exhibitions import Exhibition, ParsedExhibitions, last_of_each, pars
 from museum.kiosk import Reference, Rules, default_reference
 from museum.kiosk_files import KioskFile, foreign_form, inspect_file
 from museum.kiosk_judge import FileToJudge, judge_files
-from museum.objects import ascii_key, data_folder_lock, exhibition_pattern, kiosk_pattern, natural_order, read_manifest
+from museum.objects import (
+    ascii_key,
+    data_folder_lock,
+    exhibition_pattern,
+    is_look_alike,
+    kiosk_pattern,
+    natural_order,
+    read_manifest,
+)
 from museum.settings import Command, argument_parser
 
-TRANSFORM_VERSION = 2
+TRANSFORM_VERSION = 3
 """Part of the fingerprint: raise it when the combined files' content or form changes."""
 
 EXHIBITION_COLUMNS = [
@@ -197,8 +205,11 @@ def transforming(
             f"there is no folder {bucket_dir}. Run the extract first, or pass --data-dir. Nothing was loaded."
         )
     kiosk_keys, exhibition_keys, ignored = select_keys(bucket_dir, settings.museum_key_prefix, keys)
-    if ignored:
-        log.info("not kiosk or exhibition files, ignored: %s", ", ".join(map(ascii_key, ignored)))
+    patterns = f"{settings.museum_key_prefix}_hist_data_N.csv or {settings.museum_key_prefix}_exhibition_NAME.json"
+    for key in filter(is_look_alike, ignored):
+        log.warning("%s is not taken: its name is not %s (letters, digits, hyphens)", ascii_key(key), patterns)
+    if others := [key for key in ignored if not is_look_alike(key)]:
+        log.info("not kiosk or exhibition files, ignored: %s", ", ".join(map(ascii_key, others)))
     bucket = settings.museum_bucket if keys is not None else read_manifest(bucket_dir).bucket or settings.museum_bucket
     files = [_file_to_judge(key, bucket_dir / key, settings.rules) for key in kiosk_keys]
     exhibition_paths = [(key, bucket_dir / key) for key in exhibition_keys]
@@ -252,9 +263,8 @@ def select_keys(bucket_dir: Path, prefix: str, listed: Sequence[str] | None) -> 
 
 
 def content_hash(file: KioskFile, rules: Rules) -> str:
-    """Return what the ledger compares: the file's bytes, and the rules where they are not the default ones."""
-    suffix = "" if rules.fingerprint == Rules().fingerprint else f" under {rules.fingerprint}"
-    return f"sha256:{file.sha256}{suffix}"
+    """Return what the ledger compares: the file's bytes and the rules."""
+    return f"sha256:{file.sha256} under {rules.fingerprint}"
 
 
 def combine_plain_file(
@@ -319,13 +329,17 @@ def _exhibition_warnings(parsed: ParsedExhibitions) -> list[str]:
         f"{key}: unknown keys ignored: {', '.join(sorted(map(ascii_key, names)))}"
         for key, names in sorted(parsed.unknown_keys.items())
     ]
+    cleaned = [
+        f"{key}: control characters taken out of {', '.join(sorted(names))}"
+        for key, names in sorted(parsed.cleaned.items())
+    ]
     rejected = []
     for bad in parsed.rejects:
         form = None if bad.position else foreign_form(bad.raw)
         place = f"record {bad.position}" if bad.position else "the whole file"
         reasons = ", ".join(bad.reasons)
         rejected.append(f"{bad.key}, {place}: {f'it is {form} ({reasons})' if form else reasons}")
-    return [*unknown, *rejected]
+    return [*unknown, *cleaned, *rejected]
 
 
 def _file_warnings(files: list[FileToJudge]) -> list[str]:

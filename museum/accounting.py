@@ -40,6 +40,7 @@ class LoadSummary:
     objects_unchanged: int = 0
     objects_gone: list[str] = field(default_factory=list)
     objects_rejected: list[str] = field(default_factory=list)
+    copies: dict[str, str] = field(default_factory=dict)
     exhibition_rows_written: int = 0
     rows_in: int = 0
     rows_fresh: int = 0

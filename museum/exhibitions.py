@@ -11,20 +11,35 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from museum.kiosk import LARGEST_SITE, Site
 
 EXHIBITION_REASONS = (
-    "not_json", "not_an_object", "bad_encoding", "missing_exhibition_id", "bad_exhibition_id",
+    "not_json", "repeated_field", "not_an_object", "bad_encoding", "missing_exhibition_id", "bad_exhibition_id",
     "missing_exhibition_name", "bad_exhibition_name", "bad_floor", "bad_department", "bad_start_date",
     "bad_description",
 )  # fmt: skip
 KNOWN_KEYS = frozenset({"exhibition_name", "exhibition_id", "floor", "department", "start_date", "description"})
 
+LONGEST_NAME = 500
+"""In characters; of a department or a floor Postgres's index takes 2,700 bytes."""
+
 _CODE = re.compile(r"EXH_(\d{1,9})", re.ASCII | re.IGNORECASE)
-_DATE_FORMATS = ("%d/%m/%y", "%d/%m/%Y", "%Y-%m-%d")
+_SLASH_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{2}|\d{4})", re.ASCII)
+_ISO_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
+CENTURY, FIRST_YEAR_OF_THE_LAST = 100, 50
+"""Two digits from 50 on are years of the 20th century."""
+
+_BREAK = re.compile("[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
+_LINE_END = re.compile("\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
+_UNPRINTABLE = re.compile(
+    "[\x01-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufff0-\ufffb\ufffe\uffff"
+    + "".join(f"{chr(plane * 0x10000 + 0xFFFE)}{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 17))
+    + "]"
+)
+"""Control characters, those that turn the direction of text round, and code points that stand for no character."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,7 @@ class ParsedExhibitions:
     exhibitions: list[Exhibition] = field(default_factory=list)
     rejects: list[RejectedExhibition] = field(default_factory=list)
     unknown_keys: dict[str, set[str]] = field(default_factory=dict)
+    cleaned: dict[str, set[str]] = field(default_factory=dict)
 
 
 def site_of_code(code: str) -> Site:
@@ -76,7 +92,7 @@ def site_of_code(code: str) -> Site:
 def parse_exhibition_file(key: str, raw: bytes, parsed: ParsedExhibitions) -> None:
     """Add the records of one file to parsed; what cannot be used is added to its rejects."""
     try:
-        document = json.loads(raw.decode("utf-8-sig"))
+        document = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_Fields)
     except UnicodeDecodeError:
         parsed.rejects.append(RejectedExhibition(key, 0, raw, ("bad_encoding",)))
         return
@@ -89,7 +105,12 @@ def parse_exhibition_file(key: str, raw: bytes, parsed: ParsedExhibitions) -> No
         if not isinstance(record, dict):
             parsed.rejects.append(RejectedExhibition(key, position, text, ("not_an_object",)))
             continue
-        fields = {str(name).strip().lower(): value for name, value in record.items()}
+        fields = {name.strip().lower(): value for name, value in record.items()}
+        if isinstance(record, _Fields) and record.says_two_things:
+            parsed.rejects.append(RejectedExhibition(key, position, text, ("repeated_field",)))
+            continue
+        if cleaned := _clean(fields):
+            parsed.cleaned.setdefault(key, set()).update(cleaned)
         if unknown := fields.keys() - KNOWN_KEYS:
             parsed.unknown_keys.setdefault(key, set()).update(unknown)
         exhibition = _judge(key, position, fields)
@@ -115,15 +136,48 @@ def last_of_each(exhibitions: Iterable[Exhibition]) -> tuple[list[Exhibition], l
 
 
 def parse_date(text: str) -> date | None:
-    """Return a date written as DD/MM/YY, DD/MM/YYYY or ISO, None for anything else."""
-    if not re.fullmatch(r"\d\d/\d\d/(\d\d|\d{4})|\d{4}-\d\d-\d\d", text, re.ASCII):
+    """Return a date written as D/M/YY, D/M/YYYY (digits may have a leading zero) or ISO, None for anything else."""
+    if found := _SLASH_DATE.fullmatch(text):
+        day, month, year = (int(part) for part in found.groups())
+        if len(found[3]) < len("2000"):
+            year += (20 if year < FIRST_YEAR_OF_THE_LAST else 19) * CENTURY
+    elif found := _ISO_DATE.fullmatch(text):
+        year, month, day = (int(part) for part in found.groups())
+    else:
         return None
-    for date_format in _DATE_FORMATS:
-        try:
-            return datetime.strptime(text, date_format).date()
-        except ValueError:
-            continue
-    return None
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+class _Fields(dict[str, Any]):
+    """A JSON object that knows whether one of its fields is there twice, in whatever case."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.says_two_things = len({name.strip().lower() for name, _ in pairs}) != len(pairs)
+
+
+def _clean(fields: dict[str, Any]) -> set[str]:
+    """Take what nobody can read or draw out of the texts; return the fields that had any.
+
+    Line ends of a description become line feeds, those of any other text blanks.
+    """
+    cleaned = set()
+    for name, value in fields.items():
+        items = value if isinstance(value, list) else [value]
+        texts = [_without_control(item, name) if isinstance(item, str) else item for item in items]
+        if texts != items:
+            cleaned.add(name)
+            fields[name] = texts if isinstance(value, list) else texts[0]
+    return cleaned
+
+
+def _without_control(text: str, name: str) -> str:
+    """Return a text without control characters."""
+    lines = _LINE_END.sub("\n", text) if name == "description" else _BREAK.sub(" ", text)
+    return _UNPRINTABLE.sub("", lines)
 
 
 def _judge(key: str, position: int, fields: dict[str, Any]) -> Exhibition | tuple[str, ...]:
@@ -148,6 +202,10 @@ def _judge(key: str, position: int, fields: dict[str, Any]) -> Exhibition | tupl
     start_date = parse_date(written_date) if written_date else None
     if written_date and start_date is None:
         reasons.append("bad_start_date")
+    if len(name or "") > LONGEST_NAME:
+        reasons.append("bad_exhibition_name")
+    if len(department or "") > LONGEST_NAME:
+        reasons.append("bad_department")
     if reasons or code is None or name is None or floors is None:
         return tuple(sorted(set(reasons), key=EXHIBITION_REASONS.index))
     return Exhibition(code.upper(), name, floors, department or None, start_date, description or None, key, position)
@@ -178,7 +236,7 @@ def _floors(value: object) -> tuple[str, ...] | None:
     floors: list[str] = []
     for item in value if isinstance(value, list) else [] if value is None else [value]:
         text = str(item) if isinstance(item, int) and not isinstance(item, bool) else _text(item)
-        if text is None or ";" in text:
+        if text is None or ";" in text or len(text) > LONGEST_NAME:
             return None
         if text and text not in floors:
             floors.append(text)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from typing import NewType
 from zoneinfo import ZoneInfo
@@ -27,16 +27,21 @@ LARGEST_CODE = 32_767
 HOURS_A_DAY, MINUTES_AN_HOUR = 24, 60
 
 ROW_REASONS = (
-    "missing_at", "bad_at", "future_at", "out_of_hours", "missing_site", "unknown_site", "missing_val", "bad_val",
-    "missing_type", "bad_type", "field_count", "bad_encoding", "repeated_header",
+    "missing_at", "bad_at", "too_old", "future_at", "out_of_hours", "missing_site", "unknown_site", "missing_val",
+    "bad_val", "missing_type", "bad_type", "field_count", "bad_encoding", "repeated_header",
 )  # fmt: skip
 FILE_ONLY_REASONS = frozenset({"field_count", "repeated_header"})
 REJUDGED_REASONS = ("future_at", "unknown_site", "bad_val", "bad_type")
 """Reasons that may pass: time goes on, and exhibitions and buttons are data that can be added."""
 
 LONDON = ZoneInfo("Europe/London")
+EARLIEST = date(2000, 1, 1)
+RULES_VERSION = 2
+"""Raise it when the same row gets another verdict: every object is then judged anew, once."""
 
-_ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII)
+_ISO = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
+)
 _DAY_FIRST = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (\d\d):(\d\d)(?::(\d\d))?", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"([+-]?\d{1,9})(?:\.0+)?", re.ASCII)
 
@@ -59,12 +64,17 @@ class Rules:
     opening: time = time(8, 45)
     closing: time = time(18, 15)
     reject_out_of_hours: bool = False
+    earliest: date = EARLIEST
 
     @property
     def fingerprint(self) -> str:
         """Return a short text that changes when the rules change, so that stored rows can be judged anew."""
         hours = f"{self.opening:%H:%M:%S}-{self.closing:%H:%M:%S}" if self.reject_out_of_hours else "any"
-        return f"{self.timezone.key} {hours}"
+        return f"rules {RULES_VERSION}, {self.timezone.key}, {hours}, from {self.earliest}"
+
+    def is_too_old(self, at: datetime) -> bool:
+        """Tell whether a moment lies before the first local day that is believed."""
+        return at.astimezone(self.timezone).date() < self.earliest
 
     def is_out_of_hours(self, at: datetime) -> bool:
         """Tell whether the museum was closed at a moment; opening and closing time themselves are open."""
@@ -131,7 +141,7 @@ def judge_line(raw: bytes, columns: tuple[str, ...], rules: Rules, reference: Re
 def split_line(text: str) -> list[str] | None:
     """Return the fields of one CSV line without surrounding blanks, or None when its quotes do not match."""
     try:
-        rows = list(csv.reader([text], strict=True))
+        rows = list(csv.reader([text], strict=True, skipinitialspace=True))
     except csv.Error:
         return None
     return [field.strip(" \t") for field in rows[0]] if rows else []
@@ -171,6 +181,8 @@ def judge(
     if isinstance(at, Unusable):
         against_row.append(f"{at.value}_at")
     else:
+        if rules.is_too_old(at):
+            against_row.append("too_old")
         if at > reference.latest_at:
             against_reference.append("future_at")
         if rules.reject_out_of_hours and rules.is_out_of_hours(at):
@@ -211,8 +223,8 @@ def _judge_press(
 def parse_at(text: str, rules: Rules) -> tuple[datetime | Unusable, bool]:
     """Return the aware moment of a text, and whether it is one of an hour that occurs twice (then its first).
 
-    Known are ISO (blank or T, optional fraction and offset) and DD/MM/YYYY HH:MM[:SS]. A text without offset is the
-    museum's local time; one that the clocks skip in spring is BAD.
+    Known are ISO (blank or T, optional seconds, fraction and offset) and DD/MM/YYYY HH:MM[:SS]. A text without offset
+    is the museum's local time; one that the clocks skip in spring is BAD.
     """
     if not text:
         return MISSING, False
@@ -220,7 +232,7 @@ def parse_at(text: str, rules: Rules) -> tuple[datetime | Unusable, bool]:
         if found := _ISO.fullmatch(text):
             year, month, day, hour, minute, second, fraction, offset = found.groups()
             micro = int((fraction or "").ljust(6, "0")[:6])
-            naive = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), micro)
+            naive = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), micro)
             if offset:
                 moment = _with_offset(naive, offset)
                 moment.astimezone(rules.timezone)  # a moment that has no local time is of no use

@@ -18,6 +18,7 @@ from museum.kiosk import KIOSK_COLUMNS, split_line
 
 BLOCK_BYTES = 1 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+LATIN_1_MARK = BYTE_ORDER_MARK.decode("latin-1")
 KEPT_BYTES = 65_536
 """How much of a wholly unreadable file is kept as its reject; the file itself stays where it is."""
 
@@ -40,7 +41,11 @@ FOREIGN_FORMS = {
 }
 """How files begin that are not what their name says, and what to call them."""
 
-FILE_REASONS = ("empty_file", "not_text", "bad_header", "overlong_line")
+FILE_REASONS = ("empty_file", "not_text", "bad_header", "overlong_line", "month_first")
+_BLANK_BEGINNING = re.compile(rb"\A[ \t\r\n]*[\r\n]")
+_SLASH_DATE = re.compile(rb"[\r\n,][ \t\"]*(\d{1,2})/(\d{1,2})/\d{4}(?!\d)")
+LONGEST_SLASH_DATE = 32
+MONTHS_A_YEAR = 12
 
 
 @dataclass(frozen=True)
@@ -68,13 +73,16 @@ def inspect_file(path: Path) -> KioskFile:
     size_bytes = 0
     first, ends_line = b"", False
     line_ends: set[bool] = set()
+    dates = SlashDates()
     with path.open("rb") as file:
         stamp = _stamp(os.fstat(file.fileno()))
         while block := file.read(BLOCK_BYTES):
             text = block if first else block.removeprefix(BYTE_ORDER_MARK)
+            is_plain = is_plain and not (first == b"" and _BLANK_BEGINNING.match(text))
             first = first or block
             digest.update(block)
             size_bytes += len(block)
+            dates.look_at(block)
             is_plain = is_plain and _is_plain(text) and not (ends_line and text[:1] in (b"\r", b"\n"))
             ends_line = text.endswith(b"\n")
             if b"\n" in text:
@@ -89,6 +97,9 @@ def inspect_file(path: Path) -> KioskFile:
     columns, problem, detail = _judge_header(first)
     if problem is None and longest_line > BLOCK_BYTES:
         problem, detail = "overlong_line", "a line is longer than 1 MiB"
+    if problem is None and dates.are_month_first:
+        problem = "month_first"
+        detail = f"its dates have the month first, as {dates.proof} shows; save it as DD/MM/YYYY"
     is_plain = is_plain and len(line_ends) <= 1
     return KioskFile(path, digest.hexdigest(), size_bytes, is_plain, columns, problem, detail, stamp)
 
@@ -104,7 +115,7 @@ def iterate_rows(path: Path) -> Iterator[tuple[int, bytes]]:
     with path.open(encoding="latin-1", newline=None) as file:
         for line in file:
             text = line.rstrip("\n")
-            if not text:
+            if not text or (number < 0 and not text.removeprefix(LATIN_1_MARK).strip(" \t")):
                 continue
             number += 1
             if number > 0:
@@ -146,6 +157,8 @@ def write_plain_copy(path: Path, copy_path: Path) -> None:
     shortened; in the copy a row is at worst not understood.
     """
     with path.open("rb") as file, copy_path.open("wb") as copy:
+        begin = file.read(BLOCK_BYTES)
+        file.seek(len(begin) - len(_without_blank_beginning(begin)))
         while block := file.read(BLOCK_BYTES):
             copy.write(_LONG_LINES.sub(b"?", _LINE_ENDS.sub(b"\n", block.translate(_MASK))))
 
@@ -157,6 +170,37 @@ def _is_plain(text: bytes) -> bool:
     if b"\r" in text:
         return text.count(b"\r") == text.count(b"\n") == text.count(b"\r\n") and b"\n\r" not in text
     return b"\n\n" not in text
+
+
+class SlashDates:
+    """What a file's slash dates prove, over its blocks: 03/13 can only be March, 13/03 as well."""
+
+    def __init__(self) -> None:
+        self.proof = ""
+        self._has_day_first = False
+        self._end = b"\n"
+
+    @property
+    def are_month_first(self) -> bool:
+        """Tell whether some have a day in second place and none has one in first."""
+        return bool(self.proof) and not self._has_day_first
+
+    def look_at(self, block: bytes) -> None:
+        """Take the next block into account, a date across the border too."""
+        if (b"/" in block or b"/" in self._end) and not self._has_day_first:
+            for found in _SLASH_DATE.finditer(self._end + block):
+                first, second = int(found[1]), int(found[2])
+                if first > MONTHS_A_YEAR:
+                    self._has_day_first = True
+                    break
+                if second > MONTHS_A_YEAR and not self.proof:
+                    self.proof = found[0].strip(b'\r\n, \t"').decode()
+        self._end = block[-LONGEST_SLASH_DATE:]
+
+
+def _without_blank_beginning(begin: bytes) -> bytes:
+    """Return a file's beginning from its header on."""
+    return _BLANK_BEGINNING.sub(b"", begin.removeprefix(BYTE_ORDER_MARK))
 
 
 def kept_bytes(path: Path) -> bytes:
@@ -176,7 +220,7 @@ def _judge_header(first: bytes) -> tuple[tuple[str, ...], str | None, str]:
         return (), "empty_file", "the file is empty"
     if form := foreign_form(first):
         return (), "not_text", f"it is {form}; store it as UTF-8 text"
-    line = first.removeprefix(BYTE_ORDER_MARK).split(b"\n", 1)[0].split(b"\r", 1)[0]
+    line = _without_blank_beginning(first).split(b"\n", 1)[0].split(b"\r", 1)[0]
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:

@@ -30,7 +30,7 @@ from museum.fast_path import OffsetSpan, good_presses, spans_of_known_offset
 from museum.kiosk import Event, Reference, Rules, judge_line
 from museum.kiosk_files import KioskFile, kept_bytes, read_rows, write_plain_copy
 
-JUDGE_VERSION = 1
+JUDGE_VERSION = 2
 """Part of every judged file's name: raise it when the verdicts or the form of the files change."""
 
 MOST_JUDGES = 2
@@ -182,6 +182,7 @@ class KioskJudge:
             reject_out_of_hours=self.rules.reject_out_of_hours,
             opening=self.rules.opening,
             closing=self.rules.closing,
+            earliest=self.rules.earliest,
         )
 
     def _make_lookups(self) -> None:

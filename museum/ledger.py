@@ -30,7 +30,12 @@ def plan_objects(
     copy_rows(cursor, SQL / "copy_staging_object.sql", (_object_row(manifest.bucket, item) for item in readable))
     run_file(cursor, SQL / "compare_staging_object.sql")
     run_file(cursor, SQL / "list_staging_object.sql")
-    for key, action in cursor.fetchall():
+    actions = dict(cursor.fetchall())
+    summary.copies = _find_copies(cursor, [item for item in readable if actions[item.key] != "unchanged"])
+    if command.skip_copies and summary.copies:
+        run_file(cursor, SQL / "skip_copies.sql", {"objects": list(summary.copies)})
+        actions = {key: action for key, action in actions.items() if key not in summary.copies}
+    for key, action in actions.items():
         if action == "unchanged":
             summary.objects_unchanged += 1
         else:
@@ -44,6 +49,18 @@ def plan_objects(
     run_file(cursor, SQL / "number_staging_object.sql")
     run_file(cursor, SQL / "list_fresh_objects.sql")
     return [FreshObject(*row) for row in cursor.fetchall()]
+
+
+def _find_copies(cursor: Cursor, fresh: Sequence[KioskObject]) -> dict[str, str]:
+    """Return (key: the first one's name) of new and changed objects that hold the same bytes as another one."""
+    run_file(cursor, SQL / "list_copies.sql")
+    copies = dict(cursor.fetchall())
+    first_of: dict[str, str] = {}
+    for item in fresh:
+        first = first_of.setdefault(item.content_hash, item.key)
+        if first != item.key and item.rows:
+            copies.setdefault(item.key, first)
+    return copies
 
 
 def _object_row(bucket: str, item: KioskObject) -> tuple[object, ...]:

@@ -23,6 +23,7 @@ EXTRACT_MANIFEST = ".extract_manifest.json"
 LONGEST_NAME_BYTES = 255
 LONGEST_PATH_BYTES = 1024
 LONGEST_SHOWN_KEY = 100
+_LOOK_ALIKE = re.compile(r"hist_data|\.(csv|tsv|json|jsonl|ndjson|xlsx?)(\.\w+)?$", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -153,6 +154,11 @@ def kiosk_pattern(prefix: str) -> re.Pattern[str]:
 def exhibition_pattern(prefix: str) -> re.Pattern[str]:
     """Return what an exhibition file's whole key looks like."""
     return re.compile(re.escape(prefix) + r"_exhibition_[A-Za-z0-9-]+\.json", re.ASCII)
+
+
+def is_look_alike(key: str) -> bool:
+    """Tell whether a key that is none of the patterns' looks as if it were meant to be."""
+    return bool(_LOOK_ALIKE.search(key))
 
 
 def is_read_by_a_stage(key: str, prefix: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 
 from etlkit.postgres import Schema
 from etlkit.settings import EMBEDDED_HOST, AwsSettings, DatabaseSettings, Settings, load_settings, secret_values
-from museum.kiosk import Rules
+from museum.kiosk import EARLIEST, Rules
 from museum.objects import BUCKET_DIR, COMBINED_DIR
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
@@ -56,6 +56,7 @@ class MuseumSettings(AwsSettings):
     museum_future_tolerance_seconds: float = Field(
         default=5, ge=0, le=86_400, allow_inf_nan=False, description="a number from 0 to 86400"
     )
+    museum_earliest_date: date = Field(default=EARLIEST, description="a date, e.g. 2000-01-01")
     museum_max_rejects: str | None = Field(
         default=None, pattern=r"^(\d+|\d+(\.\d+)?%)$", description="a number or a percentage, e.g. 100 or 5%"
     )
@@ -123,7 +124,8 @@ class MuseumSettings(AwsSettings):
     def _rules(self, *, reject_out_of_hours: bool) -> Rules:
         """Return the rules with this museum's zone and hours."""
         zone = ZoneInfo(self.museum_timezone)
-        return Rules(zone, self.museum_opening_time, self.museum_closing_time, reject_out_of_hours)
+        hours = self.museum_opening_time, self.museum_closing_time
+        return Rules(zone, *hours, reject_out_of_hours, self.museum_earliest_date)
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ class Command:
     now: datetime
     dry_run: bool = False
     accept_shrink: bool = False
+    skip_copies: bool = False
     as_json: bool = False
     flags: argparse.Namespace = field(default_factory=argparse.Namespace)
     others: tuple[Any, ...] = ()
@@ -212,7 +215,8 @@ def argument_parser(
     if "load" in groups:
         parser.add_argument("--dry-run", action="store_true", help="do everything, then roll back; figures say would")
         parser.add_argument("--max-rejects", metavar="N|P%", help="load nothing if more rows are rejected (no limit)")
-        parser.add_argument("--accept-shrink", action="store_true", help="let an object lose over 20%% of its rows")
+        parser.add_argument("--accept-shrink", action="store_true", help="let an object lose over 20%% of its presses")
+        parser.add_argument("--skip-copies", action="store_true", help="of objects with the same bytes take the first")
     parser.add_argument("--now", metavar="TIME", type=_moment, help="the present for the future check, ISO with offset")
     parser.add_argument("--run-id", metavar="UUID", type=UUID, help=argparse.SUPPRESS)
     parser.add_argument("--log-file", metavar="FILE", help="rotating log, with tracebacks (in the project's folder)")
@@ -277,6 +281,7 @@ def read_command(flags: argparse.Namespace, *, with_database: bool, others: tupl
         now=given.get("now") or datetime.now(UTC),
         dry_run=bool(given.get("dry_run")),
         accept_shrink=bool(given.get("accept_shrink")),
+        skip_copies=bool(given.get("skip_copies")),
         as_json=flags.json,
         flags=flags,
         others=loaded[len(known) :],

@@ -14,7 +14,7 @@ ROOT_STAGES = {path.stem for path in PROJECT_DIR.glob("*.py")}
 SYSTEMS = {path.name for path in (PROJECT_DIR / "systems").glob("*/") if path.is_dir()}
 MUSEUM = {"museum", "dashboard"}
 KIT_MODULES = {
-    "__init__", "__main__", "aws_secret", "command", "console", "copying", "embedded", "errors", "locks", "logs",
+    "__init__", "__main__", "aws", "aws_secret", "command", "console", "copying", "embedded", "errors", "locks", "logs",
     "postgres", "rejects", "runs", "settings", "signals",
 }  # fmt: skip
 OUR_CODE = [

@@ -72,7 +72,8 @@ def test_every_reason_is_explained_to_the_operator():
     for reason in (*ROW_REASONS, *FILE_REASONS, *MESSAGE_REASONS):
         assert f"`{reason}`" in text
     assert "`bad_...`" in text
-    assert all(reason.startswith(("bad_", "not_", "missing_exhibition_")) for reason in EXHIBITION_REASONS)
+    told = ("bad_", "not_", "missing_exhibition_", "repeated_field")
+    assert all(reason.startswith(told) for reason in EXHIBITION_REASONS)
 
 
 def test_the_manifest_is_named_as_it_is():

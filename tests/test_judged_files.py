@@ -152,6 +152,7 @@ def test_the_days_on_which_the_clocks_change_are_known_as_the_rules_know_them(mu
     """Every quarter of an hour of the days around each change, some of them twice a year."""
     rules = Rules(ZoneInfo(zone))
     monkeypatch.setenv("MUSEUM_TIMEZONE", zone)
+    monkeypatch.setenv("MUSEUM_EARLIEST_DATE", "1900-01-01")
     museum.exhibition(1)
     moments = [day + timedelta(minutes=15 * quarter) for day in CHANGING_DAYS for quarter in range(3 * 96)]
     museum.kiosk(0, *(f"{moment:%Y-%m-%d %H:%M:%S},1,3," for moment in moments))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import date
+from zoneinfo import ZoneInfo
 
 import pytest
 from museum_case import HEADER, exhibition_json
@@ -202,12 +204,13 @@ def test_the_rejects_file_keeps_the_original_bytes(rooms):
     ]
 
 
-def test_the_content_hash_names_the_bytes_and_only_unusual_rules(tmp_path):
+def test_the_content_hash_names_the_bytes_and_the_rules(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text(HEADER)
     file = inspect_file(path)
-    assert transform.content_hash(file, Rules()) == f"sha256:{file.sha256}"
-    assert transform.content_hash(file, Rules(reject_out_of_hours=True)) != f"sha256:{file.sha256}"
+    assert transform.content_hash(file, Rules()).startswith(f"sha256:{file.sha256} under rules ")
+    others = (Rules(reject_out_of_hours=True), Rules(earliest=date(1999, 1, 1)), Rules(ZoneInfo("Europe/Paris")))
+    assert len({transform.content_hash(file, rules) for rules in (Rules(), *others)}) == 4
 
 
 def test_exhibition_columns_are_lower_case_and_the_id_is_called_code(museum):

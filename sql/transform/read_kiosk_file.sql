@@ -32,7 +32,7 @@ with line as (
 typed as (
     select row_number,
            case
-               when regexp_full_match(at_text, '[0-9]{4}-[0-9]{2}-[0-9]{2}[ T]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]')
+               when regexp_full_match(at_text, '[0-9]{4}-[0-9]{2}-[0-9]{2}[ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?')
                    then try_cast(at_text as timestamp)
                when regexp_full_match(at_text, '[0-9]{2}/[0-9]{2}/[0-9]{4} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]')
                    then try_strptime(at_text, '%d/%m/%Y %H:%M:%S')
@@ -63,6 +63,7 @@ judged as (
            val is not null
                and site is not null
                and at_utc <= $latest_at::timestamp
+               and at_local >= $earliest::date
                and (not $reject_out_of_hours or at_local::time between $opening::time and $closing::time) as is_good
     from known
 )

@@ -35,6 +35,7 @@ class DatabaseSettings(Settings):
     told_name: ClassVar[str] = "DB_NAME"
     told_login: ClassVar[str] = "DB_NAME, DB_USER and DB_PASSWORD"
     told_place: ClassVar[str] = "DB_HOST, DB_PORT, DB_SSLMODE"
+    told_authority: ClassVar[str] = "DB_SSLROOTCERT"
     """What errors call the settings; a system with another one for the whole database names that."""
     embedded_database: ClassVar[str | None] = None
     """The database on the private server that a system's subclass names, where DB_NAME does not."""
@@ -46,6 +47,7 @@ class DatabaseSettings(Settings):
     db_sslmode: str | None = Field(
         default=None, pattern="^(" + "|".join(SSL_MODES) + ")$", description="one of " + ", ".join(SSL_MODES)
     )
+    db_sslrootcert: Path | None = None
     db_secret_id: str | None = None
     aws_access_key: SecretStr | None = None
     aws_secret_key: SecretStr | None = None
@@ -76,8 +78,9 @@ class DatabaseSettings(Settings):
 
     @property
     def sslmode(self) -> str:
-        """Return the TLS mode: what `DB_SSLMODE` says, else `require` for any host that is not local."""
-        return self.db_sslmode or ("prefer" if self.is_local else "require")
+        """Return the TLS mode: `DB_SSLMODE`, else `verify-full` with `DB_SSLROOTCERT`, else `require` unless local."""
+        implied = "verify-full" if self.db_sslrootcert else "require"
+        return self.db_sslmode or ("prefer" if self.is_local else implied)
 
 
 def is_loopback(host: str) -> bool:

@@ -230,6 +230,15 @@ def test_sslmode_is_what_the_user_says(environment, host, mode):
     assert load().sslmode == mode
 
 
+@pytest.mark.parametrize(("host", "mode"), [("db.example.org", "verify-full"), ("127.0.0.1", "prefer")])
+def test_an_authority_is_there_to_verify_by(environment, host, mode):
+    environment.setenv("DB_HOST", host)
+    environment.setenv("DB_SSLROOTCERT", "/etc/ssl/authority.pem")
+    assert load().sslmode == mode
+    environment.setenv("DB_SSLMODE", "require")
+    assert load().sslmode == "require"
+
+
 def test_a_socket_needs_no_password(environment):
     environment.setenv("DB_HOST", "/var/run/postgresql")
     environment.delenv("DB_PASSWORD")

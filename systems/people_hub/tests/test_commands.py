@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from hub_case import PACKAGE, Hub
@@ -137,6 +138,8 @@ def test_a_database_far_away_is_spoken_to_by_tls():
     assert read_database_url("postgresql://a:b@db.example.edu/hub").sslmode == "require"
     assert read_database_url("postgresql://a:b@127.0.0.1/hub").sslmode == "prefer"
     assert read_database_url("postgresql://a:b@db.example.edu/hub?sslmode=verify-full").sslmode == "verify-full"
+    sure = read_database_url("postgresql://a:b@db.example.edu/hub?sslrootcert=/etc/ssl/authority.pem")
+    assert (sure.sslmode, sure.db_sslrootcert) == ("verify-full", Path("/etc/ssl/authority.pem"))
     socket = read_database_url("postgresql://a@/hub?host=/var/run/postgresql")
     assert (socket.db_host, socket.db_port) == ("/var/run/postgresql", 5432)
     odd = read_database_url("postgresql://a:p%40ss%2Fword@127.0.0.1:5433/hub")

@@ -7,6 +7,8 @@ every missing or wrong name of all of them in one message.
 from __future__ import annotations
 
 import ipaddress
+import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -95,6 +97,21 @@ def secret_values(groups: Iterable[Settings | None]) -> list[str]:
     """Return every secret value of some settings, for the logs to blank out."""
     values = [value for group in groups if group for value in dict(group).values()]
     return [value.get_secret_value() for value in values if isinstance(value, SecretStr) and value]
+
+
+def warning_of_readers(env_file: Path) -> str | None:
+    """Return what to warn of where others may read or change the file; None where root or its owner keeps it close.
+
+    A group may see it that is one of the program's own, or that root gave it to.
+    """
+    try:
+        found = env_file.stat()
+    except OSError:
+        return None
+    is_foreign = found.st_uid != 0 and found.st_gid not in {os.getegid(), *os.getgroups()}
+    if not found.st_mode & (stat.S_IRWXO | (stat.S_IRWXG if is_foreign else 0)):
+        return None
+    return f"others on this machine may read or change {env_file}, where passwords are kept: chmod 600 {env_file}"
 
 
 def load_settings(

@@ -146,6 +146,17 @@ def test_a_database_far_away_is_spoken_to_by_tls():
     assert (odd.db_password.get_secret_value(), odd.db_port) == ("p@ss/word", 5433)
 
 
+def test_settings_that_everybody_reads_are_warned_of_once(hub, tmp_path, monkeypatch):
+    env_file = tmp_path / ".env"
+    env_file.write_text("BATCH_SIZE=500\n")
+    env_file.chmod(0o644)
+    for module in ("hub_settings", "script"):
+        monkeypatch.setattr(f"people_hub.{module}.ENV_FILE", env_file)
+    assert hub.run("status").text.count(f"chmod 600 {env_file}") == 1
+    env_file.chmod(0o600)
+    assert "chmod" not in hub.run("status").text
+
+
 def test_secrets_may_stand_in_files(hub, tmp_path, rest, university):
     hub.unset("UM_CLIENT_SECRET", "TDX_WEB_SERVICES_KEY")
     secret = tmp_path / "secret"

@@ -12,23 +12,12 @@ from pathlib import Path
 import pytest
 from kit_database import value
 
-from etlkit.embedded import EmbeddedServer
 from etlkit.errors import ConfigError
 from etlkit.postgres import connect
 from etlkit.testing import make_server_home
+from etlkit.testing.tls import self_made_certificate, server_with_tls
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
-NO_TLS = "no Postgres with TLS is installed (the wheel's has none); on Debian: apt-get install postgresql"
-
-
-def self_made_authority(folder: Path, name: str) -> tuple[Path, Path]:
-    """Return a certificate for localhost that signed itself, and its key."""
-    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
-    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"]
-    words += ["-addext", "subjectAltName=DNS:localhost", "-out", str(certificate), "-keyout", str(key)]
-    subprocess.run(["openssl", *words], check=True, capture_output=True)
-    key.chmod(0o600)
-    return certificate, key
 
 
 @pytest.fixture(scope="module")
@@ -39,29 +28,25 @@ def home():
 
 
 @pytest.fixture(scope="module")
-def server(home):
+def opened(home):
+    with server_with_tls(home) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def server(opened):
     """The settings of a database on a server with TLS."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    if not programs:
-        pytest.skip(NO_TLS)
-    certificate, key = self_made_authority(home, "right")
-    settings = ("fsync = off", "ssl = on", f"ssl_cert_file = '{certificate}'", f"ssl_key_file = '{key}'")
-    opened = EmbeddedServer(home / "server", programs[0].parent, settings=settings)
-    opened._give_to_server(key)
-    try:
-        yield opened.ensure_database("tls").model_copy(update={"db_host": "localhost", "db_sslmode": None})
-    finally:
-        opened.stop()
+    return opened[0].ensure_database("tls").model_copy(update={"db_host": "localhost", "db_sslmode": None})
 
 
-@pytest.fixture
-def right(home) -> Path:
-    return home / "right.crt"
+@pytest.fixture(scope="module")
+def right(opened) -> Path:
+    return opened[1]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def wrong(home) -> Path:
-    return self_made_authority(home, "wrong")[0]
+    return self_made_certificate(home, "wrong")[0]
 
 
 def refusal(settings, **changes) -> str:

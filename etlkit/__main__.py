@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import logging
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +22,7 @@ from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, ConfigError
 from etlkit.logs import configure_logging, until_reader_goes
 from etlkit.postgres import Connection, Cursor, connect, fetch_dicts, load_errors, run_file
-from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, load_settings
+from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, load_settings, warning_of_readers
 
 SQL = Path(__file__).parent / "sql"
 PROJECT_DIR = Path(__file__).resolve().parent.parent
@@ -239,14 +240,14 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(flags, "run_alone"):
             flags.run_alone(flags)
             return EXIT_CLEAN
-        with closing(connect(_database_settings(flags), "etlkit")) as connection, until_reader_goes():
+        with closing(connect(_database_settings(flags, logger), "etlkit")) as connection, until_reader_goes():
             flags.run_on_database(connection, flags)
         return EXIT_CLEAN
 
     return run_command(body, logger, report=lambda _code, message: logger.error(message))
 
 
-def _database_settings(flags: argparse.Namespace) -> DatabaseSettings:
+def _database_settings(flags: argparse.Namespace, logger: logging.Logger) -> DatabaseSettings:
     """Return where the database is; an embedded server is started."""
     given = {f"db_{name}": getattr(flags, f"db_{name}") for name in ("host", "port", "name", "user")}
     if flags.embedded:
@@ -255,6 +256,8 @@ def _database_settings(flags: argparse.Namespace) -> DatabaseSettings:
     if flags.env_file and not env_file.is_file():
         raise ConfigError(f"{env_file} is not a file. Correct --env-file.")
     settings: DatabaseSettings = load_settings((_AnyDatabase,), given, env_file)[0]
+    if warning := warning_of_readers(env_file):
+        logger.warning("%s", warning)
     if settings.is_embedded:
         server = _made_server()
         return server.database(settings.db_name or _only_database(server))

@@ -11,11 +11,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from etlkit.command import run_command
 from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, EXIT_LOCKED, EXIT_REJECTS, ConfigError
 from etlkit.logs import BARE, close_handlers, redact, write
+from etlkit.settings import warning_of_readers
 from etlkit.signals import SIGNAL_EXIT_BASE
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -54,6 +56,8 @@ class Session:
 
     logger: logging.Logger
     secrets: Sequence[str]
+    env_file: Path | None
+    """The settings file that was looked at; others who may read it are warned of."""
     trailer: str
     """What ends the last line: the run and the log file."""
     figures: dict[str, Any] = field(default_factory=dict)
@@ -89,6 +93,8 @@ def run_session(
             print_json({**document, **session.figures})
 
     def run() -> int:
+        if session.env_file and (warning := warning_of_readers(session.env_file)):
+            session.logger.warning("%s", warning)
         outcome = body(session)
         if outcome.sentence:
             session.logger.log(outcome.level, "%s %s", outcome.sentence, session.trailer, extra=BARE)

@@ -137,6 +137,7 @@ class EmbeddedServer:
             db_user=endpoint.user,
             db_password=SecretStr(endpoint.password),
             db_sslmode="prefer",
+            db_sslrootcert=None,
             db_secret_id=None,
         )
 

@@ -25,6 +25,7 @@ Cursor = psycopg2.extensions.cursor
 
 CONNECT_TIMEOUT_SECONDS = 10
 _KNOWN_CODES = {value for name, value in vars(errorcodes).items() if name.isupper() and isinstance(value, str)}
+_DISTRUST = ("root certificate file", "certificate verify failed", "server certificate for", "sslrootcert")
 _REFUSALS = ("authentication failed", "does not exist", "no password supplied", "no pg_hba.conf entry")
 
 
@@ -41,7 +42,8 @@ def connect(settings: DatabaseSettings, application_name: str, *, mute_seconds: 
     """Return a connection to the server of the settings; the embedded one must be running already.
 
     A network that swallows what is sent is given up after `mute_seconds`, else after the system's quarter of an hour.
-    Raises ConfigError for a wrong password or database, LoadError when the server does not answer.
+    Raises ConfigError for a wrong password or database and for a server that is not the one of the certificates,
+    LoadError when the server does not answer.
     """
     user, password = read_secret(settings) if settings.db_secret_id else (settings.db_user, settings.db_password)
     try:
@@ -52,6 +54,7 @@ def connect(settings: DatabaseSettings, application_name: str, *, mute_seconds: 
             user=user,
             password=password.get_secret_value() or None,
             sslmode=settings.sslmode,
+            sslrootcert=settings.db_sslrootcert and str(settings.db_sslrootcert),
             application_name=application_name[:63],
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             keepalives_idle=30,
@@ -69,6 +72,12 @@ def connect(settings: DatabaseSettings, application_name: str, *, mute_seconds: 
             raise LoadError(
                 f"cannot log in to {where}: {reason}, with the login of DB_SECRET_ID.",
                 "While it rotates that passes; else the secret and the server do not agree. Nothing was loaded.",
+            ) from error
+        if any(words in str(error) for words in _DISTRUST):
+            raise ConfigError(
+                f"cannot be sure of {where}: {reason}.",
+                f"Check {settings.told_place}, and that {settings.told_authority} names the file with the certificates "
+                "of the server's authority. Nothing was touched.",
             ) from error
         if any(refusal in str(error) for refusal in _REFUSALS):
             advice = f"Check {settings.told_login}."

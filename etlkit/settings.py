@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -57,6 +58,7 @@ class DatabaseSettings(AwsSettings):
     told_name: ClassVar[str] = "DB_NAME"
     told_login: ClassVar[str] = "DB_NAME, DB_USER and DB_PASSWORD"
     told_place: ClassVar[str] = "DB_HOST, DB_PORT, DB_SSLMODE"
+    told_authority: ClassVar[str] = "DB_SSLROOTCERT"
     """What errors call the settings; a system with another one for the whole database names that."""
     embedded_database: ClassVar[str | None] = None
     """The database on the private server that a system's subclass names, where DB_NAME does not."""
@@ -68,6 +70,7 @@ class DatabaseSettings(AwsSettings):
     db_sslmode: str | None = Field(
         default=None, pattern="^(" + "|".join(SSL_MODES) + ")$", description="one of " + ", ".join(SSL_MODES)
     )
+    db_sslrootcert: Path | None = None
     db_secret_id: str | None = None
 
     @model_validator(mode="before")
@@ -96,8 +99,9 @@ class DatabaseSettings(AwsSettings):
 
     @property
     def sslmode(self) -> str:
-        """Return the TLS mode: what `DB_SSLMODE` says, else `require` for any host that is not local."""
-        return self.db_sslmode or ("prefer" if self.is_local else "require")
+        """Return the TLS mode: `DB_SSLMODE`, else `verify-full` with `DB_SSLROOTCERT`, else `require` unless local."""
+        implied = "verify-full" if self.db_sslrootcert else "require"
+        return self.db_sslmode or ("prefer" if self.is_local else implied)
 
 
 def is_loopback(host: str) -> bool:
@@ -112,6 +116,21 @@ def secret_values(groups: Iterable[Settings | None]) -> list[str]:
     """Return every secret value of some settings, for the logs to blank out."""
     values = [value for group in groups if group for value in dict(group).values()]
     return [value.get_secret_value() for value in values if isinstance(value, SecretStr) and value]
+
+
+def warning_of_readers(env_file: Path) -> str | None:
+    """Return what to warn of where others may read or change the file; None where root or its owner keeps it close.
+
+    A group may see it that is one of the program's own, or that root gave it to.
+    """
+    try:
+        found = env_file.stat()
+    except OSError:
+        return None
+    is_foreign = found.st_uid != 0 and found.st_gid not in {os.getegid(), *os.getgroups()}
+    if not found.st_mode & (stat.S_IRWXO | (stat.S_IRWXG if is_foreign else 0)):
+        return None
+    return f"others on this machine may read or change {env_file}, where passwords are kept: chmod 600 {env_file}"
 
 
 def load_settings(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import museum.settings
 from etlkit.console import Outcome, Session, run_session
 from etlkit.logs import configure_logging
 from etlkit.settings import Settings
@@ -55,6 +56,7 @@ def run_stage(
         return Stage(
             logger,
             command.secrets,
+            museum.settings.ENV_FILE,
             f"{'Dry run' if command.dry_run else 'Run'} {command.run_id}, log {command.log_file}",
             {"run_id": command.run_id, "dry_run": command.dry_run, "log_file": command.log_file},
             command=command,

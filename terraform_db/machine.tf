@@ -9,10 +9,8 @@ data "aws_ssm_parameter" "image" {
 locals {
   machine_count = var.run_pipeline ? 1 : 0
 
-  secret_arns = compact([
-    aws_db_instance.museum.master_user_secret[0].secret_arn,
-    var.kafka_secret_arn,
-  ])
+  # The owner's secret is not among them: whoever runs Terraform prepares the database (prepare_database.py).
+  secret_arns = concat(aws_secretsmanager_secret.logins[*].arn, compact([var.kafka_secret_arn]))
 
   # What machine/setup.sh reads, each time it runs; nothing here is secret.
   machine_settings = {
@@ -20,7 +18,7 @@ locals {
     REPOSITORY_REF      = var.repository_ref
     DB_HOST             = aws_db_instance.museum.address
     DB_NAME             = var.db_name
-    OWNER_SECRET_ID     = aws_db_instance.museum.master_user_secret[0].secret_arn
+    LOGINS_SECRET_ID    = one(aws_secretsmanager_secret.logins[*].arn)
     MUSEUM_BUCKET       = var.bucket
     MUSEUM_KEY_PREFIX   = var.key_prefix
     MUSEUM_NAME         = var.museum_name
@@ -35,9 +33,19 @@ locals {
     ALERT_TOPIC_ARN     = var.alert_email == null ? "" : aws_sns_topic.alerts[0].arn
   }
 
+  kafka_network = var.kafka_anywhere ? "0.0.0.0/0" : var.kafka_cidr_block
+  kafka_is_ipv6 = try(strcontains(local.kafka_network, ":"), false)
   kafka_ports = toset([
     for server in compact(split(",", var.bootstrap_servers)) : element(split(":", trimspace(server)), length(split(":", trimspace(server))) - 1)
   ])
+
+  session_actions = [
+    "ssm:UpdateInstanceInformation",
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+  ]
 
   machine_statements = concat(
     [
@@ -56,6 +64,8 @@ locals {
         { actions = ["sns:Publish"], resources = aws_sns_topic.alerts[*].arn },
         { actions = ["kms:Decrypt", "kms:GenerateDataKey"], resources = aws_kms_key.alerts[*].arn },
         { actions = ["kms:Decrypt"], resources = compact([var.kafka_secret_kms_key_arn]) },
+        # Session Manager, which knows no narrower resource; AWS's own policy for it would read every parameter, too
+        { actions = local.session_actions, resources = ["*"] },
       ] : { Effect = "Allow", Action = statement.actions, Resource = statement.resources }
       if length(statement.resources) > 0
     ],
@@ -75,6 +85,15 @@ resource "aws_ssm_parameter" "machine" {
   description = "What the machine is set up with; setup.sh reads it each time it runs"
   type        = "SecureString"
   value       = join("\n", [for name, value in local.machine_settings : "${name}=${value}"])
+}
+
+# The passwords of the programs' two logins. prepare_database.py makes them, so they are in no state file.
+resource "aws_secretsmanager_secret" "logins" {
+  # checkov:skip=CKV_AWS_149:the account's own key lets nobody read it who has no right to
+  # checkov:skip=CKV2_AWS_57:prepare_database.py --new-passwords changes them; the programs read them when they are set up
+  count       = local.machine_count
+  name_prefix = "${var.name}-logins-"
+  description = "The passwords of the programs' logins on the museum's database"
 }
 
 resource "aws_security_group" "machine" {
@@ -98,7 +117,8 @@ resource "aws_vpc_security_group_egress_rule" "kafka" {
   for_each          = var.run_pipeline ? local.kafka_ports : toset([])
   security_group_id = aws_security_group.machine[0].id
   description       = "The Kafka brokers"
-  cidr_ipv4         = var.kafka_cidr_block
+  cidr_ipv4         = local.kafka_is_ipv6 ? null : local.kafka_network
+  cidr_ipv6         = local.kafka_is_ipv6 ? local.kafka_network : null
   ip_protocol       = "tcp"
   from_port         = tonumber(each.value)
   to_port           = tonumber(each.value)
@@ -135,12 +155,6 @@ resource "aws_iam_role" "machine" {
       Principal = { Service = "ec2.amazonaws.com" }
     }]
   })
-}
-
-resource "aws_iam_role_policy_attachment" "session_manager" {
-  count      = local.machine_count
-  role       = aws_iam_role.machine[0].name
-  policy_arn = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 }
 
 resource "aws_iam_role_policy" "machine" {
@@ -188,7 +202,6 @@ resource "aws_instance" "machine" {
 
   depends_on = [
     aws_iam_role_policy.machine,
-    aws_iam_role_policy_attachment.session_manager,
     aws_vpc_security_group_egress_rule.https,
     aws_vpc_security_group_egress_rule.database,
     aws_vpc_security_group_ingress_rule.machine,
@@ -199,8 +212,13 @@ resource "aws_instance" "machine" {
     ignore_changes = [ami, user_data, subnet_id, associate_public_ip_address]
 
     precondition {
-      condition     = var.repository_url != ""
-      error_message = "run_pipeline needs repository_url: where the machine clones the suite from."
+      condition     = var.repository_url != "" && var.repository_ref != ""
+      error_message = "run_pipeline needs repository_url and repository_ref: where the machine clones the suite from, and the hash of the commit."
+    }
+
+    precondition {
+      condition     = var.bootstrap_servers == "" || var.kafka_anywhere || var.kafka_cidr_block != null
+      error_message = "bootstrap_servers needs kafka_cidr_block, the brokers' network, or kafka_anywhere = true where their addresses change."
     }
 
     precondition {

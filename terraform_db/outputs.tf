@@ -14,7 +14,7 @@ output "db_name" {
 }
 
 output "db_secret_id" {
-  description = "DB_SECRET_ID of .env, for whoever may read the secret: the owner's login, which RDS rotates."
+  description = "DB_SECRET_ID of .env, for whoever may read the secret: the owner's login, which RDS rotates. The machine may not."
   value       = aws_db_instance.museum.master_user_secret[0].secret_arn
 }
 
@@ -34,6 +34,19 @@ output "dashboard_command" {
     for machine in aws_instance.machine :
     "aws ssm start-session --region ${var.region} --target ${machine.id} --document-name AWS-StartPortForwardingSession --parameters portNumber=8501,localPortNumber=8501"
   ])
+}
+
+output "database_command" {
+  description = "Brings the database to 127.0.0.1:15432 while it runs, for as_owner.sh and prepare_database.py."
+  value = one([
+    for machine in aws_instance.machine :
+    "aws ssm start-session --region ${var.region} --target ${machine.id} --document-name AWS-StartPortForwardingSessionToRemoteHost --parameters host=${aws_db_instance.museum.address},portNumber=5432,localPortNumber=15432"
+  ])
+}
+
+output "logins_secret_id" {
+  description = "The secret with the passwords of the programs' logins, which prepare_database.py fills."
+  value       = one(aws_secretsmanager_secret.logins[*].arn)
 }
 
 output "machine_role_arn" {

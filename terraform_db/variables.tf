@@ -24,24 +24,17 @@ variable "allowed_cidr_blocks" {
   type        = list(string)
 
   validation {
-    condition     = alltrue([for block in var.allowed_cidr_blocks : can(cidrhost(block, 0))])
-    error_message = "allowed_cidr_blocks must be networks such as 203.0.113.7/32."
+    condition     = alltrue([for block in var.allowed_cidr_blocks : try(cidrsubnet(block, 0, 0) == block, false)])
+    error_message = "allowed_cidr_blocks must be networks by their first address, spelled as AWS does: 203.0.113.0/24 or 2001:db8::/48."
   }
 
   validation {
     condition = alltrue([
-      for block in var.allowed_cidr_blocks :
-      can(cidrhost(block, 0)) ? tonumber(split("/", block)[1]) >= (strcontains(block, ":") ? 32 : 8) : true
+      for block in var.allowed_cidr_blocks : try(tonumber(split("/", block)[1]), 128) >= (
+        strcontains(block, ":") ? 48 : can(regex("^(10|172\\.(1[6-9]|2[0-9]|3[01])|192\\.168)\\.", block)) ? 16 : 24
+      )
     ])
-    error_message = "allowed_cidr_blocks must not open the database to the whole internet, or to a large part of it."
-  }
-
-  validation {
-    condition = alltrue([
-      for block in var.allowed_cidr_blocks :
-      can(cidrhost(block, 0)) && !strcontains(block, ":") ? cidrhost(block, 0) == split("/", block)[0] : true
-    ])
-    error_message = "allowed_cidr_blocks must name networks by their first address, such as 203.0.113.0/24."
+    error_message = "allowed_cidr_blocks must be no wider than /16 of private IPv4 (a VPC is no wider), /24 of public IPv4 and /48 of IPv6 (what one site has): wider ones let strangers try passwords."
   }
 }
 
@@ -167,13 +160,18 @@ variable "repository_url" {
 }
 
 variable "repository_ref" {
-  description = "The branch, tag or commit."
+  description = "The commit that the machine runs, by its full hash: git rev-parse v1.2.3^{commit} prints that of a tag."
   type        = string
-  default     = "main"
+  default     = ""
+
+  validation {
+    condition     = can(regex("^([0-9a-f]{40})?$", var.repository_ref))
+    error_message = "repository_ref must be the full hash of a commit, 40 characters (git rev-parse v1.2.3^{commit} prints that of a tag): branches and tags can be moved to other code."
+  }
 }
 
 variable "machine_type" {
-  description = "The machine's type; the pipeline needs about 400 MB and the dashboard about as much."
+  description = "The machine's type; the units may take 2 GB together (MemoryMax), and usually need under half of it."
   type        = string
   default     = "t3.small"
 }
@@ -269,7 +267,25 @@ variable "kafka_secret_kms_key_arn" {
 }
 
 variable "kafka_cidr_block" {
-  description = "The brokers' network; a cloud provider's brokers change their addresses."
+  description = "The brokers' network, the only one that the machine reaches on their ports."
   type        = string
-  default     = "0.0.0.0/0"
+  default     = null
+
+  validation {
+    condition     = var.kafka_cidr_block == null || try(cidrsubnet(var.kafka_cidr_block, 0, 0) == var.kafka_cidr_block, false)
+    error_message = "kafka_cidr_block must be a network by its first address, spelled as AWS does: 198.51.100.0/24 or 2001:db8::/48."
+  }
+
+  validation {
+    condition = var.kafka_cidr_block == null || try(tonumber(split("/", var.kafka_cidr_block)[1]), 128) >= (
+      try(strcontains(var.kafka_cidr_block, ":"), false) ? 48 : can(regex("^(10|172\\.(1[6-9]|2[0-9]|3[01])|192\\.168)\\.", var.kafka_cidr_block)) ? 16 : 24
+    )
+    error_message = "kafka_cidr_block must be no wider than /16 of private IPv4 (a VPC is no wider), /24 of public IPv4 and /48 of IPv6 (what one site has). Where a provider's brokers change their addresses: kafka_anywhere = true."
+  }
+}
+
+variable "kafka_anywhere" {
+  description = "Whether the machine reaches Kafka's ports everywhere, for a provider whose brokers change their addresses."
+  type        = bool
+  default     = false
 }

@@ -119,6 +119,17 @@ def test_the_environment_wins_over_env_file_and_a_flag_over_both(museum, monkeyp
     assert flagged.museum.museum_bucket == "from-flag"
 
 
+def test_settings_that_everybody_reads_are_warned_of_once(museum, monkeypatch, tmp_path):
+    env_file = tmp_path / "my.env"
+    env_file.write_text("MUSEUM_NAME=x\n")
+    env_file.chmod(0o644)
+    monkeypatch.setattr("museum.settings.ENV_FILE", env_file)
+    said = museum.run("transform", "--log-level", "WARNING").lines
+    assert "\n".join(said).count(f"warning: others on this machine may read or change {env_file}") == 1
+    env_file.chmod(0o600)
+    assert "chmod" not in str(museum.run("transform", "--log-level", "WARNING").lines)
+
+
 @pytest.mark.parametrize(
     "flags", [["--max-rejects", "-1"], ["--max-rejects", "many"], ["--now", "yesterday"], ["--nonsense"]]
 )

@@ -1,6 +1,6 @@
 #!/bin/bash
 # alert.sh [--once KEY] TEXT: tells the journal, and the alarm topic that /etc/museum/alert names; with --once at most one
-# message an hour for each key. As ExecStopPost of a unit: alert.sh --stopped UNIT says so when the unit ended badly.
+# message an hour for each key. The unit museum-alert@NAME tells by it that NAME.service ended badly.
 set -euo pipefail
 ALERT_TOPIC_ARN="" AWS_REGION="" MUSEUM_DATA=/var/lib/museum
 if [ -e /etc/museum/alert ]; then
@@ -8,14 +8,9 @@ if [ -e /etc/museum/alert ]; then
     . /etc/museum/alert
 fi
 key=""
-case $1 in
-    --once) key=$2 && shift 2 ;;
-    --stopped)
-        [ "${SERVICE_RESULT:-success}" != success ] || exit 0
-        key=$2
-        set -- "$2 ended: ${SERVICE_RESULT}, ${EXIT_CODE:-} ${EXIT_STATUS:-}; see journalctl -u $2"
-        ;;
-esac
+if [ "$1" = --once ]; then
+    key=$2 && shift 2
+fi
 text="$(hostname): $*"
 logger -p user.err -t museum-alert "$text"
 if [ -n "$key" ]; then

@@ -1,9 +1,8 @@
 #!/bin/bash
-# What cron runs: the pipeline, then the report; everything goes to the journal, journalctl -t museum-pipeline.
+# What museum-pipeline.service runs: the pipeline, then the report; all that is said is in journalctl -t museum-pipeline.
 # Somebody is told of an end that is not 0 clean, 3 rejects or 4 another run at work, and when nothing has succeeded for hours.
 set -uo pipefail
 cd /opt/museum || exit 2
-exec > >(logger -t museum-pipeline) 2>&1
 alert=/opt/museum/terraform_db/machine/alert.sh
 succeeded=/var/lib/museum/last_success
 

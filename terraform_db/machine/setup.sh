@@ -1,13 +1,13 @@
 #!/bin/bash
 # Sets the machine up, as root on Amazon Linux 2023. Again it is the upgrade, and it finishes what was broken off.
 # The settings come from the Parameter Store (machine.tf writes them there); what the environment says wins over them:
-#     sudo REPOSITORY_REF=v1.2.3 /opt/museum/terraform_db/machine/setup.sh
+#     sudo REPOSITORY_REF=0123456789abcdef0123456789abcdef01234567 /opt/museum/terraform_db/machine/setup.sh
 # Code and settings belong to root; what the programs write lies in /var/lib/museum and belongs to their user.
 set -Eeuo pipefail
 
 : "${MUSEUM_HOME:=/opt/museum}" "${MUSEUM_DATA:=/var/lib/museum}" "${MUSEUM_CONF:=/etc/museum}" "${MUSEUM_USER:=museum}"
 : "${UNIT_DIR:=/etc/systemd/system}" "${CRON_DIR:=/etc/cron.d}" "${COMMAND_DIR:=/usr/local/bin}"
-: "${PYTHON:=python3.11}" "${DB_PORT:=5432}" "${HOME:=/root}"
+: "${PYTHON:=python3.11}" "${DB_PORT:=5432}" "${HOME:=/root}" "${LOGIN_TRIES:=240}"
 export HOME MUSEUM_HOME MUSEUM_DATA MUSEUM_CONF MUSEUM_USER DB_PORT
 
 say() { echo "museum set-up: $*"; }
@@ -42,40 +42,39 @@ read_settings() { # from this machine's last time, then from the Parameter Store
     for name in "${SETTINGS[@]}"; do
         export "$name=${!name:-}"
     done
-    : "${REPOSITORY_URL:?where to clone the suite from}" "${DB_HOST:?}" "${DB_NAME:?}" "${OWNER_SECRET_ID:?}"
+    : "${REPOSITORY_URL:?where to clone the suite from}" "${DB_HOST:?}" "${DB_NAME:?}" "${LOGINS_SECRET_ID:?}"
+    if ! [[ $REPOSITORY_REF =~ ^[0-9a-f]{40}$ ]]; then
+        tell "REPOSITORY_REF is '$REPOSITORY_REF', expected the full hash of a commit (git rev-parse v1.2.3^{commit} prints" \
+            "that of a tag): branches and tags can be moved to other code. Nothing was touched."
+        exit 2
+    fi
     install -d -m 0755 "$MUSEUM_CONF"
     install -m 0600 /dev/null "$MUSEUM_CONF/source"
     printf 'SETTINGS_PARAMETER=%q\nAWS_REGION=%q\n' "${SETTINGS_PARAMETER:-}" "${AWS_REGION:-}" >"$MUSEUM_CONF/source"
     printf "ALERT_TOPIC_ARN='%s'\nAWS_REGION='%s'\nMUSEUM_DATA='%s'\n" "$ALERT_TOPIC_ARN" "${AWS_REGION:-}" "$MUSEUM_DATA" \
         >"$MUSEUM_CONF/alert"
 }
-SETTINGS=(REPOSITORY_URL REPOSITORY_REF DB_HOST DB_NAME OWNER_SECRET_ID MUSEUM_BUCKET MUSEUM_KEY_PREFIX MUSEUM_NAME
+SETTINGS=(REPOSITORY_URL REPOSITORY_REF DB_HOST DB_NAME LOGINS_SECRET_ID MUSEUM_BUCKET MUSEUM_KEY_PREFIX MUSEUM_NAME
     MUSEUM_TIMEZONE MUSEUM_OPENING_TIME MUSEUM_CLOSING_TIME BOOTSTRAP_SERVERS SECURITY_PROTOCOL SASL_MECHANISM KAFKA_TOPIC
     KAFKA_SECRET_ID ALERT_TOPIC_ARN)
 
-as_owner() { # runs the suite's Python as its user, on the database as the owner, whose secret this machine may read
-    runuser -u "$MUSEUM_USER" -- env -C "$MUSEUM_HOME" HOME="$MUSEUM_DATA" DB_HOST="$DB_HOST" DB_PORT="$DB_PORT" \
-        DB_NAME="$DB_NAME" DB_SECRET_ID="$OWNER_SECRET_ID" .venv/bin/python "$@"
-}
+read_secret() { aws secretsmanager get-secret-value --region "${AWS_REGION:-}" --secret-id "$1" --query SecretString --output text; }
 
 install_packages() {
     say "packages"
     dnf install -y -q git cronie "$PYTHON" "$PYTHON-pip"
-    dnf install -y -q postgresql17 || say "no psql here; only museum-psql needs it"
     systemctl enable --now crond
 }
 
 fetch_suite() {
-    say "the suite at ${REPOSITORY_REF:=main}"
+    say "the suite at $REPOSITORY_REF"
     id "$MUSEUM_USER" >/dev/null 2>&1 || useradd --system --home-dir "$MUSEUM_DATA" --shell /sbin/nologin "$MUSEUM_USER"
     install -d -m 0755 "$MUSEUM_HOME"
     install -d -m 0750 -o "$MUSEUM_USER" "$MUSEUM_DATA"
     [ -d "$MUSEUM_HOME/.git" ] || git clone -q "$REPOSITORY_URL" "$MUSEUM_HOME"
-    git -C "$MUSEUM_HOME" fetch -q --tags origin
-    git -C "$MUSEUM_HOME" checkout -q "$REPOSITORY_REF"
-    if git -C "$MUSEUM_HOME" symbolic-ref -q HEAD >/dev/null; then
-        git -C "$MUSEUM_HOME" merge -q --ff-only
-    fi
+    git -C "$MUSEUM_HOME" fetch -q --tags --force origin
+    git -C "$MUSEUM_HOME" checkout -q --detach "$REPOSITORY_REF^{commit}"
+    [ "$(git -C "$MUSEUM_HOME" rev-parse HEAD)" = "$REPOSITORY_REF" ]
     if [ -z "${SETUP_IS_CURRENT:-}" ]; then # the version that was fetched sets itself up
         SETUP_IS_CURRENT=1 exec "$MUSEUM_HOME/terraform_db/machine/setup.sh"
     fi
@@ -83,44 +82,37 @@ fetch_suite() {
     (cd "$MUSEUM_HOME" && .venv/bin/python -m pip install -q --disable-pip-version-check -r requirements.txt -c constraints.txt)
 }
 
-write_settings() { # .env: new passwords only where there are none
+write_settings() { # .env, with the passwords that prepare_database.py made; the first set-up waits for them
     say "settings"
-    local secret="{}"
-    if [ -n "$BOOTSTRAP_SERVERS" ] && [ -n "$KAFKA_SECRET_ID" ]; then
-        secret="$(aws secretsmanager get-secret-value --region "${AWS_REGION:-}" --secret-id "$KAFKA_SECRET_ID" \
-            --query SecretString --output text)"
-    fi
-    "$MUSEUM_HOME/.venv/bin/python" "$MUSEUM_HOME/terraform_db/machine/write_settings.py" "$MUSEUM_HOME/.env" <<<"$secret"
-    chown "root:$(id -gn "$MUSEUM_USER")" "$MUSEUM_HOME/.env"
-}
-
-prepare_database() {
-    say "schema, roles and logins"
-    as_owner load.py --apply-schema
-    as_owner load.py --apply-roles
-    local role setting login
-    for role in loader:DB_PASSWORD:museum_pipeline reader:MUSEUM_READER_PASSWORD:museum_dashboard; do
-        IFS=: read -r role setting login <<<"$role"
-        sed -n "s/^$setting='\(.*\)'$/\1/p" "$MUSEUM_HOME/.env" | as_owner -m museum.login --role "$role" "$login"
+    export DB_SSLROOTCERT="$MUSEUM_CONF/rds-ca.pem"
+    "$MUSEUM_HOME/terraform_db/fetch_rds_ca.sh" "$DB_SSLROOTCERT"
+    local logins kafka="{}" tries=0
+    until logins="$(read_secret "$LOGINS_SECRET_ID")"; do
+        [ $tries -gt 0 ] || tell "waiting for the database's logins: run terraform_db/prepare_database.py where terraform ran"
+        [ $((tries += 1)) -lt "$LOGIN_TRIES" ] # else the set-up has failed
+        sleep 30
     done
+    if [ -n "$BOOTSTRAP_SERVERS" ] && [ -n "$KAFKA_SECRET_ID" ]; then
+        kafka="$(read_secret "$KAFKA_SECRET_ID")"
+    fi
+    "$MUSEUM_HOME/.venv/bin/python" "$MUSEUM_HOME/terraform_db/machine/write_settings.py" "$MUSEUM_HOME/.env" \
+        <<<"{\"logins\": $logins, \"kafka\": $kafka}"
+    chown "root:$(id -gn "$MUSEUM_USER")" "$MUSEUM_HOME/.env"
 }
 
 install_units() {
     say "commands, cron and systemd"
     local source="$MUSEUM_HOME/terraform_db/machine" name
     local places=(-e "s|/opt/museum|$MUSEUM_HOME|g" -e "s|/var/lib/museum|$MUSEUM_DATA|g" -e "s|/etc/museum|$MUSEUM_CONF|g")
-    for name in museum museum-owner museum-psql; do
-        sed "${places[@]}" -e "s|-u museum |-u $MUSEUM_USER |" "$source/$name" >"$COMMAND_DIR/$name"
-        chmod 0755 "$COMMAND_DIR/$name"
+    sed "${places[@]}" -e "s|-u museum |-u $MUSEUM_USER |" "$source/museum" >"$COMMAND_DIR/museum"
+    chmod 0755 "$COMMAND_DIR/museum"
+    for name in "$source"/museum-*.service; do
+        sed "${places[@]}" -e "s|^User=museum$|User=$MUSEUM_USER|" "$name" >"$UNIT_DIR/${name##*/}"
     done
-    printf "DB_HOST='%s'\nDB_PORT='%s'\nDB_NAME='%s'\nDB_SECRET_ID='%s'\nAWS_REGION='%s'\n" "$DB_HOST" "$DB_PORT" "$DB_NAME" \
-        "$OWNER_SECRET_ID" "${AWS_REGION:-}" >"$MUSEUM_CONF/owner"
-    for name in museum-consumer.service museum-dashboard.service; do
-        sed "${places[@]}" -e "s|^User=museum$|User=$MUSEUM_USER|" "$source/$name" >"$UNIT_DIR/$name"
-    done
-    sed "${places[@]}" -e "s|\* museum |* $MUSEUM_USER |" "$source/museum.cron" >"$CRON_DIR/museum"
-    chmod 0644 "$UNIT_DIR"/museum-*.service "$CRON_DIR/museum" "$MUSEUM_CONF"/{alert,owner}
+    cp "$source/museum.cron" "$CRON_DIR/museum"
+    chmod 0644 "$UNIT_DIR"/museum-*.service "$CRON_DIR/museum" "$MUSEUM_CONF/alert"
     systemctl daemon-reload
+    systemctl start --no-block museum-pipeline.service # it waits for the end of this set-up
     systemctl enable museum-dashboard.service
     systemctl restart museum-dashboard.service
     if [ -n "$BOOTSTRAP_SERVERS" ]; then
@@ -131,16 +123,6 @@ install_units() {
     fi
 }
 
-first_load() { # as the owner, who may take the fast way into empty tables; 3 says that some records were rejected
-    say "load"
-    local code=0
-    as_owner pipeline.py --push || code=$?
-    case $code in
-        0 | 3 | 4) ;;
-        *) tell "the load on $(hostname) ended with $code; cron tries again" ;;
-    esac
-}
-
 read_settings
 exec 9>"$MUSEUM_CONF/lock" # cron's runs wait meanwhile, and a set-up waits for the run under way
 flock -w 3600 9
@@ -148,7 +130,5 @@ install_packages
 systemctl stop museum-consumer.service 2>/dev/null || true # it finishes its batch; messages wait in Kafka
 fetch_suite
 write_settings
-prepare_database
 install_units
-first_load
 say "done"

@@ -1,39 +1,36 @@
-"""Write the machine's .env: what its environment says, and passwords that are made here once and stay here.
+"""Write the machine's .env: what its environment says, and the passwords.
 
-In come setup.sh's environment and, on standard input, the Kafka secret as JSON ({} for none); out goes the file,
-replaced as a whole. A second time keeps the passwords, so that it changes what the settings changed and nothing else.
+In come setup.sh's environment and, on standard input, a JSON object with two secrets: `logins`, a password for each,
+and `kafka`, {} for none; out goes the file, replaced as a whole.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
 import sys
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 COPIED = (
-    "DB_HOST", "DB_PORT", "DB_NAME", "MUSEUM_BUCKET", "MUSEUM_KEY_PREFIX", "MUSEUM_NAME", "MUSEUM_TIMEZONE",
-    "MUSEUM_OPENING_TIME", "MUSEUM_CLOSING_TIME", "BOOTSTRAP_SERVERS", "SECURITY_PROTOCOL", "SASL_MECHANISM",
-    "KAFKA_TOPIC",
+    "DB_HOST", "DB_PORT", "DB_NAME", "DB_SSLROOTCERT", "MUSEUM_BUCKET", "MUSEUM_KEY_PREFIX", "MUSEUM_NAME",
+    "MUSEUM_TIMEZONE", "MUSEUM_OPENING_TIME", "MUSEUM_CLOSING_TIME", "BOOTSTRAP_SERVERS", "SECURITY_PROTOCOL",
+    "SASL_MECHANISM", "KAFKA_TOPIC",
 )  # fmt: skip
-PASSWORD_BYTES = 24
 
 
 def main() -> None:
     """Write the file that the first argument names."""
     path = Path(sys.argv[1])
-    kafka = json.load(sys.stdin)
-    before = dotenv_values(path, interpolate=False) if path.exists() else {}
+    secrets = json.load(sys.stdin)
+    logins, kafka = secrets["logins"], secrets["kafka"]
     data = Path(os.environ["MUSEUM_DATA"])
     values = {
         **{name: os.environ.get(name, "") for name in COPIED},
+        "DB_SSLMODE": "verify-full",
         "DB_USER": "museum_pipeline",
-        "DB_PASSWORD": before.get("DB_PASSWORD") or secrets.token_urlsafe(PASSWORD_BYTES),
+        "DB_PASSWORD": logins["museum_pipeline"],
         "MUSEUM_READER_USER": "museum_dashboard",
-        "MUSEUM_READER_PASSWORD": before.get("MUSEUM_READER_PASSWORD") or secrets.token_urlsafe(PASSWORD_BYTES),
+        "MUSEUM_READER_PASSWORD": logins["museum_dashboard"],
         "KAFKA_USERNAME": str(kafka.get("username", "")),
         "KAFKA_PASSWORD": str(kafka.get("password", "")),
         "MUSEUM_DATA_DIR": str(data),

@@ -61,7 +61,7 @@ def open_load(flags: argparse.Namespace) -> Load:
     trailer = f"{'Dry run' if flags.dry_run else 'Run'} {run.run_id}, log {file.log_file}"
     if has_defect("last line"):
         trailer = ""
-    return Load(logger, secrets, trailer, {"run_id": run.run_id}, run=run, file=file, database=database)
+    return Load(logger, secrets, None, trailer, {"run_id": run.run_id}, run=run, file=file, database=database)
 
 
 def load(session: Load, *, dry_run: bool) -> Outcome:

@@ -70,6 +70,18 @@ def test_the_projects_env_file_is_read_wherever_one_stands(etl, database, tmp_pa
     assert etl("runs", "list").out == "no runs yet\n"
 
 
+def test_an_env_file_that_everybody_reads_is_warned_of(etl, database, tmp_path):
+    path = tmp_path / ".env"
+    path.write_text("".join(f"{name}={value}\n" for name, value in variables(database).items()))
+    path.chmod(0o644)
+    said = etl("runs", "list")
+    assert (said.code, said.out) == (0, "no runs yet\n")
+    assert said.err.startswith(f"warning: others on this machine may read or change {path}")
+    assert said.err.count("chmod 600") == 1
+    path.chmod(0o600)
+    assert etl("runs", "list").err == ""
+
+
 def test_another_env_file_can_be_named(etl, database, tmp_path):
     path = tmp_path / "production.env"
     path.write_text("".join(f"{name}={value}\n" for name, value in variables(database).items()))
@@ -116,7 +128,7 @@ def test_an_env_file_that_is_not_there_is_a_settings_error(tmp_path):
 
 
 def test_a_process_that_lacks_settings_ends_with_2_and_one_line(tmp_path):
-    (tmp_path / "empty.env").touch()
+    (tmp_path / "empty.env").touch(mode=0o600)
     ended = process("runs", "list", "--env-file", str(tmp_path / "empty.env"))
     assert (ended.returncode, ended.stdout) == (2, "")
     assert len(ended.stderr.splitlines()) == 1
@@ -126,7 +138,7 @@ def test_a_process_that_lacks_settings_ends_with_2_and_one_line(tmp_path):
 
 def test_a_process_prints_data_on_standard_output_only(connection, database, tmp_path):
     add_run(connection, RUN)
-    (tmp_path / "empty.env").touch()
+    (tmp_path / "empty.env").touch(mode=0o600)
     ended = process("runs", "show", "5f2c", "--env-file", str(tmp_path / "empty.env"), **variables(database))
     assert (ended.returncode, ended.stderr) == (0, "")
     assert RUN in ended.stdout

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 
 import pytest
 from pydantic import Field, SecretStr, ValidationError
 
 from etlkit.errors import ConfigError
-from etlkit.settings import SSL_MODES, DatabaseSettings, Settings, load_settings
+from etlkit.settings import SSL_MODES, DatabaseSettings, Settings, load_settings, warning_of_readers
 
 COMPLETE = {"DB_HOST": "db.example.org", "DB_NAME": "museum", "DB_USER": "loader", "DB_PASSWORD": "hunter22-of-the-env"}
 
@@ -230,6 +231,15 @@ def test_sslmode_is_what_the_user_says(environment, host, mode):
     assert load().sslmode == mode
 
 
+@pytest.mark.parametrize(("host", "mode"), [("db.example.org", "verify-full"), ("127.0.0.1", "prefer")])
+def test_an_authority_is_there_to_verify_by(environment, host, mode):
+    environment.setenv("DB_HOST", host)
+    environment.setenv("DB_SSLROOTCERT", "/etc/ssl/authority.pem")
+    assert load().sslmode == mode
+    environment.setenv("DB_SSLMODE", "require")
+    assert load().sslmode == "require"
+
+
 def test_a_socket_needs_no_password(environment):
     environment.setenv("DB_HOST", "/var/run/postgresql")
     environment.delenv("DB_PASSWORD")
@@ -275,3 +285,39 @@ def test_the_embedded_server_is_not_given_the_password_of_another(environment):
 
 def test_no_server_is_embedded_unless_it_is_asked_for(environment):
     assert not load().is_embedded
+
+
+@pytest.fixture
+def env_file(tmp_path):
+    """A settings file of an ordinary user's, whoever runs the tests."""
+    path = tmp_path / ".env"
+    path.write_text("DB_PASSWORD=hunter22\n")
+    if os.geteuid() == 0:
+        os.chown(path, 65_534, -1)
+    return path
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o602, 0o666, 0o640 | 0o004])
+def test_a_file_that_everybody_reads_is_warned_of(env_file, mode):
+    env_file.chmod(mode)
+    assert warning_of_readers(env_file) == (
+        f"others on this machine may read or change {env_file}, where passwords are kept: chmod 600 {env_file}"
+    )
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o640, 0o660])
+def test_a_file_of_ours_and_our_group_s_is_not(env_file, mode):
+    env_file.chmod(mode)
+    assert warning_of_readers(env_file) is None
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o620])
+def test_a_file_that_a_foreign_group_reads_is_warned_of(env_file, mode, monkeypatch):
+    env_file.chmod(mode)
+    monkeypatch.setattr("os.getegid", lambda: env_file.stat().st_gid + 1)
+    monkeypatch.setattr("os.getgroups", list)
+    assert str(env_file) in warning_of_readers(env_file)
+
+
+def test_a_file_that_is_not_there_is_not_warned_of(tmp_path):
+    assert warning_of_readers(tmp_path / ".env") is None

@@ -37,6 +37,7 @@ class HubDatabase(DatabaseSettings):
     """Where the hub's Postgres is, from its one setting."""
 
     told_name = told_login = told_place = "DATABASE_URL"
+    told_authority = "its sslrootcert"
 
 
 class HubSettings(Settings):
@@ -196,7 +197,7 @@ def load_source_settings(settings_class: type[Settings]) -> Settings:
 
 
 def read_database_url(url: str) -> DatabaseSettings:
-    """Return the database of a URL like postgresql://user:word@host:5432/name?sslmode=require.
+    """Return the database of a URL like postgresql://user:word@host:5432/name?sslmode=verify-full&sslrootcert=FILE.
 
     `embedded`, or `embedded/NAME`, is a database on the suite's own private server. Raises ConfigError otherwise.
     """
@@ -219,6 +220,7 @@ def read_database_url(url: str) -> DatabaseSettings:
         "db_user": parts.username,
         "db_password": str(parts.password or ""),
         "db_sslmode": query.pop("sslmode", None),
+        "db_sslrootcert": query.pop("sslrootcert", None),
         "db_secret_id": None,
     }
     missing = [
@@ -228,9 +230,8 @@ def read_database_url(url: str) -> DatabaseSettings:
     ]
     if missing or query:
         wrong = [f"it lacks {', '.join(missing)}"] if missing else []
-        wrong += (
-            [f"it has {', '.join(sorted(query))}, which is not understood (only host and sslmode are)"] if query else []
-        )
+        if query:
+            wrong += [f"it has {', '.join(sorted(query))}, of which only host, sslmode and sslrootcert are understood"]
         raise ConfigError(f"DATABASE_URL: {'; '.join(wrong)}. Expected {example}. Nothing was touched.")
     try:
         return HubDatabase(_env_file=None, **values)

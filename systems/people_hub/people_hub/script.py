@@ -33,7 +33,7 @@ from etlkit.settings import Settings
 from people_hub.bronze.ingestion import IngestionService
 from people_hub.bronze.listing_run import Options
 from people_hub.bronze.stream import Script, Stream
-from people_hub.hub_settings import LOG_LEVELS, HubSettings, load_hub_settings, secrets_of
+from people_hub.hub_settings import ENV_FILE, LOG_LEVELS, HubSettings, load_hub_settings, secrets_of
 from people_hub.postgres_adapter import PostgresAdapter
 
 LINE_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
@@ -334,6 +334,7 @@ def _read_command(
     return HubCommand(
         logger,
         secrets,
+        ENV_FILE,
         f"Log: {log_file}",
         flags=flags,
         hub=hub,

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from hub_case import PACKAGE, Hub
@@ -137,10 +138,23 @@ def test_a_database_far_away_is_spoken_to_by_tls():
     assert read_database_url("postgresql://a:b@db.example.edu/hub").sslmode == "require"
     assert read_database_url("postgresql://a:b@127.0.0.1/hub").sslmode == "prefer"
     assert read_database_url("postgresql://a:b@db.example.edu/hub?sslmode=verify-full").sslmode == "verify-full"
+    sure = read_database_url("postgresql://a:b@db.example.edu/hub?sslrootcert=/etc/ssl/authority.pem")
+    assert (sure.sslmode, sure.db_sslrootcert) == ("verify-full", Path("/etc/ssl/authority.pem"))
     socket = read_database_url("postgresql://a@/hub?host=/var/run/postgresql")
     assert (socket.db_host, socket.db_port) == ("/var/run/postgresql", 5432)
     odd = read_database_url("postgresql://a:p%40ss%2Fword@127.0.0.1:5433/hub")
     assert (odd.db_password.get_secret_value(), odd.db_port) == ("p@ss/word", 5433)
+
+
+def test_settings_that_everybody_reads_are_warned_of_once(hub, tmp_path, monkeypatch):
+    env_file = tmp_path / ".env"
+    env_file.write_text("BATCH_SIZE=500\n")
+    env_file.chmod(0o644)
+    for module in ("hub_settings", "script"):
+        monkeypatch.setattr(f"people_hub.{module}.ENV_FILE", env_file)
+    assert hub.run("status").text.count(f"chmod 600 {env_file}") == 1
+    env_file.chmod(0o600)
+    assert "chmod" not in hub.run("status").text
 
 
 def test_secrets_may_stand_in_files(hub, tmp_path, rest, university):

@@ -13,9 +13,9 @@ import hashlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -36,7 +36,7 @@ from etlkit.postgres import (
     unit_of_work,
 )
 from etlkit.rejects import create_staging, fill_rejected_records, resolve_files, resolve_missing, stage_rejects
-from etlkit.runs import Run, RunFigures, complete_run
+from etlkit.runs import RunFigures, complete_run
 from museum.accounting import FreshObject, LoadSummary
 from museum.bulk import CopiedEvents, copy_in_bulk, read_exhibition_ids, take_bulk_target
 from museum.combined import (
@@ -48,7 +48,7 @@ from museum.combined import (
     read_combined_manifest,
 )
 from museum.console import run_stage
-from museum.database import database_settings, open_museum_run
+from museum.database import RunningRun, database_settings, open_museum_run
 from museum.duck import duckdb_errors
 from museum.hourly import compare_hours, fold_hours, rebuild_hours
 from museum.judged_rows import JudgedObject, JudgedRows
@@ -77,14 +77,6 @@ EXHIBITION_STATEMENTS = (
 )
 
 
-@dataclass(frozen=True)
-class LoadTarget:
-    """An open connection that holds the batch lock, and the run that is under way on it."""
-
-    connection: Connection
-    run: Run
-
-
 def execute_schema(
     connection: Connection, schema_path: Path = SCHEMA_FILE, logger: logging.Logger | None = None
 ) -> None:
@@ -93,20 +85,18 @@ def execute_schema(
     (logger or logging.getLogger(__name__)).info("applied %s", schema_path.name)
 
 
-@contextmanager
-def open_target(command: Command, logger: logging.Logger | None = None) -> Iterator[LoadTarget]:
+def open_target(command: Command, logger: logging.Logger | None = None) -> AbstractContextManager[RunningRun]:
     """Connect, check the schema, take the lock and start the run's history; a failure inside marks the run failed.
 
     Raises ConfigError for an absent or older schema, LockedError when another run holds the lock.
     """
     log = logger or logging.getLogger(__name__)
     metadata = {"bucket": command.museum.museum_bucket}
-    with open_museum_run(command, log, "batch", "museum pipeline", metadata) as (connection, run):
-        yield LoadTarget(connection, run)
+    return open_museum_run(command, log, "batch", "museum pipeline", metadata)
 
 
 def load_data_to_db(
-    target: LoadTarget,
+    target: RunningRun,
     command: Command,
     combined: CombinedFiles,
     logger: logging.Logger | None = None,
@@ -120,6 +110,7 @@ def load_data_to_db(
     """
     started = time.monotonic()
     log = logger or logging.getLogger(__name__)
+    target.keep_connected(log)
     with load_errors("loading"), unit_of_work(target.connection, dry_run=command.dry_run) as cursor:
         summary = _load(target, cursor, command, combined, log)
         combined.finish()
@@ -134,7 +125,7 @@ def load_data_to_db(
 
 
 def load_plain_file(
-    target: LoadTarget, command: Command, path: Path, logger: logging.Logger | None = None
+    target: RunningRun, command: Command, path: Path, logger: logging.Logger | None = None
 ) -> LoadSummary:
     """Judge and load a kiosk file that no transform has seen; its identity is its absolute path without links.
 
@@ -164,7 +155,7 @@ def finished_files(combined_dir: Path) -> CombinedFiles:
 
 
 def _load(
-    target: LoadTarget, cursor: Cursor, command: Command, combined: CombinedFiles, log: logging.Logger
+    target: RunningRun, cursor: Cursor, command: Command, combined: CombinedFiles, log: logging.Logger
 ) -> LoadSummary:
     """Run the load's statements in order inside the caller's transaction."""
     manifest = combined.manifest

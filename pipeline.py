@@ -16,9 +16,10 @@ from etlkit.command import exit_process
 from etlkit.console import Outcome
 from etlkit.errors import DataError
 from extract import extract, extract_figures
-from load import LoadTarget, load_data_to_db, load_outcome, open_target
+from load import load_data_to_db, load_outcome, open_target
 from museum.combined import REJECTS_FILE
 from museum.console import run_stage, setup_logging
+from museum.database import RunningRun
 from museum.objects import data_folder_lock
 from museum.settings import Command, argument_parser
 from transform import transform, transform_figures, transform_sentence, transforming
@@ -45,7 +46,7 @@ def run_pipeline(command: Command, logger: logging.Logger) -> Outcome:
             extracted = extract(command, logger)
             keys = [key for key in extracted.keys if key not in extracted.unsafe_keys]
             figures["extract"] = extract_figures(extracted)
-        if isinstance(target, LoadTarget):
+        if isinstance(target, RunningRun):
             return _load_while_combining(target, command, keys, logger, figures)
         transformed = transform(command, keys, logger)
         figures["transform"] = transform_figures(transformed)
@@ -60,7 +61,7 @@ def run_pipeline(command: Command, logger: logging.Logger) -> Outcome:
 
 
 def _load_while_combining(
-    target: LoadTarget, command: Command, keys: Sequence[str] | None, logger: logging.Logger, figures: dict[str, Any]
+    target: RunningRun, command: Command, keys: Sequence[str] | None, logger: logging.Logger, figures: dict[str, Any]
 ) -> Outcome:
     """Transform and load; the database works while the combined file is still being written."""
     with transforming(command, keys, logger) as transformed:

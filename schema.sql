@@ -4,6 +4,61 @@
 begin;
 set transaction isolation level read committed;
 
+-- Tables that somebody else made under these names are refused, naming what differs: every run would fail on them.
+do $$
+declare
+    wrong text;
+begin
+    select string_agg(expected.name || ' lacks ' || expected.columns, '; ')
+    into wrong
+    from (
+        select e.name, string_agg(e.column_name || ' ' || e.type, ', ' order by e.place) as columns
+        from (values
+            (1, 'department', 'department_id', 'integer'),
+            (2, 'department', 'department_name', 'text'),
+            (3, 'floor', 'floor_id', 'integer'),
+            (4, 'floor', 'floor_name', 'text'),
+            (5, 'exhibition', 'exhibition_id', 'integer'),
+            (6, 'exhibition', 'exhibition_code', 'text'),
+            (7, 'exhibition', 'exhibition_name', 'text'),
+            (8, 'exhibition', 'start_date', 'date'),
+            (9, 'exhibition', 'department_id', 'integer'),
+            (10, 'exhibition', 'description', 'text'),
+            (11, 'floor_assignment', 'exhibition_id', 'integer'),
+            (12, 'floor_assignment', 'floor_id', 'integer'),
+            (13, 'rating_desc', 'rating_id', 'smallint'),
+            (14, 'rating_desc', 'description', 'text'),
+            (15, 'incident_type', 'incident_type_id', 'smallint'),
+            (16, 'incident_type', 'description', 'text'),
+            (17, 'event_source', 'source_id', 'integer'),
+            (18, 'event_source', 'kind', 'text'),
+            (19, 'event_source', 'bucket', 'text'),
+            (20, 'event_source', 'key', 'text'),
+            (21, 'event_source', 'content_hash', 'text'),
+            (22, 'review', 'review_id', 'bigint'),
+            (23, 'review', 'exhibition_id', 'integer'),
+            (24, 'review', 'at', 'timestamp with time zone'),
+            (25, 'review', 'rating_id', 'smallint'),
+            (26, 'review', 'source_id', 'integer'),
+            (27, 'review', 'position', 'bigint'),
+            (28, 'incident', 'incident_id', 'bigint'),
+            (29, 'incident', 'exhibition_id', 'integer'),
+            (30, 'incident', 'at', 'timestamp with time zone'),
+            (31, 'incident', 'incident_type_id', 'smallint'),
+            (32, 'incident', 'source_id', 'integer'),
+            (33, 'incident', 'position', 'bigint')
+        ) as e (place, name, column_name, type)
+        left join pg_attribute a on a.attrelid = to_regclass(e.name) and a.attname = e.column_name and not a.attisdropped
+        where to_regclass(e.name) is not null
+          and format_type(a.atttypid, null) is distinct from e.type
+        group by e.name
+    ) expected;
+    if wrong is not null then
+        raise exception 'tables of these names are there that are not this schema''s: %. Nothing was changed; rename them or use another database', wrong;
+    end if;
+end
+$$;
+
 -- Before anything else is locked: who brings a database up to version 3 or later waits for its writers, then they wait.
 do $$
 begin
@@ -16,6 +71,47 @@ $$;
 -- Schema meta: what the suite's systems that live in Postgres write about themselves.
 -- Twice is harmless: everything is created only where it is missing.
 create schema if not exists meta;
+
+-- Other tables under these names are refused, naming what differs.
+do $$
+declare
+    wrong text;
+begin
+    select string_agg(expected.name || ' lacks ' || expected.columns, '; ')
+    into wrong
+    from (
+        select e.name, string_agg(e.column_name || ' ' || e.type, ', ' order by e.place) as columns
+        from (values
+            (1, 'meta.schema_version', 'system', 'text'),
+            (2, 'meta.schema_version', 'version', 'integer'),
+            (3, 'meta.ingestion_runs', 'run_id', 'uuid'),
+            (4, 'meta.ingestion_runs', 'source_system', 'text'),
+            (5, 'meta.ingestion_runs', 'entity_type', 'text'),
+            (6, 'meta.ingestion_runs', 'started_at', 'timestamp with time zone'),
+            (7, 'meta.ingestion_runs', 'completed_at', 'timestamp with time zone'),
+            (8, 'meta.ingestion_runs', 'status', 'text'),
+            (9, 'meta.ingestion_runs', 'records_processed', 'bigint'),
+            (10, 'meta.ingestion_runs', 'records_created', 'bigint'),
+            (11, 'meta.ingestion_runs', 'records_updated', 'bigint'),
+            (12, 'meta.ingestion_runs', 'error_message', 'text'),
+            (13, 'meta.ingestion_runs', 'metadata', 'jsonb'),
+            (14, 'meta.rejected_records', 'source', 'text'),
+            (15, 'meta.rejected_records', 'position', 'text'),
+            (16, 'meta.rejected_records', 'raw', 'bytea'),
+            (17, 'meta.rejected_records', 'reasons', 'text[]'),
+            (18, 'meta.rejected_records', 'run_id', 'uuid'),
+            (19, 'meta.rejected_records', 'resolved_at', 'timestamp with time zone')
+        ) as e (place, name, column_name, type)
+        left join pg_attribute a on a.attrelid = to_regclass(e.name) and a.attname = e.column_name and not a.attisdropped
+        where to_regclass(e.name) is not null
+          and format_type(a.atttypid, null) is distinct from e.type
+        group by e.name
+    ) expected;
+    if wrong is not null then
+        raise exception 'tables of these names are there that are not this schema''s: %. Nothing was changed; rename them or use another database', wrong;
+    end if;
+end
+$$;
 
 create table if not exists meta.schema_version (
     system     text primary key,

@@ -6,6 +6,7 @@ Sessions run in UTC with ISO dates, so nothing depends on the server's or the us
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import psycopg2.extensions
 from psycopg2 import errorcodes
 
 from etlkit.aws_secret import read_secret
-from etlkit.errors import ConfigError, LoadError
+from etlkit.errors import ConfigError, EtlError, LoadError
 from etlkit.settings import DatabaseSettings
 
 Connection = psycopg2.extensions.connection
@@ -26,7 +27,16 @@ Cursor = psycopg2.extensions.cursor
 CONNECT_TIMEOUT_SECONDS = 10
 _KNOWN_CODES = {value for name, value in vars(errorcodes).items() if name.isupper() and isinstance(value, str)}
 _DISTRUST = ("root certificate file", "certificate verify failed", "server certificate for", "sslrootcert")
-_REFUSALS = ("authentication failed", "does not exist", "no password supplied", "no pg_hba.conf entry")
+_NO_SUCH_SERVER = ("does not support SSL", "invalid response to SSL negotiation", "expected authentication request")
+_REFUSALS = (
+    "authentication failed", "does not exist", "no password supplied", "no pg_hba.conf entry", "permission denied",
+    "is not permitted to log in", "no such database", "no such user", "unsupported startup parameter",
+)  # fmt: skip
+_FATAL = re.compile(r"FATAL ?: ")
+"""Who says this has answered; in French with a blank."""
+
+SESSION = "set timezone = 'UTC'; set datestyle = 'ISO'; set idle_session_timeout = 0"
+"""Said after the login, since poolers refuse options at start-up. A run that waits for its source is not idle."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,8 @@ class Schema:
     system: str
     version: int
     command: str
+    table: str | None = None
+    """One that the statements name without its schema, as whoever runs them must see it."""
 
 
 def connect(settings: DatabaseSettings, application_name: str, *, mute_seconds: int | None = None) -> Connection:
@@ -47,7 +59,7 @@ def connect(settings: DatabaseSettings, application_name: str, *, mute_seconds: 
     """
     user, password = read_secret(settings) if settings.db_secret_id else (settings.db_user, settings.db_password)
     try:
-        return psycopg2.connect(
+        connection: Connection = psycopg2.connect(
             host=settings.db_host,
             port=settings.db_port,
             dbname=settings.db_name,
@@ -61,33 +73,52 @@ def connect(settings: DatabaseSettings, application_name: str, *, mute_seconds: 
             keepalives_interval=10,
             keepalives_count=3,
             tcp_user_timeout=1000 * (mute_seconds or 0),
-            options="-c timezone=UTC -c datestyle=ISO -c client_encoding=UTF8",
+            client_encoding="UTF8",
         )
     except (ValueError, UnicodeError) as error:
         raise ConfigError(f"a database setting cannot be sent to a server: {error}. Nothing was touched.") from error
     except psycopg2.OperationalError as error:
-        where = f"{user}@{settings.db_host}:{settings.db_port}/{settings.db_name}"
-        reason = server_words(error)
-        if settings.db_secret_id and "authentication failed" in str(error):
-            raise LoadError(
-                f"cannot log in to {where}: {reason}, with the login of DB_SECRET_ID.",
-                "While it rotates that passes; else the secret and the server do not agree. Nothing was loaded.",
-            ) from error
-        if any(words in str(error) for words in _DISTRUST):
-            raise ConfigError(
-                f"cannot be sure of {where}: {reason}.",
-                f"Check {settings.told_place}, and that {settings.told_authority} names the file with the certificates "
-                "of the server's authority. Nothing was touched.",
-            ) from error
-        if any(refusal in str(error) for refusal in _REFUSALS):
-            advice = f"Check {settings.told_login}."
-            if reason.startswith("database ") and "does not exist" in reason:
-                advice = f"Create it first, e.g. with createdb, or correct {settings.told_name}."
-            raise ConfigError(f"cannot log in to {where}: {reason}.", f"{advice} Nothing was touched.") from error
-        raise LoadError(
-            f"cannot reach {where}: {reason}.",
-            f"Check {settings.told_place} and that the server is up. Nothing was loaded.",
-        ) from error
+        raise _refusal(settings, user, str(error), server_words(error)) from error
+    with load_errors("preparing the session", "Nothing was loaded."):
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(SESSION)
+        connection.autocommit = False
+    return connection
+
+
+def _refusal(settings: DatabaseSettings, user: str, words: str, reason: str) -> EtlError:
+    """Return the error for a login that failed: who answered, what it said, and what to do."""
+    where = f"{user}@{settings.db_host}:{settings.db_port}/{settings.db_name}"
+    if detail := re.search(r"^DETAIL:\s*(.*?)\.?$", words, re.MULTILINE):
+        reason = f"{reason} ({detail[1]})"
+    if settings.db_secret_id and "authentication failed" in words:
+        return LoadError(
+            f"cannot log in to {where}: {reason}, with the login of DB_SECRET_ID.",
+            "While it rotates that passes; else the secret and the server do not agree. Nothing was loaded.",
+        )
+    if any(told in words for told in _DISTRUST):
+        return ConfigError(
+            f"cannot be sure of {where}: {reason}.",
+            f"Check {settings.told_place}, and that {settings.told_authority} names the file with the certificates "
+            "of the server's authority. Nothing was touched.",
+        )
+    if any(told in words for told in _NO_SUCH_SERVER):
+        return ConfigError(
+            f"what answers at {where} is no Postgres with this TLS mode: {reason}.",
+            f"Check {settings.told_place}. Nothing was touched.",
+        )
+    if any(told in words for told in _REFUSALS):
+        advice = f"Check {settings.told_login}."
+        if reason.startswith("database ") and "does not exist" in reason:
+            advice = f"Create it first, e.g. with createdb, or correct {settings.told_name}."
+        return ConfigError(f"cannot log in to {where}: {reason}.", f"{advice} Nothing was touched.")
+    if _FATAL.search(words):
+        return LoadError(f"{where} answers and lets nobody in: {reason}.", "Nothing was loaded; run again.")
+    return LoadError(
+        f"cannot reach {where}: {reason}.",
+        f"Check {settings.told_place} and that the server is up. Nothing was loaded.",
+    )
 
 
 @contextmanager
@@ -178,12 +209,31 @@ def require_schema(connection: Connection, schema: Schema) -> None:
             f"the database has version {found} of the {schema.system} schema, this program needs {schema.version}.",
             f"Upgrade it with: {schema.command}. Nothing was touched.",
         )
+    if schema.table:
+        _require_sight(connection, schema.table)
+
+
+def _require_sight(connection: Connection, table: str) -> None:
+    """Raise ConfigError when the session's search_path does not show a table that is there."""
+    with load_errors("looking for the tables"), connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select current_user, current_setting('search_path'), min(relnamespace::regnamespace::text) from pg_class "
+            "where relname = %s and relkind = 'r' having to_regclass(%s) is null",
+            (table, table),
+        )
+        hidden = cursor.fetchone()
+    if hidden:
+        role, search_path, place = hidden
+        raise ConfigError(
+            f"the table {table} is not seen with the search_path {search_path!r} of {role}.",
+            f"Let it name the schema {place or 'of the tables'}: alter role ... set search_path. Nothing was touched.",
+        )
 
 
 def server_words(error: psycopg2.Error) -> str:
     """Return the server's own first sentence without the driver's decoration."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    fatal = [line.split("FATAL:", 1)[1].strip() for line in lines if "FATAL:" in line]
+    fatal = [_FATAL.split(line, maxsplit=1)[1].strip() for line in lines if _FATAL.search(line)]
     return (fatal or lines)[0].rstrip(".")
 
 

@@ -3,29 +3,65 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
+
+import psycopg2
 
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import ConfigError
-from etlkit.postgres import Connection, apply_schema, connect, process_name
+from etlkit.locks import advisory_lock
+from etlkit.postgres import Connection, apply_schema, connect, process_name, server_words
 from etlkit.runs import Run, open_run
 from etlkit.settings import DatabaseSettings
+from etlkit.signals import cancelled_by_signals
 from museum.settings import PROJECT_DIR, SCHEMA, SCHEMA_FILE, Command
+
+
+class RunningRun:
+    """A run under way: its connection, which holds the lock, and how to get another one should it be lost."""
+
+    def __init__(self, connection: Connection, run: Run, reconnect: Callable[[], Connection]) -> None:
+        self.connection = connection
+        self.run = run
+        self._reconnect = reconnect
+
+    def keep_connected(self, log: logging.Logger) -> None:
+        """Connect again, and take the lock again, where the session ended while nothing was under way on it.
+
+        Raises what connecting raises, and LockedError when another run came in between.
+        """
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.execute("select 1")
+            self.connection.rollback()
+        except psycopg2.Error as error:
+            log.warning("the database ended the session meanwhile (%s); connecting again", server_words(error))
+            self.connection = self._reconnect()
 
 
 @contextmanager
 def open_museum_run(
     command: Command, log: logging.Logger, entity_type: str, program: str, metadata: Mapping[str, Any]
-) -> Iterator[tuple[Connection, Run]]:
+) -> Iterator[RunningRun]:
     """Open a run of the museum's under the lock of its name; raises what `open_run` and `database_settings` raise."""
     run = Run(command.run_id, SCHEMA.system, entity_type, command.dry_run, metadata)
     database = database_settings(command, log)
     name = process_name(program, command.run_id)
     lock_name = f"{SCHEMA.system}:{entity_type}"
-    with open_run(run, SCHEMA, lock_name, lambda: connect(database, name), log, secrets=command.secrets) as connection:
-        yield connection, run
+    with (
+        open_run(run, SCHEMA, lock_name, lambda: connect(database, name), log, secrets=command.secrets) as connection,
+        ExitStack() as later_sessions,
+    ):
+
+        def reconnect() -> Connection:
+            another = later_sessions.enter_context(closing(connect(database, name)))
+            later_sessions.enter_context(advisory_lock(another, lock_name))
+            later_sessions.enter_context(cancelled_by_signals(another))
+            return another
+
+        yield RunningRun(connection, run, reconnect)
 
 
 def database_settings(command: Command, logger: logging.Logger | None = None) -> DatabaseSettings:

@@ -24,7 +24,7 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT_DIR / ".env"
 SCHEMA_FILE = PROJECT_DIR / "schema.sql"
 ROLES_FILE = PROJECT_DIR / "roles.sql"
-SCHEMA = Schema("museum", 4, "python load.py --apply-schema")
+SCHEMA = Schema("museum", 4, "python load.py --apply-schema", "review")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 EXIT_CODES = (
     "exit codes: 0 clean or nothing new; 1 failed or refused, nothing loaded; 2 usage or settings;\n"

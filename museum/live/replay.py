@@ -74,10 +74,10 @@ def replay_rejects(command: Command, log: logging.Logger) -> Outcome:
     Raises LockedError when another replay is at work, LoadError when the database fails; finished batches stay.
     """
     with (
-        open_museum_run(command, log, "replay", "museum replay", {"reason": command.flags.reason}) as (connection, run),
+        open_museum_run(command, log, "replay", "museum replay", {"reason": command.flags.reason}) as running,
         load_errors("replaying rejects", "Finished batches stay; run again."),
     ):
-        figures = Replay(connection, run, command, log).run()
+        figures = Replay(running.connection, running.run, command, log).run()
     verb = "Would store" if command.dry_run else "Stored"
     sentence = (
         f"{verb} {figures.stored:,} of {figures.judged:,} rejected messages; {figures.still_rejected:,} of them are "

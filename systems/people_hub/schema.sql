@@ -3,6 +3,49 @@
 create schema if not exists bronze;
 create schema if not exists silver;
 
+-- Tables that somebody else made under these names are refused, naming what differs: every run would fail on them.
+do $$
+declare
+    wrong text;
+begin
+    select string_agg(expected.name || ' lacks ' || expected.columns, '; ')
+    into wrong
+    from (
+        select e.name, string_agg(e.column_name || ' ' || e.type, ', ' order by e.place) as columns
+        from (values
+            (1, 'bronze.raw_entities', 'raw_id', 'bigint'),
+            (2, 'bronze.raw_entities', 'source_system', 'text'),
+            (3, 'bronze.raw_entities', 'entity_type', 'text'),
+            (4, 'bronze.raw_entities', 'external_id', 'text'),
+            (5, 'bronze.raw_entities', 'raw_data', 'jsonb'),
+            (6, 'bronze.raw_entities', 'entity_hash', 'character'),
+            (7, 'bronze.raw_entities', 'hash_version', 'smallint'),
+            (8, 'bronze.raw_entities', 'is_tombstone', 'boolean'),
+            (9, 'bronze.raw_entities', 'ingested_at', 'timestamp with time zone'),
+            (10, 'bronze.raw_entities', 'ingestion_run_id', 'uuid'),
+            (11, 'bronze.raw_entities', 'ingestion_metadata', 'jsonb'),
+            (12, 'bronze.entity_heads', 'source_system', 'text'),
+            (13, 'bronze.entity_heads', 'entity_type', 'text'),
+            (14, 'bronze.entity_heads', 'external_id', 'text'),
+            (15, 'bronze.entity_heads', 'raw_id', 'bigint'),
+            (16, 'bronze.entity_heads', 'entity_hash', 'character'),
+            (17, 'bronze.entity_heads', 'first_seen_at', 'timestamp with time zone'),
+            (18, 'bronze.entity_heads', 'is_deleted', 'boolean'),
+            (19, 'meta.stream_state', 'source_system', 'text'),
+            (20, 'meta.stream_state', 'entity_type', 'text'),
+            (21, 'meta.stream_state', 'watermark', 'jsonb')
+        ) as e (place, name, column_name, type)
+        left join pg_attribute a on a.attrelid = to_regclass(e.name) and a.attname = e.column_name and not a.attisdropped
+        where to_regclass(e.name) is not null
+          and format_type(a.atttypid, null) is distinct from e.type
+        group by e.name
+    ) expected;
+    if wrong is not null then
+        raise exception 'tables of these names are there that are not this schema''s: %. Nothing was changed; rename them or use another database', wrong;
+    end if;
+end
+$$;
+
 -- every version of every record, in the order of raw_id; no foreign key to runs, so that pruning runs is safe
 create table if not exists bronze.raw_entities (
     raw_id             bigint generated always as identity primary key,

@@ -104,9 +104,9 @@ def test_a_socket_without_a_server_is_a_failure(database, tmp_path):
 
 
 def test_a_server_without_tls_is_refused_where_tls_is_required(database):
-    message = refusal(LoadError, database, db_sslmode="require")
+    message = refusal(ConfigError, database, db_sslmode="require")
     assert "SSL was required" in message
-    assert "DB_SSLMODE" in message
+    assert "Check DB_HOST, DB_PORT, DB_SSLMODE. Nothing was touched." in message
 
 
 def test_a_process_name_leads_to_its_run():

@@ -28,7 +28,12 @@ COPY_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy-depend
 CLUSTER_ID = "bXVzZXVtLXRlc3RzLTEyMw"
 USER, PASSWORD = "etl", "secret-kafka-word"
 START_SECONDS = 60
-LISTENERS = {"PLAIN": "PLAINTEXT", "SASL": "SASL_PLAINTEXT", "TLS": "SSL", "SASLTLS": "SASL_SSL"}
+LISTENERS = {
+    "PLAIN": "PLAINTEXT", "SASL": "SASL_PLAINTEXT", "TLS": "SSL", "SASLTLS": "SASL_SSL", "UNKNOWN": "PLAINTEXT",
+    "CLOSED": "PLAINTEXT",
+}  # fmt: skip
+MISADVERTISED = {"UNKNOWN": "broker.invalid:9092", "CLOSED": "127.0.0.1:9"}
+"""What clients of these listeners are told to connect to: a name without an address, a port where nobody listens."""
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 LOGGING = {
     "org.slf4j.simpleLogger.defaultLogLevel": "warn",
@@ -190,12 +195,17 @@ class ApacheKafka:
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self.ports['CONTROLLER']}",
             "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in self.ports.items()),
-            "advertised.listeners": ",".join(f"{name}://127.0.0.1:{self.ports[name]}" for name in LISTENERS),
+            "advertised.listeners": ",".join(
+                f"{name}://{MISADVERTISED.get(name, self.bootstrap(name))}" for name in LISTENERS
+            ),
             "listener.security.protocol.map": ",".join(
                 f"{name}:{protocol}" for name, protocol in {**LISTENERS, "CONTROLLER": "PLAINTEXT"}.items()
             ),
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAIN",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "allow.everyone.if.no.acl.found": "true",
+            "super.users": "User:ANONYMOUS",
             "sasl.enabled.mechanisms": ",".join(MECHANISMS),
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(self.home / "keystore.pem"),

@@ -24,7 +24,7 @@ from museum.kiosk import INCIDENT_VAL, Reference, Rules
 from museum.live.claims import SQL as LIVE_SQL
 from museum.live.claims import Claim, claim_row, store_offsets
 from museum.live.fast_press import EPOCH, MICROSECOND, FastPresses, GoodPress
-from museum.live.figures import LiveFigures
+from museum.live.figures import Kept, LiveFigures
 from museum.live.message import judge_message
 from museum.live.topic import LiveMessage
 from museum.reference import SQL, read_reference
@@ -115,16 +115,19 @@ class BatchLoad:
         figures = LiveFigures(consumed=len(messages), batches=1)
         with rolled_back_on_error(self._connection), self._connection.cursor() as cursor:
             reference = read_reference(cursor, self._rules.latest_at())
-            batch = self._judge(messages, claims, self._source_ids(cursor, claims), reference, refused=refused)
+            source_ids = self._source_ids(cursor, claims)
+            batch = self._judge(messages, claims, source_ids, reference, refused=refused)
             self._stage(cursor, batch)
             if batch.is_reread or self._dry_run:
                 run_file(cursor, LIVE_SQL / "resolve_stored_rejects.sql")
                 figures.already_there = run_file(cursor, LIVE_SQL / "remove_stored_kiosk.sql")
                 figures.already_there += run_file(cursor, LIVE_SQL / "remove_stored_rejects.sql")
             self._fill(cursor, batch, figures)
-            if self._dry_run:  # consumers at work may store the same at this moment
-                figures.already_there = len(messages) - figures.stored - figures.rejected - figures.rejected_earlier
-            figures.check()
+            run_file(cursor, LIVE_SQL / "count_kept.sql", _spans(messages, source_ids))
+            kept = Kept(*(cursor.fetchone() or (0, 0)))
+            if self._dry_run:  # consumers at work may have stored the same after it was looked for
+                figures.already_there = kept.presses - figures.stored
+            figures.check(kept)
             if not self._dry_run:
                 confirm()
             self._end_transaction(cursor, batch, claims, figures)
@@ -243,3 +246,20 @@ def _staging_blocks(batch: JudgedBatch) -> list[bytes]:
                 )
             )
     return [*blocks, BINARY_TRAILER]
+
+
+def _spans(messages: Sequence[LiveMessage], source_ids: Mapping[int, int]) -> dict[str, list[int]]:
+    """Return a batch as spans of consecutive offsets, usually one a partition."""
+    spans: dict[str, list[int]] = {"source_ids": [], "firsts": [], "lasts": []}
+    lasts = spans["lasts"]
+    newest: dict[int, int] = {}
+    for message in messages:
+        number = newest.get(message.partition)
+        if number is not None and lasts[number] + 1 == message.offset:
+            lasts[number] = message.offset
+            continue
+        newest[message.partition] = len(lasts)
+        spans["source_ids"].append(source_ids[message.partition])
+        spans["firsts"].append(message.offset)
+        lasts.append(message.offset)
+    return spans

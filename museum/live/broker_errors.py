@@ -18,11 +18,12 @@ _REFUSALS = frozenset(
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.TOPIC_EXCEPTION,
     }
 )
+_GONE = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
 _LOGIN_FAILURES = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
 _DIGITS = re.compile(r"\d+")
+_STATE = re.compile(r" \(after \d+ms in state [^)]*\)$")
 
 
 class BrokerErrors:
@@ -32,11 +33,17 @@ class BrokerErrors:
         self.trouble: KafkaError | None = None
         self.is_connected = False
         self.is_down = False
+        self.gone_since: float | None = None
         self._topic = topic
         self._log = log
         self._fatal: KafkaError | None = None
         self._told: set[int] = set()
         self._logged: dict[str, float] = {}
+
+    @property
+    def words(self) -> str:
+        """Return what the client last said of a broker, without what changes each time; nothing where all is well."""
+        return _STATE.sub("", self.trouble.str()) if self.trouble else ""
 
     def note_trouble(self, error: KafkaError) -> None:
         """Take the client's own word on what is wrong, as its error callback."""
@@ -45,9 +52,10 @@ class BrokerErrors:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
             self.trouble = error
             self.chatter(f"{error.name()}: {error.str()}")
+            self._note_gone(error)
         elif self.is_connected and not self.is_down:
             self.is_down = True
-            self._log.warning("no broker answers; waiting for one")
+            self._log.warning("no broker answers: %s; waiting for one", self.words or error.str())
 
     def note(self, error: KafkaError) -> None:
         """Sort an error that came in a message's place; raises what `refuse` does."""
@@ -56,6 +64,7 @@ class BrokerErrors:
             self._fatal = self._fatal or error
             return
         self.refuse(error)
+        self._note_gone(error)
         if code not in self._told:
             self._told.add(code)
             self._log.warning("Kafka: %s; going on", error.str())
@@ -64,6 +73,13 @@ class BrokerErrors:
         """Note that messages come again."""
         self._told.clear()
         self.is_down = False
+        self.trouble = None
+        self.gone_since = None
+
+    def _note_gone(self, error: KafkaError) -> None:
+        """Note when the brokers first did not know the topic any more."""
+        if self.is_connected and self.gone_since is None and error.code() in _GONE:
+            self.gone_since = time.monotonic()
 
     def chatter(self, text: str) -> None:
         """Write what the client says into the log file; the same thing once a minute."""
@@ -93,12 +109,16 @@ class BrokerErrors:
             )
 
     def refuse(self, error: KafkaError) -> None:
-        """Raise ConfigError, or SourceError once we were let in, when a right is missing."""
+        """Raise SourceError when a right is missing; RetryableError as long as we were never let in."""
         if error.code() in _REFUSALS:
-            message = (
-                f"topic {self._topic}: {error.str()}. The user needs READ on topic and group. What was stored stays."
-            )
-            raise SourceError(message) if self.is_connected else ConfigError(message)
+            problem = f"topic {self._topic}: {error.str().rstrip('.')}."
+            advice = "The user needs READ on topic and group. What was stored stays."
+            raise SourceError(problem, advice) if self.is_connected else RetryableError(problem, advice)
+
+    def retryable(self, what: str, error: KafkaException) -> RetryableError:
+        """Return a client's failure as one that may pass, with what the client says of its brokers."""
+        words = f" ({self.words})" if self.words else ""
+        return RetryableError(f"{what}: {error.args[0].str()}{words}")
 
     def librdkafka_logger(self) -> logging.Logger:
         """Return a logger that hands on what the client says."""
@@ -118,8 +138,3 @@ class _Handing(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Hand on the text."""
         self._errors.chatter(record.getMessage())
-
-
-def retryable(what: str, error: KafkaException) -> RetryableError:
-    """Return a client's failure as one that may pass."""
-    return RetryableError(f"{what}: {error.args[0].str()}")

@@ -1,14 +1,15 @@
 """What the live stream counted, and the proof that no message was lost.
 
-Consumed = stored + already there + rejected + rejected earlier, for every batch and for the whole run. Latencies go
-into buckets of 2 % width, so that percentiles of any number of presses take the same few kilobytes.
+Consumed = stored + already there + rejected + rejected earlier, for every batch and for the whole run. Each term is
+counted by the statement that does it, and a batch's are held against what the tables hold of its messages then.
+Latencies go into buckets of 2 % width, so that percentiles of any number of presses take the same few kilobytes.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,6 +42,13 @@ class Latencies:
         return float(SHORTEST_SECONDS * BUCKET_WIDTH ** (place + 1))
 
 
+class Kept(NamedTuple):
+    """How many messages of a batch the tables hold: as a press, and as an open reject."""
+
+    presses: int
+    rejects: int
+
+
 @dataclass
 class LiveFigures:
     """Figures of a batch, a minute or a run; they add up."""
@@ -61,14 +69,12 @@ class LiveFigures:
         """Return the presses that were added."""
         return self.reviews_stored + self.incidents_stored
 
-    def check(self) -> None:
-        """Raise DataError unless every message is accounted for."""
+    def check(self, kept: Kept) -> None:
+        """Raise DataError unless every message is accounted for, here and in the tables."""
         parts = (self.stored, self.already_there, self.rejected, self.rejected_earlier)
-        if sum(parts) != self.consumed or min(parts) < 0:
-            raise DataError(
-                f"the messages do not add up: {self.sum_line()}. The batch was rolled back. "
-                "This is a defect; please report it with the log file."
-            )
+        counted = Kept(self.stored + self.already_there, self.rejected + self.rejected_earlier)
+        if sum(parts) != self.consumed or counted != kept:
+            raise not_added_up(self.sum_line(), kept)
 
     def add(self, other: LiveFigures) -> None:
         """Take in the figures of a batch."""
@@ -109,6 +115,14 @@ class LiveFigures:
             "seconds_to_stored_p50": _rounded(self.latencies.percentile(0.5)),
             "seconds_to_stored_p99": _rounded(self.latencies.percentile(0.99)),
         }
+
+
+def not_added_up(sum_line: str, kept: Kept) -> DataError:
+    """Return the error for a batch whose messages are not all accounted for."""
+    return DataError(
+        f"the messages do not add up: {sum_line}; the tables hold {kept.presses:,} as presses and {kept.rejects:,} as "
+        "open rejects. The batch was rolled back. This is a defect; please report it with the log file."
+    )
 
 
 def _rounded(seconds: float | None) -> float | None:

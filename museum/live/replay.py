@@ -28,6 +28,7 @@ from etlkit.rejects import create_rejudged_staging, stage_rejudged, update_rejud
 from etlkit.runs import Run, RunFigures, complete_run
 from museum.database import open_museum_run
 from museum.live.claims import SQL as LIVE_SQL
+from museum.live.figures import Kept, not_added_up
 from museum.live.message import LONGEST_MESSAGE, judge_message
 from museum.reference import SQL, read_reference
 from museum.settings import Command
@@ -51,6 +52,13 @@ class ReplayFigures:
         """Return the presses that were added."""
         return self.reviews_stored + self.incidents_stored
 
+    def check(self, kept: Kept) -> None:
+        """Raise DataError unless every reject is accounted for, here and in the tables."""
+        parts = (self.stored, self.already_there, self.still_rejected)
+        if sum(parts) != self.judged or Kept(self.stored + self.already_there, self.still_rejected) != kept:
+            line = "{:,} judged = {:,} stored + {:,} already there + {:,} still rejected".format(self.judged, *parts)
+            raise not_added_up(line, kept)
+
     def add(self, other: ReplayFigures) -> None:
         """Take in the figures of a batch."""
         for name, value in vars(other).items():
@@ -71,7 +79,8 @@ class OpenReject:
 def replay_rejects(command: Command, log: logging.Logger) -> Outcome:
     """Judge open live rejects again, batch by batch; a dry run rolls each back.
 
-    Raises LockedError when another replay is at work, LoadError when the database fails; finished batches stay.
+    Raises LockedError when another replay is at work, LoadError when the database fails, DataError when the sum is
+    wrong; finished batches stay.
     """
     with (
         open_museum_run(command, log, "replay", "museum replay", {"reason": command.flags.reason}) as running,
@@ -140,24 +149,36 @@ class Replay:
         """Run one transaction; a consumer that reads the same messages again locks their rejects first, too."""
         figures = ReplayFigures(judged=len(batch))
         with unit_of_work(self._connection, dry_run=self._command.dry_run) as cursor:
-            good = self._judge(cursor, batch, refused=refused)
-            figures.still_rejected = figures.judged - good
-            run_file(cursor, LIVE_SQL / "remove_stored_kiosk.sql")
+            are_good = self._judge(cursor, batch, refused=refused)
+            figures.still_rejected = are_good.count(False)
+            figures.already_there = run_file(cursor, LIVE_SQL / "remove_stored_kiosk.sql")
             figures.reviews_stored = run_file(cursor, SQL / "fill_review.sql")
             figures.incidents_stored = run_file(cursor, SQL / "fill_incident.sql")
-            figures.already_there = good - figures.stored
             run_file(cursor, LIVE_SQL / "notify_incident.sql")
+            run_file(
+                cursor,
+                LIVE_SQL / "count_replayed.sql",
+                {
+                    "sources": [reject.source for reject in batch],
+                    "positions": [reject.position for reject in batch],
+                    "source_ids": [reject.source_id for reject in batch],
+                    "are_good": are_good,
+                },
+            )
+            figures.check(Kept(*(cursor.fetchone() or (0, 0))))
         return figures
 
-    def _judge(self, cursor: Cursor, batch: Sequence[OpenReject], *, refused: bool) -> int:
-        """Judge a batch by today's rules, stage what is good, note other reasons; return how many are good."""
+    def _judge(self, cursor: Cursor, batch: Sequence[OpenReject], *, refused: bool) -> list[bool]:
+        """Judge a batch by today's rules, stage what is good, note other reasons; return which are good."""
         present = self._command.now if self._command.flags.now else datetime.now(UTC)
         reference = read_reference(cursor, self._command.latest_at_of(present))
         presses: list[tuple[object, ...]] = []
         judged: list[tuple[str, str, tuple[str, ...]]] = []
+        are_good: list[bool] = []
         for reject in batch:
             verdict = judge_message(reject.raw, self._command.museum.live_rules, reference)
             reasons = verdict.reasons or (("refused",) if refused else ())
+            are_good.append(not reasons)
             if not reasons and (event := verdict.event):
                 place = (reject.source_id, reject.position)
                 presses.append((event.at.isoformat(), event.site, event.val, event.type, *place))
@@ -167,7 +188,7 @@ class Replay:
         stage_rejudged(cursor, judged)
         update_rejudged(cursor)
         copy_rows(cursor, SQL / "copy_judged_kiosk.sql", presses)
-        return len(presses)
+        return are_good
 
 
 def _lost_its_time(reasons: tuple[str, ...], before: tuple[str, ...]) -> bool:

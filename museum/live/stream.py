@@ -155,10 +155,11 @@ class LiveStream:
         """Return what keeps us from reading."""
         if self.session is None:
             return next(reversed(self._troubles), "the database is away")
+        words = self._topic.errors.words
         if self._topic.errors.is_down:
-            return "no broker answers"
+            return f"no broker answers: {words}"
         if self._topic.assigned is None:
-            return "the group gives no partitions"
+            return f"the group gives no partitions{': ' if words else ''}{words}"
         waiting = sorted(self._topic.assigned - self.claims.keys())
         held = [f"{self._topic.name}[{one}] is held by {self._holders[one]}" for one in waiting if one in self._holders]
         return "; ".join(held) or next(reversed(self._troubles), "nothing comes, but the end is not reached")

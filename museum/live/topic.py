@@ -27,14 +27,16 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # it does not say so itself
 
 from etlkit.errors import ConfigError, RetryableError, SourceError
-from museum.live.broker_errors import BrokerErrors, retryable
+from museum.live.broker_errors import BrokerErrors
 
 CONNECT_SECONDS = 10.0
+RETRY_SECONDS = 0.5
+GONE_SECONDS = 5.0
+"""Brokers may disagree for a moment on what there is."""
 REQUEST_SECONDS = 10.0
 FIRST_REQUEST_SECONDS = 3.0
 BUSY_REQUEST_SECONDS = 1.0
 """How long a question about one partition may keep the others waiting."""
-TOPIC_ID_ATTEMPTS = 3
 MOCK_CLUSTER = "mockCluster"
 """What the client library's own broker, which knows no topic ids and does not say so, names its clusters."""
 CONFIRM_SECONDS = 3.0
@@ -107,6 +109,7 @@ class KafkaTopic:
         self._piece = FIRST_PIECE
         self._ends: dict[int, int] = {}
         self.topic_id: str | None = None
+        self._advertised = ""
         self._probe: Consumer | None = None
         try:
             self._consumer = Consumer(
@@ -128,39 +131,65 @@ class KafkaTopic:
         )
 
     def connect(self, is_stopping: Callable[[], bool] = lambda: False) -> None:
-        """Find cluster, topic and partitions.
+        """Find cluster, topic and partitions; what is not there may come within CONNECT_SECONDS.
 
-        Raises ConfigError when the login, the topic or a right is missing, SourceError when no broker answers in time.
+        Raises ConfigError for a login or a topic's name that is wrong, SourceError for what may still come: a broker
+        that answers, the topic, a right.
         """
         deadline = time.monotonic() + CONNECT_SECONDS
-        while True:
+        is_told = False
+        while not self.errors.is_connected:
             try:
-                metadata = self._consumer.list_topics(self.name, timeout=1.0)
-                break
-            except KafkaException as error:
-                self._consumer.poll(0)
+                self._find_topic()
+                self.errors.is_connected = True
+            except RetryableError as error:
                 self.errors.refuse_login(self._configuration)
                 if time.monotonic() > deadline or is_stopping():
-                    where = self._configuration["bootstrap.servers"]
-                    why = self.errors.trouble or error.args[0]
-                    raise SourceError(
-                        f"no broker of {where} answers: {why.str()}. Check BOOTSTRAP_SERVERS and SECURITY_PROTOCOL "
-                        "and that the brokers are up. Nothing was loaded."
-                    ) from error
+                    raise
+                if not is_told:
+                    self._log.warning("%s Waiting for it.", error.problem)
+                    is_told = True
+                time.sleep(RETRY_SECONDS)
+
+    def _find_topic(self) -> None:
+        """Ask the brokers once; raises RetryableError for what may still come."""
+        try:
+            metadata = self._consumer.list_topics(self.name, timeout=1.0)
+        except KafkaException as error:
+            raise self._no_answer(error) from error
+        self._advertised = ", ".join(f"{broker.host}:{broker.port}" for broker in metadata.brokers.values())
+        self.errors.trouble = None
         found = metadata.topics[self.name]
         if found.error is not None:
             self.errors.refuse(found.error)
             names = ", ".join(self._topic_names()) or "none"
-            raise ConfigError(
-                f"topic {self.name}: {found.error.str()}. The cluster shows these topics: {names}. "
-                "Set KAFKA_TOPIC or --topic. Nothing was touched."
+            raise RetryableError(
+                f"topic {self.name}: {found.error.str()}. The cluster shows these topics: {names}.",
+                "Create it, or correct KAFKA_TOPIC or --topic. Nothing was loaded.",
             )
         if not metadata.cluster_id:
             raise ConfigError("the brokers name no cluster id, by which messages are known again. Nothing was touched.")
         self.cluster = metadata.cluster_id
         self.partitions = sorted(found.partitions)
-        self.topic_id = self._read_topic_id()
-        self.errors.is_connected = True
+        try:
+            self.topic_id = self._read_topic_id()
+        except (KafkaException, TimeoutError) as error:
+            raise self._no_answer(error) from error
+
+    def _no_answer(self, error: Exception) -> RetryableError:
+        """Return the error for brokers that do not answer, or for those that the one who answers sends us on to."""
+        self._consumer.poll(0)
+        where = self._configuration["bootstrap.servers"]
+        words = self.errors.words or (error.args[0].str() if isinstance(error, KafkaException) else "no answer in time")
+        if self._advertised:
+            return RetryableError(
+                f"a broker of {where} answered and sent us on to {self._advertised} (advertised.listeners): {words}.",
+                "Check that those are up and that this machine can reach them by that name. Nothing was loaded.",
+            )
+        return RetryableError(
+            f"no broker of {where} answers: {words}.",
+            "Check BOOTSTRAP_SERVERS and SECURITY_PROTOCOL and that the brokers are up. Nothing was loaded.",
+        )
 
     def join(self) -> None:
         """Become a member of the group, which then shares out the partitions."""
@@ -178,13 +207,14 @@ class KafkaTopic:
         try:
             self._consumer.assign([TopicPartition(self.name, *place) for place in sorted(positions.items())])
         except KafkaException as error:
-            raise retryable("taking up the partitions", error) from error
+            raise self.errors.retryable("taking up the partitions", error) from error
         self.was_rebalanced = False
 
     def poll(self, limit: int, seconds: float) -> list[LiveMessage]:
         """Return the messages that arrive within some seconds, at most `limit` or about 8 MB.
 
-        Raises LockedError when another static member took our place, SourceError when the client is beyond repair.
+        Raises LockedError when another static member took our place, SourceError when the client is beyond repair or
+        the topic is gone.
         """
         deadline = time.monotonic() + seconds
         taken: list[LiveMessage] = []
@@ -215,6 +245,8 @@ class KafkaTopic:
             self.errors.forget()
         elif self.errors.is_down:
             self._look_for_brokers()
+        elif self.errors.gone_since is not None and time.monotonic() > self.errors.gone_since + GONE_SECONDS:
+            self._look_for_topic()
         return taken
 
     def _hear_others(self) -> None:
@@ -229,7 +261,7 @@ class KafkaTopic:
         try:
             found = self._consumer.get_watermark_offsets(place, timeout=seconds)
         except KafkaException as error:
-            raise retryable(f"asking for the offsets of {self.name}[{partition}]", error) from error
+            raise self.errors.retryable(f"asking for the offsets of {self.name}[{partition}]", error) from error
         if found is None:
             raise RetryableError(f"no answer on the offsets of {self.name}[{partition}]")
         return Watermarks(*found)
@@ -250,7 +282,7 @@ class KafkaTopic:
         except (KafkaException, TimeoutError) as error:
             self._admin = self._new_admin()  # one that lost a broker may wait for it for minutes
             if isinstance(error, KafkaException):
-                raise retryable(f"asking for the ends of {self.name}", error) from error
+                raise self.errors.retryable(f"asking for the ends of {self.name}", error) from error
             raise RetryableError(f"no answer on the ends of {self.name}") from error
 
     def reached(self, partition: int, position: int) -> int:
@@ -288,7 +320,7 @@ class KafkaTopic:
             found = self._probe.poll(seconds)
             self._probe.unassign()
         except KafkaException as error:
-            raise retryable(f"reading {self.name}[{partition}]", error) from error
+            raise self.errors.retryable(f"reading {self.name}[{partition}]", error) from error
         if found is None:
             raise RetryableError(f"no answer on offset {offset:,} of {self.name}[{partition}]")
         if (problem := found.error()) is not None:
@@ -317,7 +349,7 @@ class KafkaTopic:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise TopicChanged from error
             self._admin = self._new_admin()  # one that lost the controller may wait for it for minutes
-            raise retryable("asking for the topic's id", error) from error
+            raise self.errors.retryable("asking for the topic's id", error) from error
         except TimeoutError as error:
             self._admin = self._new_admin()
             raise RetryableError("no answer on the topic's id") from error
@@ -349,21 +381,17 @@ class KafkaTopic:
             return []
 
     def _read_topic_id(self) -> str | None:
-        """Return the topic's id; None where the brokers know none. Raises SourceError when they do not answer."""
+        """Return the topic's id; None where the brokers know none."""
         if self.cluster.startswith(MOCK_CLUSTER):
             return None
-        for _attempt in range(TOPIC_ID_ATTEMPTS):
-            asked = self._admin.describe_topics(TopicCollection([self.name]), request_timeout=CONFIRM_SECONDS)
-            try:
-                found = str(asked[self.name].result(timeout=CONFIRM_SECONDS).topic_id)
-            except TimeoutError:
-                continue
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError._UNSUPPORTED_FEATURE:
-                    continue
-                found = NO_TOPIC_ID
-            return None if found == NO_TOPIC_ID else found
-        raise SourceError(f"the brokers do not tell the id of topic {self.name}. Nothing was loaded; start again.")
+        asked = self._admin.describe_topics(TopicCollection([self.name]), request_timeout=CONFIRM_SECONDS)
+        try:
+            found = str(asked[self.name].result(timeout=CONFIRM_SECONDS).topic_id)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError._UNSUPPORTED_FEATURE:
+                return None
+            raise
+        return None if found == NO_TOPIC_ID else found
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Note what the group gives us; it is fetched once the ledger agrees."""
@@ -398,6 +426,17 @@ class KafkaTopic:
             return
         self.errors.is_down = False
         self._log.info("the brokers are back")
+
+    def _look_for_topic(self) -> None:
+        """Find out whether the topic is back; raises SourceError when it is not."""
+        self.errors.gone_since = time.monotonic()
+        try:
+            found = self._consumer.list_topics(self.name, timeout=0.5).topics[self.name]
+        except KafkaException:
+            return
+        if found.error is not None:
+            raise SourceError(f"topic {self.name} is gone: {found.error.str()}. What was stored stays; start again.")
+        self.errors.gone_since = None
 
 
 def _live_message(message: Message) -> LiveMessage:

@@ -4,8 +4,7 @@
 select r.source, r.position, r.raw, r.reasons, e.source_id
 from event_source e
 join meta.rejected_records r on r.source = concat('kafka://', e.cluster, '/', e.topic, '/', e.partition)
-where e.kind = 'kafka'
-  and r.resolved_at is null
+where r.resolved_at is null
   and (%(reason)s::text is null or %(reason)s = any (r.reasons))
   and octet_length(r.raw) <= %(longest)s
   and (r.source, r.position) > (%(after_source)s, %(after_position)s)

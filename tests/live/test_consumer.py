@@ -22,6 +22,7 @@ POISON = [
     json.dumps(press(1, val=True)), json.dumps(press(2, val=1.0)), json.dumps(press(3, val="3")),
     json.dumps(press(4)).replace('"val": 4', '"val": NaN'), b"[" * 5_000, b"x" * 900_000,
     json.dumps(press(5, site={"a": [1]})), b"\x00", json.dumps(press(6, at="2026-01-05T12:00:00\x00")),
+    json.dumps(press(7)).replace('"val": 2', '"val": 2, "val": 4'),
 ]  # fmt: skip
 
 

@@ -120,13 +120,6 @@ def test_senseless_flags_are_refused(live, flags):
     assert "error" in output
 
 
-def test_a_topic_that_is_not_there_is_named_beside_those_that_are(live):
-    result = live.consume("--topic", "no-such-topic")
-    assert result.exit_code == 2
-    assert "no-such-topic" in result.last_line
-    assert live.topic in result.last_line
-
-
 @pytest.mark.full
 def test_no_broker_is_said_with_where(live):
     live.setenv("BOOTSTRAP_SERVERS", "127.0.0.1:9")

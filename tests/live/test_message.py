@@ -123,6 +123,8 @@ def test_null_and_wrong_types_are_bad_not_missing(changes, reasons):
         (b"[" * 30_000, "not_json"),
         (b'{"a":' * 10_000, "not_json"),
         (fields().replace('"val": 0', '"val": 0, "val": 4').encode(), "repeated_field"),
+        (fields().replace('"val": 0', '"val": 0, "v\\u0061l": 0').encode(), "repeated_field"),
+        (fields(extra={}).replace("{}", '{"deep": 1, "deep": 1}').encode(), "repeated_field"),
         (fields(extra="x" * LONGEST_MESSAGE).encode(), "overlong_message"),
         (fields().replace('"val": 0', f'"val": {"9" * 5000}').encode(), "bad_val"),
         (fields().replace('"val": 0', '"val": 1e400').encode(), "bad_val"),

@@ -48,6 +48,8 @@ REFERENCES = st.builds(
     st.sampled_from([frozenset(), frozenset({0, 1})]),
     st.sampled_from([datetime(2026, 3, 20, 11, 30, 7, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)]),
 )
+FIELDS = {"at": '"2026-01-05T12:00:00+00:00"', "site": '"1"', "val": "3", "type": "0", "x": "null"}
+SPELLINGS = st.sampled_from([*FIELDS, "v\\u0061l", "\\u0061t"])
 ALL_RULES = st.builds(
     Rules,
     st.sampled_from([ZoneInfo("Europe/London"), ZoneInfo("Asia/Kathmandu"), ZoneInfo("Australia/Lord_Howe")]),
@@ -68,6 +70,17 @@ def test_the_fast_path_knows_nothing_but_what_the_rules_say(messages, rules, ref
                 event = verdict.event
                 assert verdict.is_good
                 assert found == ((event.at - EPOCH) // MICROSECOND, event.site, event.val, event.type)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(SPELLINGS, min_size=2, max_size=7))
+def test_a_field_that_is_named_twice_is_never_a_press(names):
+    """Whichever comes last: the message says two things. A press is what names each of its fields once."""
+    plain = [json.loads(f'"{name}"') for name in names]
+    raw = "{" + ", ".join(f'"{name}": {FIELDS[field]}' for name, field in zip(names, plain, strict=True)) + "}"
+    is_repeated = len(set(plain)) < len(plain)
+    assert (judge_message(raw.encode(), RULES, REFERENCE).reasons == ("repeated_field",)) == is_repeated
+    assert not is_repeated or FastPresses(RULES, REFERENCE).read(raw.encode()) is None
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

@@ -16,6 +16,7 @@ from functools import lru_cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import quote
 
 LOG_FILE_BYTES = 5_000_000
 LOG_FILE_BACKUPS = 5
@@ -24,6 +25,8 @@ REDACTED = "***"
 BARE = {"bare": True}
 """As extra of a log call: a line that stands on the console without its level's name."""
 _SHORTEST_SECRET = 4
+_BEGIN_OF_WORD = r"(?:(?<!\w)|(?<=%[0-9A-Fa-f]{2})|(?<=\\[abfnrtv])|(?<=\\x[0-9a-f]{2})|(?<=\\u[0-9a-f]{4}))"
+"""The letter that an escape ends with is no part of the word behind it."""
 
 _URL_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s:/@]*:)\S+(?=@)", re.IGNORECASE)
 _SECRET_WORDS = ("password", "secret", "token", "signature", "access", "authorization")
@@ -159,11 +162,27 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 @lru_cache(maxsize=8)
 def _pattern_of(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Return what finds any of the secrets, written out or as a literal; None without one that is long enough."""
-    known = {form for secret in secrets for form in (secret, repr(secret)[1:-1]) if len(secret) >= _SHORTEST_SECRET}
+    """Return what finds any of the secrets: written out, as a literal, or as part of a URL; None without one."""
+    forms = {form: _pattern_of_form(form, secret) for secret in secrets if secret for form in _forms(secret)}
     # longest first, and in one pass, so that one that contains another goes whole and none forms anew
-    longest_first = sorted(known, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first))) if known else None
+    longest_first = sorted(forms, key=len, reverse=True)
+    return re.compile("|".join(forms[form] for form in longest_first)) if forms else None
+
+
+def _forms(secret: str) -> set[str]:
+    """Return the ways in which a secret may be written."""
+    return {secret, repr(secret)[1:-1], quote(secret, safe="", errors="replace")}
+
+
+def _pattern_of_form(form: str, secret: str) -> str:
+    """Return what finds a secret: one that is a word as a whole only, else `***word` would betray the secret `pass`.
+
+    A short one may be a word of any sentence, and is found in quotes only.
+    """
+    text = re.escape(form)
+    if len(secret) < _SHORTEST_SECRET:
+        return rf"(?<=['\"]){text}(?=['\"])"
+    return rf"{_BEGIN_OF_WORD}{text}(?!\w)" if re.fullmatch(r"\w+", secret) else text
 
 
 def _without_value(found: re.Match[str]) -> str:

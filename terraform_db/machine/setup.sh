@@ -54,7 +54,8 @@ SETTINGS=(REPOSITORY_URL REPOSITORY_REF DB_HOST DB_NAME OWNER_SECRET_ID MUSEUM_B
     KAFKA_SECRET_ID ALERT_TOPIC_ARN)
 
 as_owner() { # runs the suite's Python as its user, on the database as the owner, whose secret this machine may read
-    runuser -u "$MUSEUM_USER" -- env -C "$MUSEUM_HOME" HOME="$MUSEUM_DATA" DB_HOST="$DB_HOST" DB_PORT="$DB_PORT" \
+    local own=(-u MUSEUM_HOME -u MUSEUM_DATA -u MUSEUM_CONF -u MUSEUM_USER -u KAFKA_SECRET_ID) # no settings of the programs
+    runuser -u "$MUSEUM_USER" -- env "${own[@]}" -C "$MUSEUM_HOME" HOME="$MUSEUM_DATA" DB_HOST="$DB_HOST" DB_PORT="$DB_PORT" \
         DB_NAME="$DB_NAME" DB_SECRET_ID="$OWNER_SECRET_ID" .venv/bin/python "$@"
 }
 

@@ -8,13 +8,18 @@ count as already there.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from etlkit.process import begin
+
+    begin()
+
 import argparse
 import logging
 
-from etlkit.command import exit_process
 from etlkit.console import Outcome, positive_count, positive_number
 from etlkit.errors import EtlError
 from etlkit.logs import redact
+from etlkit.process import exit_process
 from museum.console import run_stage
 from museum.kiosk import FILE_ONLY_REASONS, ROW_REASONS
 from museum.live.login import client_configuration

@@ -7,6 +7,11 @@ size checked and only then moved into place, so a kill leaves either the old fil
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from etlkit.process import begin
+
+    begin()
+
 import logging
 import os
 import shutil
@@ -25,9 +30,9 @@ from s3transfer.subscribers import BaseSubscriber
 from tqdm import tqdm
 
 from etlkit.aws import aws_session
-from etlkit.command import exit_process
 from etlkit.console import Outcome
 from etlkit.errors import ConfigError, SourceError
+from etlkit.process import exit_process
 from museum.console import run_stage
 from museum.objects import (
     ExtractManifest,

@@ -8,6 +8,11 @@ rolls all of it back.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from etlkit.process import begin
+
+    begin()
+
 import csv
 import hashlib
 import logging
@@ -20,7 +25,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from etlkit.command import exit_process
 from etlkit.console import Outcome
 from etlkit.copying import copy_blocks, copy_rows, copy_stream
 from etlkit.errors import DataError
@@ -35,6 +39,7 @@ from etlkit.postgres import (
     schema_version,
     unit_of_work,
 )
+from etlkit.process import exit_process
 from etlkit.rejects import create_staging, fill_rejected_records, resolve_files, resolve_missing, stage_rejects
 from etlkit.runs import RunFigures, complete_run
 from museum.accounting import FreshObject, LoadSummary

@@ -6,15 +6,20 @@ the end, so two overlapping cron jobs never meet. A re-run is safe because every
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from etlkit.process import begin
+
+    begin()
+
 import argparse
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from etlkit.command import exit_process
 from etlkit.console import Outcome
 from etlkit.errors import DataError
+from etlkit.process import exit_process
 from extract import extract, extract_figures
 from load import load_data_to_db, load_outcome, open_target
 from museum.combined import REJECTS_FILE

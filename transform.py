@@ -9,6 +9,11 @@ files are written under temporary names and moved into place together, the manif
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from etlkit.process import begin
+
+    begin()
+
 import csv
 import hashlib
 import json
@@ -26,9 +31,9 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from etlkit.command import exit_process
 from etlkit.console import Outcome
 from etlkit.errors import EtlError, SourceError
+from etlkit.process import exit_process
 from etlkit.signals import stopping_signal
 from museum.combined import (
     EXHIBITION_FILE,

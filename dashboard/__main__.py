@@ -6,6 +6,11 @@ The page itself is served by Streamlit, which takes this process over.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from etlkit.process import begin
+
+    begin()
+
 import logging
 import os
 import socket
@@ -20,11 +25,11 @@ from dashboard.database import Reader
 from dashboard.figures import read_catalogue
 from dashboard.report import Heading, render_report, write_report
 from dashboard.settings import DashboardSettings, as_reader, dashboard_settings
-from etlkit.command import exit_process
 from etlkit.console import Outcome, say_settings_error
 from etlkit.embedded import EmbeddedServer, default_home
-from etlkit.errors import EXIT_CLEAN, ConfigError
+from etlkit.errors import EXIT_CLEAN, EXIT_UNTOLD, ConfigError
 from etlkit.postgres import connect, require_schema
+from etlkit.process import exit_process
 from museum.console import run_stage
 from museum.database import database_settings
 from museum.demo import DATABASE as DEMO_DATABASE
@@ -56,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return say_settings_error(error, as_json=flags.json)
         given = [*(word for word in given if word != "--demo"), "--embedded", "--db-name", flags.db_name]
     exit_code = run_stage(flags, export if flags.export else prepare, with_database=True, others=(DashboardSettings,))
-    if exit_code == EXIT_CLEAN and not flags.export:
+    if exit_code in (EXIT_CLEAN, EXIT_UNTOLD) and not flags.export:
         serve(given)
     return exit_code
 

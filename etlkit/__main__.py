@@ -1,34 +1,49 @@
 """python -m etlkit: run history, rejected records and the private server, from the shell.
 
-Settings come from the environment, then `.env` in the project's folder, as for every other command.
+Settings come from the environment, then `.env` in the project's folder, as for every other command: DATABASE_URL, or
+DB_HOST and the others.
 """
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from etlkit.process import begin
+
+    begin()
+
 import argparse
 import csv
+import io
 import json
-import logging
 import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TextIO
 
+from pydantic import SecretStr
 from tabulate import tabulate
 
-from etlkit.command import run_command
-from etlkit.console import interval_of, positive_count
+from etlkit.console import interval_of, positive_count, run_plainly
+from etlkit.database_url import UrlDatabase, read_database_url
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, ConfigError
-from etlkit.logs import configure_logging, until_reader_goes
+from etlkit.logs import write
 from etlkit.postgres import Connection, Cursor, connect, fetch_dicts, load_errors, run_file
-from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, load_settings, warning_of_readers
+from etlkit.process import exit_process
+from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, Settings, load_settings, warning_of_readers
 
 SQL = Path(__file__).parent / "sql"
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 SHOWN_TEXT = 80
 SHORTEST_RUN = 4
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+class _Places(Settings):
+    """The two ways in which systems say where their database is."""
+
+    database_url: SecretStr | None = None
+    db_host: str | None = None
 
 
 class _AnyDatabase(DatabaseSettings):
@@ -46,7 +61,7 @@ def list_runs(connection: Connection, flags: argparse.Namespace) -> None:
         row["error_message"] = _shorten(_printable(row["error_message"] or ""))
         for name in ("records_processed", "records_created", "records_updated"):
             row[name] = f"{row[name]:,}"
-    print(tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True) if rows else "no runs yet")
+    _print(tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True) if rows else "no runs yet")
 
 
 def show_run(connection: Connection, flags: argparse.Namespace) -> None:
@@ -59,8 +74,8 @@ def show_run(connection: Connection, flags: argparse.Namespace) -> None:
         raise ConfigError(f"{found} with {flags.run!r}. See: python -m etlkit runs list")
     metadata = rows[0].pop("metadata")
     rows[0]["error_message"] = _printable(rows[0]["error_message"] or "")
-    print(tabulate(rows[0].items(), tablefmt="plain", disable_numparse=True))
-    print(json.dumps(metadata, indent=2, default=str))
+    _print(tabulate(rows[0].items(), tablefmt="plain", disable_numparse=True))
+    _print(json.dumps(metadata, indent=2, default=str))
 
 
 def prune_runs(connection: Connection, flags: argparse.Namespace) -> None:
@@ -69,7 +84,7 @@ def prune_runs(connection: Connection, flags: argparse.Namespace) -> None:
     with load_errors("pruning runs"), connection, connection.cursor() as cursor:
         _require_meta(cursor)
         count = run_file(cursor, SQL / "prune_runs.sql", {"older_than": age})
-    print(f"pruned {count:,} runs older than {flags.older_than}")
+    _print(f"pruned {count:,} runs older than {flags.older_than}")
 
 
 def list_rejects(connection: Connection, flags: argparse.Namespace) -> None:
@@ -86,10 +101,12 @@ def list_rejects(connection: Connection, flags: argparse.Namespace) -> None:
         }
         for row in rows
     ]
-    print(tabulate(shown, headers="keys", tablefmt="simple", disable_numparse=True) if shown else "no rejected records")
+    _print(
+        tabulate(shown, headers="keys", tablefmt="simple", disable_numparse=True) if shown else "no rejected records"
+    )
     if are_more:
         note = f"there are more than these {flags.limit}: --limit shows more, rejects export writes all"
-        print(note, file=sys.stderr)
+        write(sys.stderr, f"{note}\n")
 
 
 def export_rejects(connection: Connection, flags: argparse.Namespace) -> None:
@@ -104,21 +121,23 @@ def export_rejects(connection: Connection, flags: argparse.Namespace) -> None:
                 _write_csv(file, rows)
         except OSError as error:
             raise ConfigError(f"{flags.output} cannot be written: {error.strerror}. Correct --output.") from error
-        print(f"wrote {len(rows):,} rejected records to {flags.output}")
+        _print(f"wrote {len(rows):,} rejected records to {flags.output}")
     else:
-        _write_csv(sys.stdout, rows)
+        text = io.StringIO(newline="")
+        _write_csv(text, rows)
+        write(sys.stdout, text.getvalue())
 
 
 def stop_server(_flags: argparse.Namespace) -> None:
     """Stop the private server."""
     stopped = EmbeddedServer(default_home(PROJECT_DIR)).stop()
-    print("the private server is stopped; its data stays" if stopped else "the private server was not running")
+    _print("the private server is stopped; its data stays" if stopped else "the private server was not running")
 
 
 def show_server(flags: argparse.Namespace) -> None:
     """Print how to open psql on the private server, which is started for it."""
     server = _made_server()
-    print(server.psql_command(flags.db_name or _only_database(server)))
+    _print(server.psql_command(flags.db_name or _only_database(server)))
 
 
 def _only_database(server: EmbeddedServer) -> str:
@@ -136,6 +155,11 @@ def _made_server() -> EmbeddedServer:
     if not server.exists:
         raise ConfigError("there is no private server yet; a run with --embedded, or make demo, makes it.")
     return server
+
+
+def _print(text: str) -> None:
+    """Print a result."""
+    write(sys.stdout, f"{text}\n")
 
 
 def _write_csv(file: TextIO, rows: list[dict[str, Any]]) -> None:
@@ -234,35 +258,59 @@ def command_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     flags = command_parser().parse_args(arguments)
-    logger = configure_logging("etlkit", None, console=sys.stderr)
 
     def body() -> int:
         if hasattr(flags, "run_alone"):
             flags.run_alone(flags)
             return EXIT_CLEAN
-        with closing(connect(_database_settings(flags, logger), "etlkit")) as connection, until_reader_goes():
+        with closing(connect(_database_settings(flags), "etlkit")) as connection:
             flags.run_on_database(connection, flags)
         return EXIT_CLEAN
 
-    return run_command(body, logger, report=lambda _code, message: logger.error(message))
+    return run_plainly(body)
 
 
-def _database_settings(flags: argparse.Namespace, logger: logging.Logger) -> DatabaseSettings:
+def _database_settings(flags: argparse.Namespace) -> DatabaseSettings:
     """Return where the database is; an embedded server is started."""
-    given = {f"db_{name}": getattr(flags, f"db_{name}") for name in ("host", "port", "name", "user")}
+    names = ("host", "port", "name", "user")
+    given = {f"db_{name}": value for name in names if (value := getattr(flags, f"db_{name}"))}
     if flags.embedded:
         given["db_host"] = EMBEDDED_HOST
-    env_file = Path(flags.env_file) if flags.env_file else PROJECT_DIR / ".env"
+    env_file = Path(flags.env_file) if flags.env_file else _found_env_file()
     if flags.env_file and not env_file.is_file():
         raise ConfigError(f"{env_file} is not a file. Correct --env-file.")
-    settings: DatabaseSettings = load_settings((_AnyDatabase,), given, env_file)[0]
+    settings = _named_database(given, env_file)
     if warning := warning_of_readers(env_file):
-        logger.warning("%s", warning)
+        write(sys.stderr, f"warning: {warning}\n")
     if settings.is_embedded:
         server = _made_server()
         return server.database(settings.db_name or _only_database(server))
     return settings
 
 
+def _named_database(given: dict[str, str], env_file: Path) -> DatabaseSettings:
+    """Return the database of the flags, of DATABASE_URL or of DB_HOST and the others; ConfigError for the last two."""
+    places: _Places = load_settings((_Places,), {}, env_file)[0]
+    database: DatabaseSettings
+    if "db_host" not in given and places.database_url is not None:
+        if places.db_host:
+            raise ConfigError(
+                "DATABASE_URL and DB_HOST are both set.",
+                "Set one of them to nothing, as in DATABASE_URL= python -m etlkit ..., or give --db-host. "
+                "Nothing was touched.",
+            )
+        named = read_database_url(places.database_url.get_secret_value())
+        database = load_settings((UrlDatabase,), {**dict(named), **given}, None)[0]
+    else:
+        database = load_settings((_AnyDatabase,), given, env_file)[0]
+    return database
+
+
+def _found_env_file() -> Path:
+    """Return the `.env` of the project whose environment runs us, a system's perhaps, else the suite's."""
+    own = Path(sys.prefix).parent / ".env"
+    return own if own.is_file() else PROJECT_DIR / ".env"
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_process(main())

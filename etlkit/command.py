@@ -6,15 +6,12 @@ Tracebacks go to the log file at DEBUG and never to the console.
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import sys
 from collections.abc import Callable
-from contextlib import suppress
-from typing import NoReturn
 
 from etlkit.errors import EXIT_FAILED, EtlError
-from etlkit.signals import SIGNAL_EXIT_BASE, raised_signals, stopping_signal
+from etlkit.process import SIGNAL_EXIT_BASE
+from etlkit.signals import raised_signals, stopping_signal
 
 
 def run_command(body: Callable[[], int], logger: logging.Logger, *, report: Callable[[int, str], None]) -> int:
@@ -34,16 +31,6 @@ def run_command(body: Callable[[], int], logger: logging.Logger, *, report: Call
             logger.debug("traceback of exit %s", code, exc_info=error)
     report(code, message)
     return code
-
-
-def exit_process(exit_code: int) -> NoReturn:
-    """End the process; after a signal at once, without waiting for library threads that may hang on a stalled peer."""
-    if exit_code <= SIGNAL_EXIT_BASE:
-        sys.exit(exit_code)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):
-            stream.flush()
-    os._exit(exit_code)
 
 
 def explain(error: BaseException, became: str = "Nothing was loaded") -> tuple[int, str]:

@@ -15,10 +15,18 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from etlkit.command import run_command
-from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, EXIT_LOCKED, EXIT_REJECTS, ConfigError
-from etlkit.logs import BARE, close_handlers, redact, write
+from etlkit.errors import (
+    EXIT_CLEAN,
+    EXIT_CONFIG,
+    EXIT_FAILED,
+    EXIT_LOCKED,
+    EXIT_REJECTS,
+    EXIT_UNTOLD,
+    ConfigError,
+)
+from etlkit.logs import BARE, close_handlers, configure_logging, forget_untold, redact, untold, write
+from etlkit.process import SIGNAL_EXIT_BASE
 from etlkit.settings import warning_of_readers
-from etlkit.signals import SIGNAL_EXIT_BASE
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 FAILURES = (EXIT_FAILED, EXIT_CONFIG, EXIT_LOCKED)
@@ -78,8 +86,9 @@ def run_session(
     """Open a session, run the body, print the outcome as the last line (and as JSON) and return the exit code.
 
     `failure` is the form of a last line that tells an error. A ConfigError of `open_session`, before there is a log,
-    goes to the console, or else to standard error.
+    goes to the console, or else to standard error. What standard output did not take is told there, too.
     """
+    forget_untold()
     try:
         session = open_session()
     except ConfigError as error:
@@ -96,18 +105,36 @@ def run_session(
         if session.env_file and (warning := warning_of_readers(session.env_file)):
             session.logger.warning("%s", warning)
         outcome = body(session)
-        if outcome.sentence:
-            session.logger.log(outcome.level, "%s %s", outcome.sentence, session.trailer, extra=BARE)
         if as_json:
             word = "failed" if outcome.exit_code in FAILURES else "done"
             document = {"outcome": word, "exit_code": outcome.exit_code, **outcome.figures}
             print_json({**document, **session.figures})
-        return outcome.exit_code
+        if outcome.sentence and untold() is None:
+            session.logger.log(outcome.level, "%s %s", outcome.sentence, session.trailer, extra=BARE)
+        return told(outcome.exit_code, session.logger, outcome.sentence, session.trailer)
 
     try:
         return run_command(run, session.logger, report=report)
     finally:
         close_handlers(session.logger)
+
+
+def run_plainly(body: Callable[[], int]) -> int:
+    """Run the body of a program without settings and log file; return its exit code. An error is one line."""
+    forget_untold()
+    logger = configure_logging("etlkit", None, console=sys.stderr)
+    return run_command(lambda: told(body(), logger), logger, report=lambda _code, message: logger.error(message))
+
+
+def told(exit_code: int, logger: logging.Logger, done: str = "", trailer: str = "") -> int:
+    """Return the exit code of what came to its end: 5 where standard output did not take what it was given."""
+    error = untold()
+    if error is None or exit_code not in (EXIT_CLEAN, EXIT_REJECTS):
+        return exit_code
+    but = f"{done} But standard" if done else "standard"
+    line = f"{but} output could not be written: {error}. [exit {EXIT_UNTOLD}] {trailer}"
+    logger.error(line.strip())
+    return EXIT_UNTOLD
 
 
 def say_settings_error(error: ConfigError, *, as_json: bool, failure: str = "%s", console: TextIO | None = None) -> int:
@@ -145,4 +172,4 @@ def interval_of(older_than: str) -> str:
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print the one JSON object of a program on standard output."""
-    write(sys.stdout, json.dumps(document, default=str, ensure_ascii=True) + "\n")
+    write(sys.stdout, json.dumps(document, default=str, ensure_ascii=True) + "\n", is_result=True)

@@ -18,6 +18,8 @@ EXIT_FAILED = 1
 EXIT_CONFIG = 2
 EXIT_REJECTS = 3
 EXIT_LOCKED = 4
+EXIT_UNTOLD = 5
+"""Done as with 0 or 3, but standard output did not take the outcome; standard error and the log have it."""
 
 
 class EtlError(Exception):

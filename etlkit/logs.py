@@ -10,12 +10,15 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import quote
+
+from etlkit.process import point_at_nothing
 
 LOG_FILE_BYTES = 5_000_000
 LOG_FILE_BACKUPS = 5
@@ -24,6 +27,8 @@ REDACTED = "***"
 BARE = {"bare": True}
 """As extra of a log call: a line that stands on the console without its level's name."""
 _SHORTEST_SECRET = 4
+_BEGIN_OF_WORD = r"(?:(?<!\w)|(?<=%[0-9A-Fa-f]{2})|(?<=\\[abfnrtv])|(?<=\\x[0-9a-f]{2})|(?<=\\u[0-9a-f]{4}))"
+"""The letter that an escape ends with is no part of the word behind it."""
 
 _URL_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s:/@]*:)\S+(?=@)", re.IGNORECASE)
 _SECRET_WORDS = ("password", "secret", "token", "signature", "access", "authorization")
@@ -71,55 +76,69 @@ class ConsoleFormatter(RedactingFormatter):
 
 
 class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generic for type checkers only
-    """Writes to the console until its reader has gone (`... | head`) or it is full; the run itself goes on."""
+    """Writes to the console until its reader has gone (`... | head`); standard error stands in for a full one."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging calls it so
-        """Point what takes no more at nothing, so that neither this line nor the exit fails on it."""
+        """Give up what takes no more, so that neither this line nor the exit fails on it."""
         error = sys.exc_info()[1]
         if isinstance(error, BlockingIOError):
             return  # full for the moment: this line is lost, the next may not be
-        if isinstance(error, OSError):
-            _point_at_nothing(self.stream)
-        else:
+        if not isinstance(error, OSError):
             super().handleError(record)
+        elif _give_up(self.stream, error):
+            self.emit(record)
 
 
-@contextmanager
-def until_reader_goes() -> Iterator[None]:
-    """End quietly when the reader of standard output has gone (`... | head`)."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _point_at_nothing(sys.stdout)
+def write(stream: TextIO | None, text: str, *, is_result: bool = False) -> None:
+    """Write to a console; one that is closed, full, or whose reader has gone changes nothing about what was done.
 
-
-def write(stream: TextIO | None, text: str) -> None:
-    """Write to a console; one that is closed, full, or whose reader has gone changes nothing about what was done."""
+    `untold` says so of standard output; of a reader that has gone only when the text is the command's result.
+    """
     try:
         if stream is not None:
             stream.write(text)
             stream.flush()
-    except BlockingIOError:
-        return  # full for the moment
+    except BlockingIOError as error:  # full for the moment
+        if is_result:
+            _untold.append(error)
     except ValueError:
         return  # closed by somebody in this process
-    except OSError:
-        if stream is not None:
-            _point_at_nothing(stream)
+    except OSError as error:
+        if stream is not None and _give_up(stream, error, is_result=is_result) and not is_result:
+            write(stream, text)
 
 
-def _point_at_nothing(stream: TextIO) -> None:
-    """Send what is still to come on a stream to the null device."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, stream.fileno())
-    os.close(nothing)
+_untold: list[OSError] = []
+
+
+def untold() -> OSError | None:
+    """Return why standard output did not take all that this command had for it, None when it did."""
+    return _untold[0] if _untold else None
+
+
+def forget_untold() -> None:
+    """Begin a command."""
+    _untold.clear()
+
+
+def _give_up(stream: TextIO, error: OSError, *, is_result: bool = False) -> bool:
+    """Point a stream at nothing, or standard output at standard error where somebody misses it; return whether."""
+    point_at_nothing(stream)
+    with suppress(OSError):
+        stream.flush()  # what it held back is lost
+    is_missed = stream.fileno() == 1 and not _untold and (is_result or not isinstance(error, BrokenPipeError))
+    if is_missed:
+        _untold.append(error)
+        with suppress(OSError):
+            os.dup2(2, 1)
+    return is_missed
 
 
 class FileHandler(RotatingFileHandler):
-    """Rotates, and loses lines in silence when its disk is full: the console says what matters."""
+    """Rotates, and loses lines when its disk is full: the console says so once, and whatever else matters."""
 
     _formatted: tuple[logging.LogRecord, str] | None = None
+    _is_told = False
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record's line, formatted once: the rotation asks for its length before it is written."""
@@ -135,7 +154,11 @@ class FileHandler(RotatingFileHandler):
             self._formatted = None
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging calls it so
-        """Do nothing: logging's own way prints the arguments, secrets included."""
+        """Warn at the first line that is lost; logging's own way prints the arguments, secrets included."""
+        if not self._is_told:
+            self._is_told = True
+            text = "log file %s takes no more lines (%s); the run goes on without them"
+            logging.getLogger(record.name).warning(text, self.baseFilename, sys.exc_info()[1])
 
 
 def _harmless(text: str) -> str:
@@ -159,11 +182,27 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 @lru_cache(maxsize=8)
 def _pattern_of(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Return what finds any of the secrets, written out or as a literal; None without one that is long enough."""
-    known = {form for secret in secrets for form in (secret, repr(secret)[1:-1]) if len(secret) >= _SHORTEST_SECRET}
+    """Return what finds any of the secrets: written out, as a literal, or as part of a URL; None without one."""
+    forms = {form: _pattern_of_form(form, secret) for secret in secrets if secret for form in _forms(secret)}
     # longest first, and in one pass, so that one that contains another goes whole and none forms anew
-    longest_first = sorted(known, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first))) if known else None
+    longest_first = sorted(forms, key=len, reverse=True)
+    return re.compile("|".join(forms[form] for form in longest_first)) if forms else None
+
+
+def _forms(secret: str) -> set[str]:
+    """Return the ways in which a secret may be written."""
+    return {secret, repr(secret)[1:-1], quote(secret, safe="", errors="replace")}
+
+
+def _pattern_of_form(form: str, secret: str) -> str:
+    """Return what finds a secret: one that is a word as a whole only, else `***word` would betray the secret `pass`.
+
+    A short one may be a word of any sentence, and is found in quotes only.
+    """
+    text = re.escape(form)
+    if len(secret) < _SHORTEST_SECRET:
+        return rf"(?<=['\"]){text}(?=['\"])"
+    return rf"{_BEGIN_OF_WORD}{text}(?!\w)" if re.fullmatch(r"\w+", secret) else text
 
 
 def _without_value(found: re.Match[str]) -> str:

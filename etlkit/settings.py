@@ -1,19 +1,22 @@
 """Typed settings from flags, the environment and `.env`, in that order of precedence, read once.
 
 A system declares its settings as classes derived from `Settings`; `load_settings` builds several of them and reports
-every missing or wrong name of all of them in one message.
+every missing or wrong name of all of them in one message. A variable of the environment that is set to nothing hides
+the one in `.env`, and leaves the default. A secret NAME that stands nowhere else may stand in a file: the one that
+NAME_FILE names, or NAME in systemd's credentials directory.
 """
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
@@ -21,6 +24,8 @@ from etlkit.errors import ConfigError
 
 EMBEDDED_HOST = "embedded"
 BOTO3_LOGIN = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
+NEAR = 0.85
+"""How like a known name a name must be to be taken for a slip of it."""
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -28,6 +33,8 @@ class Settings(BaseSettings):
     """A group of settings; a field `db_host` is the variable `DB_HOST`, an empty one counts as absent."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True)
+    prefers_env_file: ClassVar[bool] = False
+    """Whether `.env` wins over the environment, where the system may have set a name for somebody else."""
 
 
 class AwsSettings(Settings):
@@ -142,6 +149,7 @@ def load_settings(
     every missing and every wrong setting of all the classes in one line.
     """
     given = {name: value for name, value in flags.items() if value not in (None, "")}
+    in_files = _read_files(classes, env_file)
     missing: list[str] = []
     wrong: list[str] = []
     loaded: list[Settings] = []
@@ -150,9 +158,7 @@ def load_settings(
         if "db_user" in own:
             own.setdefault("db_secret_id", None)  # a login by flag is nearer than a secret of the environment
         try:
-            loaded.append(settings_class(_env_file=env_file, **own))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{env_file} cannot be read: {error}. Nothing was touched.") from error
+            loaded.append(settings_class(_env_file=None, **{**in_files[settings_class], **own}))
         except SettingsError as error:
             wrong.append(str(error))
         except ValidationError as error:
@@ -170,17 +176,86 @@ def load_settings(
 
 def _share_with_boto3(env_file: Path | None) -> None:
     """Give boto3's own variables of a file to the environment, which wins; a login is taken whole or not at all."""
-    values = dotenv_values(env_file, interpolate=False) if env_file else {}
     has_login = any(os.environ.get(name) for name in BOTO3_LOGIN)
-    for name, value in values.items():
-        if name.startswith("AWS_") and value and not (has_login and name in BOTO3_LOGIN):
-            os.environ.setdefault(name, value)
+    for name, value in read_env_file(env_file).items():
+        if name.startswith("aws_") and not (has_login and name.upper() in BOTO3_LOGIN):
+            os.environ.setdefault(name.upper(), value)
+
+
+def read_env_file(path: Path | None) -> dict[str, str]:
+    """Return what a `.env` sets to something, by lower-case names and to the letter: a dollar sign is one.
+
+    Raises ConfigError for a file that cannot be read, and for lines that are no settings.
+    """
+    if path is None or not path.exists():
+        return {}
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            found = list(parse_stream(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}. Nothing was touched.") from error
+    if bad := [str(binding.original.line) for binding in found if binding.error]:
+        raise ConfigError(f"{path} is not understood in line {', '.join(bad)}.", "Correct it. Nothing was touched.")
+    return {binding.key.lower(): binding.value for binding in found if binding.key and binding.value}
+
+
+def unknown_settings(classes: Iterable[type[Settings]], prefixes: Sequence[str], env_file: Path | None) -> list[str]:
+    """Return a sentence for every variable that looks like a setting of a system and is none.
+
+    It looks like one with one of the system's prefixes, and in `.env` also when it is nearly the name of one.
+    """
+    known = {name.upper() for settings_class in classes for name in settings_class.model_fields}
+    known |= {f"{name.upper()}_FILE" for one in classes for name in one.model_fields if _is_secret(one, name)}
+    in_file = {name.upper() for name in read_env_file(env_file)}
+    sentences = []
+    for name in sorted({*in_file, *(name.upper() for name in os.environ)} - known):
+        near = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
+        if name.startswith(tuple(prefixes)) or (near and name in in_file):
+            where = env_file.name if env_file and name in in_file else "the environment"
+            sentences.append(f"unknown setting {name} in {where}" + (f"; did you mean {near[0]}?" if near else ""))
+    return sentences
+
+
+def _read_files(classes: Iterable[type[Settings]], env_file: Path | None) -> dict[type[Settings], dict[str, str]]:
+    """Return what the files say of each class's settings, where the environment does not say it already."""
+    in_file, environment = read_env_file(env_file), {name.lower(): value for name, value in os.environ.items()}
+    found: dict[type[Settings], dict[str, str]] = {}
+    for settings_class in classes:
+        names = settings_class.model_fields.keys()
+        hidden = set() if settings_class.prefers_env_file else environment.keys()
+        own = {name: in_file[name] for name in names & in_file.keys() - hidden}
+        for name in sorted(names - own.keys()):
+            if _is_secret(settings_class, name) and not environment.get(name):
+                own |= _read_secret_file(name, {**in_file, **environment})
+        found[settings_class] = own
+    return found
+
+
+def _read_secret_file(name: str, written: Mapping[str, str]) -> dict[str, str]:
+    """Return a secret that stands in a file of its own; ConfigError for one that is named and cannot be read."""
+    named, folder = written.get(f"{name}_file"), written.get("credentials_directory")
+    if not named and not folder:
+        return {}
+    path = Path(named) if named else Path(folder or "") / name.upper()
+    try:
+        return {name: path.read_text(encoding="utf-8").strip()}
+    except (OSError, UnicodeDecodeError) as error:
+        if not named:
+            return {}
+        raise ConfigError(
+            f"{name.upper()}_FILE names a file that cannot be read: {error}. Nothing was touched."
+        ) from error
+
+
+def _is_secret(settings_class: type[Settings], name: str) -> bool:
+    """Tell whether a field holds a secret."""
+    return SecretStr.__name__ in str(settings_class.model_fields[name].annotation)
 
 
 def _explain(settings_class: type[Settings], name: str, problem: Mapping[str, Any]) -> str:
     """Return one clause for a wrong setting, with the offending value unless it may be a secret."""
     field = settings_class.model_fields.get(name.lower())
-    is_secret = field is None or SecretStr.__name__ in str(field.annotation)
+    is_secret = field is None or _is_secret(settings_class, name.lower())
     value = "" if is_secret else f" is {str(problem.get('input'))!r}"
     if field is not None and field.description:
         return f"{name}{value}, expected {field.description}"
@@ -197,4 +272,6 @@ def _config_error(missing: list[str], wrong: list[str], env_file: Path | None) -
     if env_file and not env_file.exists():
         where += " (there is none yet: copy .env.example)"
     advice = f"Set them in {where}, or by a flag where --help shows one. Nothing was touched."
+    if hiding := [name for name in dict.fromkeys(missing) if os.environ.get(name) == ""]:
+        advice = f"In the environment {', '.join(hiding)} is set to nothing. {advice}"
     return ConfigError(f"{'; '.join(parts)}.", advice)

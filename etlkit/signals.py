@@ -12,20 +12,21 @@ from types import FrameType
 import psycopg2
 
 from etlkit.postgres import Connection
-
-SIGNAL_EXIT_BASE = 128
-STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from etlkit.process import STOPPING_SIGNALS, heard_signals
 
 _received: list[int] = []
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived; raised in the main thread so that open transactions roll back."""
+    """SIGTERM or SIGHUP arrived; raised in the main thread so that open transactions roll back."""
 
 
 @contextmanager
 def raised_signals() -> Iterator[None]:
-    """Raise KeyboardInterrupt or Terminated for the first stopping signal inside; the later ones are ignored."""
+    """Raise KeyboardInterrupt or Terminated for the first stopping signal inside; the later ones are ignored.
+
+    A signal that was ignored when the process began stays so, as nohup asks for SIGHUP.
+    """
     _received.clear()
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -34,7 +35,7 @@ def raised_signals() -> Iterator[None]:
             return  # the first one is being obeyed
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
-    previous = {number: signal.signal(number, stop) for number in STOPPING_SIGNALS}
+    previous = {number: signal.signal(number, stop) for number in heard_signals()}
     try:
         yield
     finally:

@@ -10,12 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import museum.settings
+from dashboard.settings import DashboardSettings
 from etlkit.console import Outcome, Session, run_session
 from etlkit.logs import configure_logging
-from etlkit.settings import Settings
-from museum.settings import PROJECT_DIR, Command, read_command, secrets_on_command_line
+from etlkit.settings import Settings, unknown_settings
+from museum.live.settings import KafkaCredentials, KafkaSettings
+from museum.settings import (
+    PROJECT_DIR,
+    Command,
+    MuseumDatabase,
+    MuseumSettings,
+    read_command,
+    secrets_on_command_line,
+)
 
 LOGGER_NAME = "museum"
+EVERY_SETTING = (MuseumSettings, MuseumDatabase, KafkaSettings, KafkaCredentials, DashboardSettings)
+PREFIXES = ("MUSEUM_", "DB_", "KAFKA_")
 
 
 @dataclass(kw_only=True)
@@ -53,6 +64,8 @@ def run_stage(
         )
         for flag in secrets_on_command_line(flags):
             logger.warning("%s shows its value in the process list; set it in the environment or .env", flag)
+        for sentence in unknown_settings(EVERY_SETTING, PREFIXES, museum.settings.ENV_FILE):
+            logger.warning(sentence)
         return Stage(
             logger,
             command.secrets,

@@ -5,6 +5,11 @@ Everything is kept in `.local/demo` and the database `museum_demo`, so a second 
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from etlkit.process import begin
+
+    begin()
+
 import logging
 import os
 import subprocess
@@ -17,9 +22,11 @@ import boto3
 from moto.server import ThreadedMotoServer
 from tabulate import tabulate
 
+from etlkit.console import run_plainly
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, EXIT_REJECTS
 from etlkit.postgres import apply_schema, connect
+from etlkit.process import exit_process
 from museum.sample_bucket import sample_objects
 from museum.settings import PROJECT_DIR, SCHEMA_FILE
 
@@ -121,4 +128,4 @@ def python_command() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_process(run_plainly(main))

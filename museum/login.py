@@ -6,6 +6,11 @@ only, so that no log of it can show the password. A second time changes the pass
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from etlkit.process import begin
+
+    begin()
+
 import getpass
 import logging
 import sys
@@ -15,10 +20,10 @@ from pathlib import Path
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
-from etlkit.command import exit_process
 from etlkit.console import Outcome
 from etlkit.errors import ConfigError
 from etlkit.postgres import Connection, connect, load_errors, run_file
+from etlkit.process import exit_process
 from museum.console import run_stage
 from museum.database import database_settings
 from museum.settings import Command, argument_parser

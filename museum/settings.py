@@ -28,7 +28,8 @@ SCHEMA = Schema("museum", 4, "python load.py --apply-schema", "review")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 EXIT_CODES = (
     "exit codes: 0 clean or nothing new; 1 failed or refused, nothing loaded; 2 usage or settings;\n"
-    "3 loaded, some records rejected; 4 another run holds the lock; 130/143 stopped by a signal"
+    "3 loaded, some records rejected; 4 another run holds the lock; 5 done, but standard output did not take the\n"
+    "outcome; 129/130/143 stopped by a signal"
 )
 
 
@@ -82,7 +83,7 @@ class MuseumSettings(AwsSettings):
         """Refuse a zone that the system does not know."""
         try:
             ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError("not a time zone; an example is Europe/London") from error
         return name
 

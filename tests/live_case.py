@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -104,15 +103,12 @@ class Live:
         return Result(exit_code, json.loads(objects[0]), captured.err.splitlines())
 
     def start(self, *flags: str, **environment: str) -> subprocess.Popen[str]:
-        """Start a consumer in a process of its own, that hears SIGHUP even where the tests run under nohup."""
-        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        process = subprocess.Popen(
+        """Start a consumer in a process of its own."""
+        return subprocess.Popen(
             [sys.executable, str(PROJECT_DIR / "consumer.py"), *self.flags(*flags)],
             env={**os.environ, **self.environment, **environment},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        signal.signal(signal.SIGHUP, before)
-        return process
 
     def query(self, statement: str, parameters: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         return self.museum.query(statement, parameters)

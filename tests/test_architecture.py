@@ -14,8 +14,8 @@ ROOT_STAGES = {path.stem for path in PROJECT_DIR.glob("*.py")}
 SYSTEMS = {path.name for path in (PROJECT_DIR / "systems").glob("*/") if path.is_dir()}
 MUSEUM = {"museum", "dashboard"}
 KIT_MODULES = {
-    "__init__", "__main__", "aws", "aws_secret", "command", "console", "copying", "embedded", "errors", "locks", "logs",
-    "postgres", "rejects", "runs", "settings", "signals",
+    "__init__", "__main__", "aws", "aws_secret", "command", "console", "copying", "database_url", "embedded", "errors",
+    "locks", "logs", "postgres", "process", "rejects", "runs", "settings", "signals",
 }  # fmt: skip
 OUR_CODE = [
     path

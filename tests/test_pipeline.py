@@ -249,7 +249,7 @@ def test_help_is_one_screen_with_examples_and_exit_codes(museum, name):
     assert "exit codes: 0" in process.stdout
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_during_the_load_rolls_back_first(museum, stocked, number, exit_code):
     with closing(connect(museum.database, "blocker")) as blocker, blocker.cursor() as cursor:
         cursor.execute("lock table review in access exclusive mode")

@@ -30,8 +30,8 @@ from pydantic import SecretStr
 from etlkit.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_LOCKED, EXIT_REJECTS
 from etlkit.locks import advisory_lock, try_advisory_lock
 from etlkit.postgres import connect
+from etlkit.process import SIGNAL_EXIT_BASE
 from etlkit.settings import DatabaseSettings
-from etlkit.signals import SIGNAL_EXIT_BASE
 
 PROCESS_SECONDS = 60
 OPEN_REJECTS = (

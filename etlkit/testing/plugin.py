@@ -11,6 +11,7 @@ import itertools
 import logging
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from psycopg2 import sql
 import etlkit
 from etlkit.embedded import EmbeddedServer
 from etlkit.postgres import Connection, apply_schema, connect
+from etlkit.process import STOPPING_SIGNALS, heard_signals
 from etlkit.settings import DatabaseSettings
 from etlkit.testing import COUNTS, FULL, SEED, make_server_home
 
@@ -103,6 +105,10 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         config.addinivalue_line("markers", line)
     _allowed_skips.extend(config.getini("allowed_skips"))
+    is_controller = bool(getattr(config.option, "numprocesses", None)) and not hasattr(config, "workerinput")
+    if not is_controller:  # else its workers would end with the terminal
+        for number in set(STOPPING_SIGNALS) - set(heard_signals()):
+            signal.signal(number, lambda *_: None)  # is no heritage: who is started hears it, under nohup too
 
 
 @pytest.hookimpl(tryfirst=True)

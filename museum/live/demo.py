@@ -7,6 +7,11 @@ DEMO_SECONDS says how long they go on.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from etlkit.process import begin
+
+    begin()
+
 import json
 import os
 import random
@@ -24,12 +29,13 @@ from pathlib import Path
 from confluent_kafka import Producer
 from tabulate import tabulate
 
+from etlkit.console import run_plainly
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_REJECTS
 from etlkit.logs import configure_logging
 from etlkit.postgres import Connection, connect, run_file
+from etlkit.process import exit_process
 from etlkit.settings import DatabaseSettings
-from etlkit.signals import SIGNAL_EXIT_BASE
 from museum.demo import prepare_database, python_command, shown
 from museum.live.sample_events import sample_event
 from museum.sample_bucket import sample_objects
@@ -41,20 +47,15 @@ TOPIC = "lmnh"
 SECONDS = 20.0
 EVENTS_A_SECOND = 40.0
 JOIN_SECONDS = 30.0
-STOPPED = SIGNAL_EXIT_BASE + signal.SIGINT
 SQL = PROJECT_DIR / "sql" / "demo"
 
 
 def main() -> int:
-    """Run the demo; return 0 when everything that was sent is stored or rejected, 130 when it was stopped."""
+    """Run the demo; return 0 when everything that was sent is stored or rejected."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     print("Preparing the private Postgres and the sample's exhibitions ...")
-    try:
-        return run_demo(float(os.environ.get("DEMO_SECONDS", SECONDS)))
-    except KeyboardInterrupt:
-        print("Stopped. The private Postgres keeps running; make stop ends it.")
-        return STOPPED
+    return run_demo(float(os.environ.get("DEMO_SECONDS", SECONDS)))
 
 
 def run_demo(seconds: float) -> int:
@@ -221,4 +222,4 @@ def _command(script: str, *flags: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_process(run_plainly(main))

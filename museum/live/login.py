@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from dotenv import dotenv_values
 from pydantic import SecretStr
 
 import museum.settings
 from etlkit.errors import ConfigError
+from etlkit.settings import read_env_file
 from museum.live.settings import KafkaCredentials, KafkaSettings
 
 
@@ -52,12 +52,12 @@ def client_configuration(
 def _credentials(kafka: KafkaSettings, fallback: KafkaCredentials) -> tuple[str | None, SecretStr | None, str]:
     """Return user, password, and a sentence on where they came from, for the log."""
     env_file = museum.settings.ENV_FILE
-    in_file = {name.upper() for name, value in dotenv_values(env_file).items() if value} if env_file.exists() else set()
+    in_file = read_env_file(env_file)
 
     def origin(own: object, name: str) -> str:
         if own:
             return f"KAFKA_{name}"
-        return f"{name} in {env_file.name}" if name in in_file else f"{name} in the environment"
+        return f"{name} in {env_file.name}" if name.lower() in in_file else f"{name} in the environment"
 
     sentence = (
         f"Kafka user from {origin(kafka.kafka_username, 'USERNAME')}, "

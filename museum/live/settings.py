@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import PydanticBaseSettingsSource
 
 from etlkit.settings import Settings, is_loopback
 
@@ -98,17 +97,6 @@ class KafkaSettings(Settings):
 class KafkaCredentials(Settings):
     """The founding names of the credentials; `.env` before the environment."""
 
+    prefers_env_file = True
     username: str | None = None
     password: SecretStr | None = None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[Any],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the file win."""
-        return init_settings, dotenv_settings, env_settings

@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from types import FrameType
 
 from etlkit.errors import EXIT_CLEAN
-from etlkit.signals import SIGNAL_EXIT_BASE, woken_by_signals
-from etlkit.signals import STOPPING_SIGNALS as ENDING_SIGNALS
+from etlkit.process import SIGNAL_EXIT_BASE, STOPPING_SIGNALS, heard_signals
+from etlkit.signals import woken_by_signals
 
-STOPPING_SIGNALS = (*ENDING_SIGNALS, signal.SIGHUP)
 FINISH_SECONDS = 4.0
 LEAVE_SECONDS = 4.0
 
@@ -60,8 +59,7 @@ def orderly_stop(cancel: Callable[[], None], log: logging.Logger) -> Iterator[St
             log.error("the database or a broker does not answer; ending. What was not committed will be read again")
             _end_at_once(number[0])
 
-    wanted = [number for number in STOPPING_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
-    handlers = {number: signal.signal(number, note) for number in wanted}
+    handlers = {number: signal.signal(number, note) for number in heard_signals()}
     try:
         with woken_by_signals("orderly-stop", watch_the_clock):
             try:

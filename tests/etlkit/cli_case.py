@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
@@ -33,6 +34,7 @@ class Said:
 def command(monkeypatch, project_dir, capsys):
     """Give a function that runs the command as that of another project: away from the developer's .env."""
     monkeypatch.setattr(command_line, "PROJECT_DIR", project_dir)
+    monkeypatch.setattr(sys, "prefix", str(project_dir / ".venv"))
 
     def run(*arguments):
         capsys.readouterr()

@@ -7,6 +7,11 @@ DEFECT names a law to break, so that the suite of laws can be seen to fail.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from etlkit.process import begin
+
+    begin()
+
 import argparse
 import os
 import sys
@@ -14,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from etlkit.command import exit_process
 from etlkit.console import Outcome, Session, run_session
 from etlkit.locks import release_advisory_lock
 from etlkit.logs import configure_logging
 from etlkit.postgres import Schema, connect, load_errors, process_name, unit_of_work
+from etlkit.process import exit_process
 from etlkit.rejects import Reject, create_staging, fill_rejected_records, stage_rejects
 from etlkit.runs import Run, RunFigures, complete_run, open_run
 from etlkit.settings import DatabaseSettings, Settings, load_settings, secret_values

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_case import RUN, add_run, assert_one_line, command, name_database, variables
+from cli_case import RUN, add_reject, add_run, assert_one_line, command, name_database, variables
 from kit_database import emptied, made_database
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
@@ -116,6 +116,63 @@ def test_a_database_without_schema_is_an_error_in_one_line(cli, empty_database):
     said = cli("runs", "list", "--db-name", empty_database.db_name)
     assert said.code in {1, 2}
     assert_one_line(said, said.code)
+
+
+def url(database):
+    word = database.db_password.get_secret_value()
+    return f"postgresql://{database.db_user}:{word}@{database.db_host}:{database.db_port}/{database.db_name}"
+
+
+@pytest.mark.parametrize("command", [("runs", "list"), ("rejects", "list")])
+def test_the_database_may_stand_in_one_url(etl, database, connection, monkeypatch, command):
+    add_run(connection, RUN)
+    add_reject(connection)
+    monkeypatch.setenv("DATABASE_URL", url(database))
+    said = etl(*command)
+    assert (said.code, said.err) == (0, "")
+    assert "5f2c1234" in said.out or "s3://b/k" in said.out
+
+
+def test_the_url_may_stand_in_the_env_file_and_in_a_secret_file(etl, database, tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text(f"DATABASE_URL={url(database)}\n")
+    assert etl("runs", "list").out == "no runs yet\n"
+    (tmp_path / ".env").write_text("")
+    (tmp_path / "secret").write_text(url(database))
+    monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "secret"))
+    assert etl("runs", "list").out == "no runs yet\n"
+
+
+def test_a_flag_changes_a_part_of_the_url(etl, database, empty_database, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", url(empty_database))
+    assert etl("runs", "list").code == 2  # it has no schema
+    assert etl("runs", "list", "--db-name", database.db_name).out == "no runs yet\n"
+    assert_one_line(etl("runs", "list", "--db-name", "atlantis"), 2, 'database "atlantis" does not exist')
+    assert_one_line(etl("runs", "list", "--db-port", "x"), 2, "DB_PORT is 'x'")
+
+
+def test_two_databases_at_once_are_refused(cli, database, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", url(database))
+    assert_one_line(cli("runs", "list"), 2, "DATABASE_URL and DB_HOST are both set", "Nothing was touched")
+    assert cli("runs", "list", "--db-host", database.db_host).out == "no runs yet\n"
+    monkeypatch.setenv("DATABASE_URL", "")
+    assert cli("runs", "list").out == "no runs yet\n"
+
+
+def test_a_url_that_cannot_be_read_is_refused_without_its_password(etl, monkeypatch):
+    for text in ("postgresql://u:hunter22@h:port/n", "mysql://u:hunter22@h/n", "postgresql://u:hunter22@h", "hunter22"):
+        monkeypatch.setenv("DATABASE_URL", text)
+        said = etl("runs", "list")
+        assert_one_line(said, 2, "DATABASE_URL")
+        assert "hunter22" not in said.err
+
+
+def test_the_env_file_is_that_of_the_project_whose_environment_runs_it(etl, database, tmp_path, monkeypatch):
+    own = tmp_path / "system"
+    own.mkdir()
+    (own / ".env").write_text(f"DATABASE_URL={url(database)}\n")
+    (tmp_path / ".env").write_text("DATABASE_URL=postgresql://u:x@127.0.0.1:9/n\n")
+    monkeypatch.setattr(sys, "prefix", str(own / ".venv"))
+    assert etl("runs", "list").out == "no runs yet\n"
 
 
 # As a process

@@ -124,7 +124,7 @@ def test_sigterm_is_143_and_rolls_back_before_it_is_reported(logger):
     assert order == ["rolled back", 143]
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_that_a_library_turned_into_its_own_error_is_still_a_signal(outcome, number, expected):
     def body():
         try:
@@ -138,7 +138,7 @@ def test_a_signal_that_a_library_turned_into_its_own_error_is_still_a_signal(out
     assert message == f"stopped by {number.name}; everything open was rolled back"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("body", [lambda: 0, lambda: 1 / 0], ids=["well", "badly"])
 def test_the_handlers_of_others_are_put_back_however_it_ends(outcome, number, body):
     before = signal.getsignal(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import closing
 from uuid import uuid4
 
@@ -26,6 +27,20 @@ EXAMPLES = full_count("examples of the kit's properties", 200, 2_000)
 EXAMPLES_ON_A_SERVER = full_count("examples of the kit's properties on a server", 80, 1_000)
 SECRETS = st.text(st.characters(exclude_characters="*"), min_size=4, max_size=20)
 """Any secret that does not contain the mark that takes its place."""
+PLACES = (
+    "{}",
+    "say {}.",
+    "'{}'",
+    '"{}"',
+    "key={}",
+    "key={} next",
+    "u://me:{}@host",
+    "({})",
+    "[{}, {}]",
+    "a%2F{}%20b",
+    "x\\n{}\\n",
+)
+"""Where a secret may stand in a line: whole, whatever is around it."""
 
 on_a_server = settings(
     max_examples=EXAMPLES_ON_A_SERVER, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -89,17 +104,37 @@ def line(message):
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(before=st.text(), secret=SECRETS, between=st.text(), after=st.text())
+@given(before=st.text(), secret=SECRETS, between=st.sampled_from(PLACES), after=st.text())
+@example(before="", secret="pass", between="database {}", after="")
 def test_a_known_secret_never_gets_through(before, secret, between, after):
+    shown = redact(f"{before} {between.format(secret, secret)} {after}", [secret])
+    assert not re.search(rf"(?<!\w){re.escape(secret)}(?!\w)", shown)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(
+    before=st.text(),
+    secret=SECRETS.filter(lambda text: not re.fullmatch(r"\w+", text)),
+    between=st.text(),
+    after=st.text(),
+)
+def test_a_secret_that_is_no_word_never_gets_through_at_all(before, secret, between, after):
     assert secret not in redact(f"{before}{secret}{between}{secret}{after}", [secret])
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(secret=st.from_regex(r"[a-zA-Z0-9]{1,8}", fullmatch=True), ending=st.from_regex(r"\w{1,5}", fullmatch=True))
+def test_a_longer_word_does_not_betray_the_secret_in_it(secret, ending):
+    text = f"{secret}{ending} authentication failed, {ending}{secret} too"
+    assert redact(text, [secret]) == text or secret in {ending, *text.replace(",", "").split()}
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(known=st.lists(SECRETS, min_size=1, max_size=4), parts=st.data())
 def test_of_several_secrets_none_gets_through(known, parts):
     pieces = parts.draw(st.lists(st.one_of(st.sampled_from(known), st.text(max_size=5)), max_size=8))
-    shown = RedactingFormatter("%(message)s", known).format(line("".join(pieces)))
-    assert [secret for secret in known if secret in shown] == []
+    shown = RedactingFormatter("%(message)s", known).format(line("@".join(pieces)))
+    assert [secret for secret in known if re.search(rf"(?<!\w){re.escape(secret)}(?!\w)", shown)] == []
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

@@ -58,6 +58,28 @@ def test_a_very_short_secret_does_not_blank_ordinary_text():
 
 
 @pytest.mark.parametrize(
+    ("secret", "text", "expected"),
+    [
+        ("pass", "password authentication failed", "password authentication failed"),
+        ("pass", "no bypass, DB_pass_2 or passé", "no bypass, DB_pass_2 or passé"),
+        ("pass", 'database "pass" does not exist', 'database "***" does not exist'),
+        ("pass", "u://me:pass@db key=pass (pass) pass, pass", "u://me:***@db key=*** (***) ***, ***"),
+        ("pass", "at /a%2Fpass%20b, 'line\\npass\\n', '\\x00pass'", "at /a%2F***%20b, 'line\\n***\\n', '\\x00***'"),
+        (
+            "row",
+            "a row of database \"row\" by 'row', u://me:row@db",
+            "a row of database \"***\" by '***', u://me:***@db",
+        ),
+        ("p@ss", "xp@ssx", "x***x"),
+        ("p@ss/wörd", "u://me:p%40ss%2Fw%C3%B6rd@db or p%40ss%2Fw%C3%B6rd", "u://me:***@db or ***"),
+        ("it's\n", "{'a': \"it's\\n\"}", "{'a': \"***\"}"),
+    ],
+)
+def test_a_secret_goes_as_a_whole_and_no_longer_word_betrays_it(secret, text, expected):
+    assert redact(text, [secret]) == expected
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("postgresql://loader:hunter22@db.example.org/museum", "postgresql://loader:***@db.example.org/museum"),

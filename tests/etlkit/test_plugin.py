@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -89,3 +90,18 @@ def test_a_full_run_tells_its_counts_and_its_seed(run):
     full = run(text, "-n", "2", ETL_FULL="1", ETL_SEED="4711").stdout
     assert "sample: 1 passed, 0 failed" in full
     assert "SEED=4711; kills 30" in full
+
+
+def test_what_tests_start_hears_the_signals_that_nohup_keeps_from_them(run):
+    text = (
+        "import signal, subprocess, sys\n\ndef test_it():\n"
+        "    code = 'import signal; print(signal.getsignal(signal.SIGHUP) == signal.SIG_DFL)'\n"
+        "    assert subprocess.check_output([sys.executable, '-c', code], text=True) == 'True\\n'\n"
+        "    signal.raise_signal(signal.SIGHUP)  # and they themselves go on\n"
+    )
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        for flags in ((), ("-n", "1")):
+            assert run(text, *flags).returncode == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -6,10 +6,19 @@ import os
 import traceback
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import Field, SecretStr, ValidationError
 
 from etlkit.errors import ConfigError
-from etlkit.settings import SSL_MODES, DatabaseSettings, Settings, load_settings, warning_of_readers
+from etlkit.settings import (
+    SSL_MODES,
+    DatabaseSettings,
+    Settings,
+    load_settings,
+    unknown_settings,
+    warning_of_readers,
+)
 
 COMPLETE = {"DB_HOST": "db.example.org", "DB_NAME": "museum", "DB_USER": "loader", "DB_PASSWORD": "hunter22-of-the-env"}
 
@@ -106,10 +115,79 @@ def test_the_environment_beats_the_file(environment, tmp_path):
     assert (settings.db_host, settings.db_port) == ("db.example.org", 6000)
 
 
-def test_an_empty_variable_does_not_hide_the_file(environment, tmp_path):
+def test_a_variable_that_is_set_to_nothing_hides_the_file_and_leaves_the_default(environment, tmp_path):
+    environment.setenv("DB_PORT", "")
+    environment.setenv("DB_SSLMODE", "")
+    (tmp_path / ".env").write_text("DB_PORT=6000\nDB_SSLMODE=disable\n")
+    settings = load(env_file=tmp_path / ".env")
+    assert (settings.db_port, settings.db_sslmode) == (5432, None)
+
+
+def test_a_required_variable_that_is_set_to_nothing_is_missing_whatever_the_file_says(environment, tmp_path):
     environment.setenv("DB_HOST", "")
     (tmp_path / ".env").write_text("DB_HOST=file.example.org\n")
-    assert load(env_file=tmp_path / ".env").db_host == "file.example.org"
+    message = refusal(env_file=tmp_path / ".env")
+    assert "missing settings: DB_HOST. In the environment DB_HOST is set to nothing. " in message
+    assert load({"db_host": "flag.example.org"}, tmp_path / ".env").db_host == "flag.example.org"
+
+
+PASSWORDS = st.text(st.characters(min_codepoint=32, exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1)
+
+
+@given(password=PASSWORDS)
+@example(password="pa${x}ss")
+@example(password="p'a\\'s\\\\s")
+@example(password="a # b")
+def test_a_quoted_password_is_read_from_the_file_as_it_was_meant(tmp_path_factory, password):
+    path = tmp_path_factory.getbasetemp() / "quoted.env"
+    quoted = password.replace("\\", "\\\\").replace("'", "\\'")
+    path.write_text(f"DB_HOST=h\nDB_NAME=n\nDB_USER=u\nDB_PASSWORD='{quoted}'\n", encoding="utf-8")
+    assert load(env_file=path).db_password.get_secret_value() == password
+
+
+def test_a_value_without_quotes_is_read_to_the_letter_up_to_a_comment(environment, tmp_path):
+    environment.setenv("x", "of the environment")
+    environment.delenv("DB_PASSWORD")
+    (tmp_path / ".env").write_text("DB_PASSWORD=a$x${x}\\n'\"#b # a comment\n")
+    assert load(env_file=tmp_path / ".env").db_password.get_secret_value() == "a$x${x}\\n'\"#b"
+
+
+def test_the_mark_that_some_editors_put_before_the_first_line_is_none_of_its_name(tmp_path):
+    text = "".join(f"{name}={value}\n" for name, value in COMPLETE.items())
+    (tmp_path / ".env").write_text(text, encoding="utf-8-sig")
+    assert load(env_file=tmp_path / ".env").db_host == "db.example.org"
+
+
+def test_a_line_of_the_file_that_is_no_setting_is_named_and_not_shown(environment, tmp_path, caplog):
+    (tmp_path / ".env").write_text("DB_PORT=1\nDB_PASSWORD='hunter22\n")
+    message = refusal(env_file=tmp_path / ".env")
+    assert f"{tmp_path / '.env'} is not understood in line 2. " in message
+    assert "hunter22" not in message + caplog.text
+
+
+def test_a_secret_may_stand_in_a_file_where_it_stands_nowhere_else(environment, tmp_path):
+    (tmp_path / "secret").write_text("of-the-secret-file\n")
+    environment.setenv("DB_PASSWORD_FILE", str(tmp_path / "secret"))
+    assert load().db_password.get_secret_value() == "hunter22-of-the-env"
+    environment.setenv("DB_PASSWORD", "")
+    assert load().db_password.get_secret_value() == "of-the-secret-file"
+    environment.setenv("DB_PASSWORD_FILE", str(tmp_path / "absent"))
+    assert "DB_PASSWORD_FILE names a file that cannot be read" in refusal()
+
+
+def test_a_name_that_nobody_knows_is_told_with_the_near_one(environment, tmp_path):
+    path = tmp_path / ".env"
+    path.write_text("BUCKET_LIMITS=1\nBUCKETNAME=x\nBUCKET_TOKEN_FILE=x\nSOMETHING_ELSE=1\nDB_EMPTY=\n")
+    environment.setenv("DB_HOTS", "db.example.org")
+    environment.setenv("BUCKETS_NAME", "of somebody else")
+    assert unknown_settings((DatabaseSettings, BucketSettings), ("DB_",), path) == [
+        "unknown setting BUCKETNAME in .env; did you mean BUCKET_NAME?",
+        "unknown setting BUCKET_LIMITS in .env; did you mean BUCKET_LIMIT?",
+        "unknown setting DB_HOTS in the environment; did you mean DB_HOST?",
+    ]
+    environment.setenv("DB_HOTS", "")
+    environment.setenv("DB_WATER", "")
+    assert unknown_settings((DatabaseSettings,), ("DB_",), None)[-1] == "unknown setting DB_WATER in the environment"
 
 
 def test_a_flag_beats_the_environment_and_the_file(environment, tmp_path):

@@ -19,7 +19,7 @@ from etlkit.signals import cancelled_by_signals
 pytestmark = pytest.mark.database
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
-SIGNALS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
+SIGNALS = [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
 SLEEPER = """
 import itertools
 import logging

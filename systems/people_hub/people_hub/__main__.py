@@ -5,6 +5,9 @@ In come a command and its flags, out go what it prints and its exit code; every 
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from people_hub import starting  # noqa: F401 - one line for what is missing
+
 import argparse
 import json
 import logging
@@ -15,7 +18,6 @@ from typing import Any
 
 from tabulate import tabulate
 
-from etlkit.command import exit_process
 from etlkit.console import Outcome, interval_of, positive_count
 from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, ConfigError, EtlError
 from etlkit.logs import redact
@@ -29,6 +31,7 @@ from etlkit.postgres import (
     schema_version,
     unit_of_work,
 )
+from etlkit.process import exit_process
 from etlkit.settings import Settings
 from etlkit.signals import cancelled_by_signals
 from people_hub.bronze.ingestion import IngestionService

@@ -5,6 +5,9 @@ Everything is kept in `.local/demo` and the database `people_hub_demo`, which be
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from people_hub import starting  # noqa: F401 - one line for what is missing
+
 import logging
 import os
 import shutil
@@ -19,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import etlkit
+from etlkit.console import run_plainly
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, EXIT_REJECTS
+from etlkit.process import exit_process
 from people_hub.hub_settings import PROJECT_DIR
 from people_hub.sample_sources import directories
 from people_hub.sample_sources.directories import SampleDirectory
@@ -168,4 +173,4 @@ def _hub(environment: dict[str, str], *arguments: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_process(run_plainly(main))

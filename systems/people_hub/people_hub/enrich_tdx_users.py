@@ -4,6 +4,9 @@
 What is new or changed in the listing comes first, then the details that were fetched longest ago.
 """
 
+if not __package__:  # run by its path
+    import starting  # noqa: F401 - one line for what is missing
+
 from functools import partial
 
 from people_hub.script import run_script

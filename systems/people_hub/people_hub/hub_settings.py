@@ -1,11 +1,7 @@
-"""The hub's settings: flags win over the environment, the environment over `.env` in the project's folder.
-
-A secret `NAME` may also stand in a file that the variable `NAME_FILE` names, or in systemd's credentials directory.
-"""
+"""The hub's settings: flags win over the environment, the environment over `.env` in the project's folder."""
 
 from __future__ import annotations
 
-import os
 import re
 import ssl
 from collections.abc import Mapping
@@ -13,16 +9,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 import etlkit
+from etlkit import database_url
 from etlkit.embedded import EmbeddedServer, default_home
-from etlkit.errors import ConfigError
 from etlkit.postgres import Schema
-from etlkit.settings import EMBEDDED_HOST, DatabaseSettings, Settings, is_loopback, load_settings, secret_values
+from etlkit.settings import DatabaseSettings, Settings, is_loopback, load_settings, secret_values
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT_DIR / ".env"
@@ -31,13 +24,6 @@ META_FILE = Path(etlkit.__file__).parent / "sql" / "meta.sql"
 SCHEMA = Schema("people_hub", 1, "python -m people_hub init")
 EMBEDDED_DATABASE = "people_hub"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-
-
-class HubDatabase(DatabaseSettings):
-    """Where the hub's Postgres is, from its one setting."""
-
-    told_name = told_login = told_place = "DATABASE_URL"
-    told_authority = "its sslrootcert"
 
 
 class HubSettings(Settings):
@@ -178,66 +164,36 @@ class FileSettings(Settings):
     hub_data_folder: Path
 
 
+EVERY_SETTING: tuple[type[Settings], ...] = (
+    HubSettings,
+    UmapiSettings,
+    TdxSettings,
+    McommunitySettings,
+    ActiveDirectorySettings,
+    FileSettings,
+)
+PREFIXES = ("UM_", "TDX_", "MCOMMUNITY_", "AD_", "HUB_")
+
+
 def load_hub_settings(classes: tuple[type[Settings], ...], flags: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return HubSettings and one instance of each of the classes.
 
     Raises ConfigError that names every missing and every wrong setting of all of them in one message.
     """
-    every: tuple[type[Settings], ...] = (HubSettings, *classes)
-    given = {**_secrets_in_files(every), **{name: value for name, value in flags.items() if value is not None}}
-    loaded = load_settings(every, given, ENV_FILE)
+    loaded = load_settings((HubSettings, *classes), flags, ENV_FILE)
     read_database_url(loaded[0].database_url.get_secret_value())
     return loaded
 
 
 def load_source_settings(settings_class: type[Settings]) -> Settings:
     """Return a source's settings from the environment; ConfigError names every missing and wrong one."""
-    loaded: Settings = load_settings((settings_class,), _secrets_in_files((settings_class,)), ENV_FILE)[0]
+    loaded: Settings = load_settings((settings_class,), {}, ENV_FILE)[0]
     return loaded
 
 
 def read_database_url(url: str) -> DatabaseSettings:
-    """Return the database of a URL like postgresql://user:word@host:5432/name?sslmode=verify-full&sslrootcert=FILE.
-
-    `embedded`, or `embedded/NAME`, is a database on the suite's own private server. Raises ConfigError otherwise.
-    """
-    host, _, name = url.partition("/")
-    if host == EMBEDDED_HOST and re.fullmatch(r"[a-z0-9_]*", name):
-        return HubDatabase(db_host=EMBEDDED_HOST, db_name=name or EMBEDDED_DATABASE, _env_file=None, db_secret_id=None)
-    example = "postgresql://user:password@host:5432/people_hub"
-    try:
-        parts = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ConfigError(f"DATABASE_URL cannot be read; expected {example}. Nothing was touched.") from None
-    if parts.get_backend_name() not in ("postgresql", "postgres"):
-        raise ConfigError(f"DATABASE_URL names {parts.get_backend_name()}; expected {example}. Nothing was touched.")
-    query = dict(parts.query)
-    host = str(query.pop("host", parts.host or ""))
-    values: dict[str, Any] = {
-        "db_host": host,
-        "db_port": parts.port or 5432,
-        "db_name": parts.database,
-        "db_user": parts.username,
-        "db_password": str(parts.password or ""),
-        "db_sslmode": query.pop("sslmode", None),
-        "db_sslrootcert": query.pop("sslrootcert", None),
-        "db_secret_id": None,
-    }
-    missing = [
-        word
-        for word, key in (("a host", "db_host"), ("a database", "db_name"), ("a user", "db_user"))
-        if not values[key]
-    ]
-    if missing or query:
-        wrong = [f"it lacks {', '.join(missing)}"] if missing else []
-        if query:
-            wrong += [f"it has {', '.join(sorted(query))}, of which only host, sslmode and sslrootcert are understood"]
-        raise ConfigError(f"DATABASE_URL: {'; '.join(wrong)}. Expected {example}. Nothing was touched.")
-    try:
-        return HubDatabase(_env_file=None, **values)
-    except ValidationError as error:
-        what = "; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors())
-        raise ConfigError(f"DATABASE_URL: {what}. Expected {example}. Nothing was touched.") from None
+    """Return the database of DATABASE_URL; `embedded` alone is the hub's own on the suite's private server."""
+    return database_url.read_database_url(url, EMBEDDED_DATABASE)
 
 
 def embedded_url(name: str = EMBEDDED_DATABASE) -> str:
@@ -252,31 +208,6 @@ def secrets_of(settings: tuple[Settings, ...]) -> list[str]:
     """Return every secret value of some settings, so that no log shows one."""
     values = secret_values(settings)
     for group in settings:
-        if isinstance(group, HubSettings) and group.database_url.get_secret_value().partition("/")[0] != EMBEDDED_HOST:
-            values += [str(make_url(group.database_url.get_secret_value()).password or "")]
+        if isinstance(group, HubSettings):
+            values.append(read_database_url(group.database_url.get_secret_value()).db_password.get_secret_value())
     return [value for value in values if value]
-
-
-def _secrets_in_files(classes: tuple[type[Settings], ...]) -> dict[str, str]:
-    """Return the secrets that stand in files of their own and nowhere nearer."""
-    written = {**dotenv_values(ENV_FILE), **os.environ} if ENV_FILE.is_file() else dict(os.environ)
-    names = {
-        name
-        for settings_class in classes
-        for name, field in settings_class.model_fields.items()
-        if SecretStr.__name__ in str(field.annotation) and not written.get(name.upper())
-    }
-    found: dict[str, str] = {}
-    for name in sorted(names):
-        named, folder = written.get(f"{name.upper()}_FILE"), written.get("CREDENTIALS_DIRECTORY")
-        path = Path(named) if named else Path(folder) / name.upper() if folder else None
-        if path is None:
-            continue
-        try:
-            found[name] = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            if named:
-                raise ConfigError(
-                    f"{name.upper()}_FILE names a file that cannot be read: {error}. Nothing was touched."
-                ) from error
-    return found

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Active Directory computers -> bronze (active_directory, computer): a whole listing each time, changes by hash."""
 
+if not __package__:  # run by its path
+    import starting  # noqa: F401 - one line for what is missing
+
 from functools import partial
 
 from people_hub.script import run_script

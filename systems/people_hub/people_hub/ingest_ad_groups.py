@@ -4,6 +4,9 @@
 Members beyond the server's 1,500 are followed to the last one.
 """
 
+if not __package__:  # run by its path
+    import starting  # noqa: F401 - one line for what is missing
+
 from functools import partial
 
 from people_hub.script import run_script

@@ -5,6 +5,9 @@ Changes are found by content hash; free disk and last sessions are none. Several
 one with the latest session.
 """
 
+if not __package__:  # run by its path
+    import starting  # noqa: F401 - one line for what is missing
+
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import partial

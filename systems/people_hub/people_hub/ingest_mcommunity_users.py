@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """MCommunity people -> bronze (mcommunity_ldap, user): every entry of ou=People, changes by content hash."""
 
+if not __package__:  # run by its path
+    import starting  # noqa: F401 - one line for what is missing
+
 from functools import partial
 
 from people_hub.bronze.stream import Stream, key_of

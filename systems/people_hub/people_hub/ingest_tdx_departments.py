@@ -4,6 +4,9 @@
 A department that is gone is seen by a whole listing only: run it with --full-sync once a day.
 """
 
+if not __package__:  # run by its path
+    import starting  # noqa: F401 - one line for what is missing
+
 from functools import partial
 
 from people_hub.script import run_script

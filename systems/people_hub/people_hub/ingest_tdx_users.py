@@ -4,6 +4,9 @@
 A search leaves attributes, groups and permissions out; enrich_tdx_users.py fetches those into a stream of their own.
 """
 
+if not __package__:  # run by its path
+    import starting  # noqa: F401 - one line for what is missing
+
 from functools import partial
 
 from people_hub.script import run_script

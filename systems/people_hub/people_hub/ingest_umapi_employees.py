@@ -4,6 +4,9 @@
 A person with two appointments is two records, so the key is the person's number and the appointment's.
 """
 
+if not __package__:  # run by its path
+    import starting  # noqa: F401 - one line for what is missing
+
 from functools import partial
 
 from people_hub.bronze.stream import Stream, key_of

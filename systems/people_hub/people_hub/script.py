@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TextIO
 
 from tabulate import tabulate
 
-from etlkit.command import exit_process, explain
+from etlkit.command import explain
 from etlkit.console import (
     FAILURES,
     Outcome,
@@ -29,7 +29,9 @@ from etlkit.console import (
 )
 from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, EXIT_LOCKED, EXIT_REJECTS, ConfigError
 from etlkit.logs import configure_logging, redact, write
-from etlkit.settings import Settings
+from etlkit.process import exit_process
+from etlkit.settings import Settings, unknown_settings
+from people_hub import hub_settings
 from people_hub.bronze.ingestion import IngestionService
 from people_hub.bronze.listing_run import Options
 from people_hub.bronze.stream import Script, Stream
@@ -40,8 +42,8 @@ LINE_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 LOGGER_NAME = "people_hub"
 EXIT_CODES = (
     "exit codes: 0 done or nothing new; 1 failed or refused; 2 usage, or settings that are missing or wrong: what\n"
-    "needs them was not touched; 3 done, some records newly rejected; 4 another run holds the stream; 130/143\n"
-    "stopped by a signal, the open page rolled back"
+    "needs them was not touched; 3 done, some records newly rejected; 4 another run holds the stream; 5 done,\n"
+    "but standard output did not take the outcome; 129/130/143 stopped by a signal, the open page rolled back"
 )
 GRAVEST_FIRST = (EXIT_FAILED, EXIT_CONFIG, EXIT_LOCKED, EXIT_REJECTS, EXIT_CLEAN)
 FAILURE = "❌ Failed: %s"
@@ -222,7 +224,7 @@ def run_stream(command: HubCommand, script: Script, adapter: PostgresAdapter) ->
     except Exception as error:  # the next stream runs all the same
         exit_code, message = explain(error, "What was stored before stays")
         logger.debug("traceback of %s", script.name, exc_info=error)
-        message = redact(message, command.secrets)
+        message = redact(" ".join(filter(None, [message, service.what_stays()])), command.secrets)
         trailer = command.trailer if service.is_begun else log_trailer
         figures = service.results() if service.is_begun else {}
         logger.error(f"{FAILURE} [exit %s] %s", message, exit_code, trailer)  # noqa: TRY400 - its traceback is in the file
@@ -331,6 +333,9 @@ def _read_command(
     logger = configure_logging(
         LOGGER_NAME, log_file, level=hub.log_level, console=console, secrets=secrets, line_format=LINE_FORMAT
     )
+    known = (*hub_settings.EVERY_SETTING, *classes)
+    for sentence in unknown_settings(known, hub_settings.PREFIXES, hub_settings.ENV_FILE):
+        logger.warning("⚠️ %s", sentence)
     return HubCommand(
         logger,
         secrets,

@@ -221,7 +221,11 @@ def test_mass_loss_is_refused_and_told(hub, rest, university):
     assert (last["status"], last["records_processed"], last["records_updated"]) == ("failed", len(rows) // 2, 1)
     assert last["metadata"]["records_skipped"] == len(rows) // 2 - 1
     assert result.stream["records_updated"] == 1
-    assert "FINAL RESULTS SUMMARY: umich_api/department [FAILED] what stays of it" in result.text
+    half = len(rows) // 2
+    kept = f"Of it stays: {half:,} records in = 0 new + 1 changed + {half - 1:,} there already + 0 rejected."
+    assert kept in result.stream["error"]
+    log = (hub.folder / "logs" / "ingest.log").read_text(encoding="utf-8")
+    assert "FINAL RESULTS SUMMARY: umich_api/department [FAILED] what stays of it" in log
     again = hub.ingest("umapi_departments", "--allow-mass-delete", "60")
     assert (again.exit_code, again.stream["records_deleted"]) == (0, len(rows) - len(rows) // 2)
 

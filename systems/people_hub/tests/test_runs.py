@@ -87,7 +87,7 @@ def test_a_second_copy_exits_4_and_leaves_the_first_alone(hub, rest, university)
     ]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_while_waiting_for_the_source_leaves_a_failed_run(hub, rest, number, code):
     rest.set_faults(SLOW)
     process = hub.start("ingest_umapi_departments")

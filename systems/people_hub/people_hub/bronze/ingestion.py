@@ -154,11 +154,17 @@ class IngestionService:
         return self._statistics.as_dict()
 
     def _log_summary(self, *, is_failed: bool = False) -> None:
-        """Log the block that ends every run, and what somebody should know about it."""
+        """Log the block that ends every run (of a failed one in the file only), and what somebody should know."""
         for line in self._statistics.summary_lines(self.stream.name, is_failed=is_failed):
-            self.logger.info(line)
+            self.logger.log(logging.DEBUG if is_failed else logging.INFO, line)
         for note in self._statistics.notes:
             self.logger.warning("⚠️ %s", note)
+
+    def what_stays(self) -> str:
+        """Return the sentence on what a failed run leaves, nothing when it came to nothing."""
+        counted = self._statistics
+        stays = "would stay" if self.dry_run else "stays"
+        return f"Of it {stays}: {counted.sum_line()}." if self.is_begun and counted.processed else ""
 
     def results_lines(self) -> list[str]:
         """Return what a script prints after its log."""

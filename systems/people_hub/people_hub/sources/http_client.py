@@ -23,7 +23,7 @@ import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 from urllib3.exceptions import HTTPError
 
-from etlkit.errors import RetryableError, SourceError
+from etlkit.errors import EtlError, RetryableError, SourceError
 from people_hub.hub_settings import HttpSettings
 
 IN_MEMORY_BYTES = 8_000_000
@@ -157,7 +157,8 @@ class HttpClient:
         def tell(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
             seconds = state.next_action.sleep if state.next_action else 0
-            logger.info("⚠️ %s; attempt %s follows in %.1f s", error, state.attempt_number + 1, seconds)
+            what = error.problem.rstrip(".") if isinstance(error, EtlError) else error
+            logger.info("⚠️ %s; attempt %s follows in %.1f s", what, state.attempt_number + 1, seconds)
 
         return Retrying(
             stop=stop_after_attempt(self._settings.http_attempts),
@@ -204,7 +205,8 @@ class HttpClient:
                 ) from error
             text = " ".join(f"{type(cause).__name__} {cause}".split())
             raise RetryableError(
-                f"{where} broke off or cannot be reached ({text}). Check its address and the network, then run again."
+                f"{where} broke off or cannot be reached ({text}).",
+                "Check its address and the network, then run again.",
             ) from error
 
     def _wait_for_limit(self, endpoint: str) -> None:

@@ -22,14 +22,18 @@ def look(museum: Museum, chromium, tmp_path, monkeypatch) -> Iterator[Callable[.
     with ExitStack() as stack:
 
         def open_window(size: tuple[int, int] = DESKTOP, *flags: str, **environment: str) -> Page:
-            address = stack.enter_context(served(museum.database, tmp_path, *flags, **environment))
+            server = stack.enter_context(served(museum.database, tmp_path, *flags, **environment))
             context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, timezone_id="Asia/Tokyo")
             stack.callback(context.close)
-            page = Page(context.new_page(), address)
+            page = Page(context.new_page(), server.address)
             page.playwright.on("request", lambda request: page.note(request.url))
+            page.playwright.on("console", lambda message: page.hear(message.text))
+            pages.append(page)
             return page
 
+        pages: list[Page] = []
         yield open_window
+        assert [page.violations for page in pages if page.violations] == []
 
 
 @pytest.fixture
@@ -206,9 +210,9 @@ def test_days_of_one_s_own_stand_in_the_address(sample, look):
     page.wait_for_text("From 4 July 2023 to 5 July 2023")
 
 
-def test_a_password_keeps_the_page_closed(sample, look):
+def test_a_password_keeps_the_page_closed_and_is_asked_for_once(sample, look):
     page = look(DESKTOP, "--address", "0.0.0.0", MUSEUM_DASHBOARD_PASSWORD=PASSWORD)
-    page.open("safety")
+    page.open("safety", department="Geology")
     field = page.playwright.get_by_role("textbox", name="Password")
     field.fill("wrong")
     page.playwright.get_by_role("button", name="Open").click()
@@ -217,3 +221,8 @@ def test_a_password_keeps_the_page_closed(sample, look):
     field.fill(PASSWORD)
     page.playwright.get_by_role("button", name="Open").click()
     page.wait_for_text("Stones", page.playwright.locator(".feed"))
+    assert page.playwright.url.endswith("/safety?department=Geology")
+    page.playwright.reload()
+    page.wait_for_text("Stones", page.playwright.locator(".feed"))
+    assert PASSWORD not in page.playwright.evaluate("document.cookie + location.href + JSON.stringify(localStorage)")
+    assert "museum_dashboard" not in page.playwright.evaluate("document.cookie"), "no script reads the login"

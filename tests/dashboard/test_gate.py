@@ -13,6 +13,9 @@ from urllib.parse import urlencode
 
 import pytest
 from dashboard_case import Server, served
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -83,17 +86,18 @@ def serve(museum, tmp_path) -> Iterator[Callable[..., Server]]:
 
 def test_nobody_without_the_password_makes_the_server_hold_anything(serve):
     server = serve()
-    ask(server)
-    before = server.megabytes()
-    session = "00000000-0000-0000-0000-000000000000"
-    cookie = ask(server, "/_stcore/host-config").headers.get("set-cookie", "").partition(";")[0]
-    try:
-        with connect(f"{server.address.replace('http', 'ws')}/_stcore/stream", max_size=None) as line:
-            found = re.search(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", line.recv())
-            session = found[0].decode() if found else session
-            statuses = {upload(server, session, number, cookie) for number in range(6)}
-    except InvalidStatus:
+    cookie = ask(server, "/_stcore/health").headers.get("set-cookie", "").partition(";")[0]
+    with ExitStack() as stack:
+        session = "none"
+        with suppress(InvalidStatus):
+            line = stack.enter_context(connect(f"{server.address.replace('http', 'ws')}/_stcore/stream", max_size=None))
+            line.send(BackMsg(rerun_script=ClientState()).SerializeToString())
+            while not (message := ForwardMsg.FromString(line.recv(timeout=20))).HasField("script_finished"):
+                if message.HasField("new_session"):
+                    session = message.new_session.initialize.session_id
+        before = server.megabytes()
         statuses = {upload(server, session, number, cookie) for number in range(6)}
+        assert server.megabytes() - before < 60, statuses
     assert statuses <= {401, 405}
     assert guess(server, "a" * 50_000_000).status == 413
     assert ask(server, "/_stcore/agent/interact", "POST", b"{" * 5_000_000).status == 413

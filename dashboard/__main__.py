@@ -19,7 +19,7 @@ from dashboard.settings import DashboardSettings, as_reader, dashboard_settings
 from etlkit.command import exit_process
 from etlkit.console import Outcome, say_settings_error
 from etlkit.embedded import EmbeddedServer, default_home
-from etlkit.errors import ConfigError
+from etlkit.errors import EXIT_CLEAN, EXIT_REJECTS, ConfigError
 from etlkit.postgres import connect, require_schema
 from etlkit.signals import stopping_signal
 from museum.console import run_stage
@@ -62,13 +62,18 @@ def export(command: Command, logger: logging.Logger) -> Outcome:
             timezone=timezone,
             made=command.now,
         )
-        page = render_report(cursor, catalogue, selection, heading)
+        report = render_report(cursor, catalogue, selection, heading)
     path = command.flags.export.resolve()
-    size = write_report(path, page)
+    size = write_report(path, report.page)
     if size > LARGEST_REPORT:
         logger.warning("the report is larger than %s MB; choose fewer days or exhibitions", LARGEST_REPORT / 1e6)
     period = str(selection.period) if selection else "no presses yet"
-    return Outcome(f"Wrote {path} ({size / 1000:,.0f} kB): {period}.", {"report": str(path), "bytes": size})
+    incomplete = f" {len(report.undrawn)} of {report.charts} charts could not be drawn." if report.undrawn else ""
+    return Outcome(
+        f"Wrote {path} ({size / 1000:,.0f} kB): {period}.{incomplete}",
+        {"report": str(path), "bytes": size, "undrawn": report.undrawn},
+        gravest=EXIT_REJECTS if report.undrawn else EXIT_CLEAN,
+    )
 
 
 def show_page(command: Command, logger: logging.Logger, arguments: Sequence[str]) -> Outcome:

@@ -1,6 +1,7 @@
 """The figures of the pages and of the report, read by the statements in sql/dashboard; nothing is written.
 
-Frames are small: the database has added up the presses. Times without a zone are the museum's local times.
+Frames are small: the database has added up the presses. Text is as it is shown (`dashboard.names`), times without a
+zone are the museum's local times.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from dashboard.names import MOST_LETTERS, shown
 from dashboard.selection import Period, Selection
 from etlkit.postgres import Cursor, run_file
 
@@ -22,6 +24,7 @@ EMERGENCY = 1
 FEED_LENGTH = 10
 EMERGENCIES_SHOWN = 5
 RUNS_SHOWN = 15
+ERROR_LETTERS = 300
 PARTITIONS_SHOWN = 24
 
 
@@ -225,7 +228,7 @@ def read_latest_incidents(
     }
     run_file(cursor, SQL / "list_latest_incidents.sql", parameters)
     columns = _columns(cursor)
-    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+    return [dict(zip(columns, map(_readable, row), strict=True)) for row in cursor.fetchall()]
 
 
 def read_data_figures(cursor: Cursor) -> DataFigures:
@@ -236,7 +239,7 @@ def read_data_figures(cursor: Cursor) -> DataFigures:
     live = cursor.fetchone()
     return DataFigures(
         live=LiveRun(*live) if live else None,
-        runs=_frame(cursor, "list_latest_runs", {"limit": RUNS_SHOWN}),
+        runs=_frame(cursor, "list_latest_runs", {"limit": RUNS_SHOWN}, most=ERROR_LETTERS),
         rejects=_frame(cursor, "count_rejects_by_reason"),
         partitions=_frame(cursor, "list_partitions", {"limit": PARTITIONS_SHOWN}),
         **values,
@@ -271,10 +274,20 @@ def _totals(counts: pd.DataFrame, types: pd.DataFrame) -> dict[str, int]:
     return {str(name): int(sums.get(number, 0)) for number, name in numbers}
 
 
-def _frame(cursor: Cursor, name: str, parameters: dict[str, Any] | None = None) -> pd.DataFrame:
+def _frame(
+    cursor: Cursor, name: str, parameters: dict[str, Any] | None = None, *, most: int = MOST_LETTERS
+) -> pd.DataFrame:
     """Run a statement and return its rows, with its columns even when there are none."""
     run_file(cursor, SQL / f"{name}.sql", parameters)
-    return pd.DataFrame(cursor.fetchall(), columns=_columns(cursor))
+    rows = [tuple(_readable(value, most) for value in row) for row in cursor.fetchall()]
+    return pd.DataFrame(rows, columns=_columns(cursor))
+
+
+def _readable(value: Any, most: int = MOST_LETTERS) -> Any:
+    """Return a value of the database with its text as it is shown."""
+    if isinstance(value, str):
+        return shown(value, most)
+    return [_readable(item, most) for item in value] if isinstance(value, list) else value
 
 
 def _columns(cursor: Cursor) -> list[str]:

@@ -19,17 +19,21 @@ from dashboard.figures import DataFigures, ExhibitionFigures, LiveRun, SafetyFig
 MOST_BARS = 40
 """More bars than this nobody reads, and no mail takes; the tables have them all."""
 
+UNDRAWN = "This chart could not be drawn; its figures are in the table."
 SILENCE = timedelta(minutes=2)
 """A running consumer says a word every minute."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page; without a chart there is nothing to draw, and the note says why."""
+    """A part of a page; without a chart there is nothing to draw, and the note says why.
+
+    The chart is made where it is shown, so that one that cannot be made costs no other.
+    """
 
     title: str
     table: pd.DataFrame
-    chart: AnyChart | None = None
+    chart: Callable[[], AnyChart] | None = None
     note: str = ""
     is_wide: bool = False
 
@@ -248,9 +252,9 @@ def _first_of(frame: pd.DataFrame) -> str:
     return f"; the first {MOST_BARS} of {len(frame)}" if len(frame) > MOST_BARS else ""
 
 
-def _chart(has_data: bool, draw: Callable[[], AnyChart]) -> AnyChart | None:  # noqa: FBT001 - reads as a condition
+def _chart(has_data: bool, draw: Callable[[], AnyChart]) -> Callable[[], AnyChart] | None:  # noqa: FBT001 - reads as a condition
     """Draw only where there is something to draw."""
-    return draw() if has_data else None
+    return draw if has_data else None
 
 
 def _pivot(frame: pd.DataFrame, name: str, types: dict[str, int]) -> pd.DataFrame:

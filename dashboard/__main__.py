@@ -68,9 +68,11 @@ def export(command: Command, logger: logging.Logger) -> Outcome:
     if size > LARGEST_REPORT:
         logger.warning("the report is larger than %s MB; choose fewer days or exhibitions", LARGEST_REPORT / 1e6)
     period = str(selection.period) if selection else "no presses yet"
-    incomplete = f" {len(report.undrawn)} of {report.charts} charts could not be drawn." if report.undrawn else ""
+    said = [f"Wrote {path} ({size / 1000:,.0f} kB): {period}.", catalogue.left_out_says]
+    if report.undrawn:
+        said.append(f"{len(report.undrawn)} of {report.charts} charts could not be drawn.")
     return Outcome(
-        f"Wrote {path} ({size / 1000:,.0f} kB): {period}.{incomplete}",
+        " ".join(filter(None, said)),
         {"report": str(path), "bytes": size, "undrawn": report.undrawn},
         gravest=EXIT_REJECTS if report.undrawn else EXIT_CLEAN,
     )

@@ -116,6 +116,8 @@ def show_title(title: str) -> None:
     database = command.database.db_name if command.database else ""
     st.caption(plain(f"{dashboard_settings(command).museum_name}, database {database}"))
     st.header(title, anchor=False)
+    if left_out := catalogue_now().left_out_says:
+        st.warning(left_out, icon=":material/event_busy:")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from dashboard.names import MOST_LETTERS, shown
-from dashboard.selection import Period, Selection
+from dashboard.selection import EARLIEST, LATEST, SHOWN_TIMES, Period, Selection
 from etlkit.postgres import Cursor, run_file
 
 SQL = Path(__file__).resolve().parent.parent / "sql" / "dashboard"
@@ -30,10 +30,21 @@ PARTITIONS_SHOWN = 24
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What can be chosen: exhibitions (exhibition_id, exhibition, department, floors), and the days with presses."""
+    """What can be chosen: exhibitions (exhibition_id, exhibition, department, floors), and the days with presses.
+
+    `left_out` presses have times of other centuries.
+    """
 
     exhibitions: pd.DataFrame
     span: Period | None
+    left_out: int = 0
+
+    @property
+    def left_out_says(self) -> str:
+        """Return the sentence about presses that are not shown, nothing where all are."""
+        if not self.left_out:
+            return ""
+        return f"Left out: {self.left_out:,} presses with times before {EARLIEST.year} or from {LATEST.year} on."
 
     @property
     def departments(self) -> list[str]:
@@ -121,7 +132,7 @@ class LiveRun:
     status: str
     lag: int | None
     reported_at: datetime | None
-    started_at: datetime
+    started_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -143,12 +154,12 @@ class DataFigures:
 def read_catalogue(cursor: Cursor, timezone: str) -> Catalogue:
     """Return what can be chosen."""
     exhibitions = _frame(cursor, "list_exhibitions")
-    run_file(cursor, SQL / "read_span.sql")
-    first, last = cursor.fetchone() or (None, None)
+    run_file(cursor, SQL / "read_span.sql", SHOWN_TIMES)
+    first, last, left_out = cursor.fetchone() or (None, None, 0)
     if first is None or last is None:
-        return Catalogue(exhibitions, None)
+        return Catalogue(exhibitions, None, left_out)
     zone = ZoneInfo(timezone)
-    return Catalogue(exhibitions, Period(first.astimezone(zone).date(), last.astimezone(zone).date()))
+    return Catalogue(exhibitions, Period(first.astimezone(zone).date(), last.astimezone(zone).date()), left_out)
 
 
 def read_exhibition_figures(cursor: Cursor, catalogue: Catalogue, selection: Selection) -> ExhibitionFigures:
@@ -225,6 +236,7 @@ def read_latest_incidents(
         "timezone": timezone,
         "type": incident_type_id,
         "limit": limit,
+        **SHOWN_TIMES,
     }
     run_file(cursor, SQL / "list_latest_incidents.sql", parameters)
     columns = _columns(cursor)
@@ -233,7 +245,7 @@ def read_latest_incidents(
 
 def read_data_figures(cursor: Cursor) -> DataFigures:
     """Return how the data got here."""
-    run_file(cursor, SQL / "read_freshness.sql")
+    run_file(cursor, SQL / "read_freshness.sql", SHOWN_TIMES)
     values = dict(zip(_columns(cursor), cursor.fetchone() or (), strict=True))
     run_file(cursor, SQL / "read_live_run.sql")
     live = cursor.fetchone()

@@ -112,6 +112,7 @@ def render_report(cursor: Cursor, catalogue: Catalogue, selection: Selection | N
         period=str(selection.period) if selection else "",
         made=f"{heading.made.astimezone(ZoneInfo(timezone)):%-d %B %Y %H:%M}",
         pages=pages,
+        left_out_says=catalogue.left_out_says,
         undrawn_says=UNDRAWN,
     )
     charts = [(page.title, section) for page in pages for section in page.sections if section["has_chart"]]

@@ -196,7 +196,7 @@ def _live_tile(live: LiveRun | None, now: datetime) -> Tile:
     if live.status != "running":
         return Tile(label, "-", f"the consumer ended ({live.status})")
     heard = live.reported_at or live.started_at
-    if now - heard > SILENCE:
+    if heard is None or now - heard > SILENCE:
         return Tile(label, "?", f"not heard from for {age(heard, now).removesuffix(' ago')}")
     return Tile(label, "-" if live.lag is None else f"{live.lag:,}", f"said {age(heard, now)}")
 

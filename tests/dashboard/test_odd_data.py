@@ -143,3 +143,73 @@ def bars(*names: str) -> alt.Chart:
 
 def undrawable() -> alt.Chart:
     return bars("a\x0bb")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Times
+# ---------------------------------------------------------------------------------------------------------------------
+
+TIMES = [
+    "-infinity", "4713-01-01 12:00:00 BC", "0001-01-01 00:30:00", "0024-03-06 12:00:00", "1899-12-31 23:59:59",
+    "2200-01-01 00:00:00", "9999-12-31 23:59:59", "10000-01-01 00:00:00", "294276-12-31 12:00:00", "infinity",
+]  # fmt: skip
+ADD_REVIEW = (
+    "insert into review (exhibition_id, at, rating_id, source_id, position) "
+    "values (1, %s::timestamp at time zone 'UTC', 4, (select min(source_id) from event_source), %s)"
+)
+ADD_INCIDENT = ADD_REVIEW.replace("review", "incident").replace("rating_id", "incident_type_id").replace("4", "1")
+
+
+@pytest.fixture
+def ageless(museum):
+    """A museum whose database holds presses, runs, rejects and sources of all times."""
+    museum.exhibition(0, EXHIBITION_NAME="Whales")
+    museum.kiosk(0, "2023-07-03 10:00:00,0,4,", "2023-07-03 10:00:00,0,-1,1", "2023-07-03 10:00:00,9,1,")
+    museum.push()
+    return museum
+
+
+def add_times(museum, *times: str) -> None:
+    for position, moment in enumerate(times, start=1000):
+        museum.query(ADD_REVIEW, (moment, position))
+        museum.query(ADD_INCIDENT, (moment, position))
+        museum.query(
+            "insert into meta.ingestion_runs (run_id, source_system, entity_type, started_at, completed_at) "
+            "values (gen_random_uuid(), 'museum', 'live', %s, %s)",
+            (moment, moment),
+        )
+        museum.query("update event_source set loaded_at = %s", (moment,))
+        museum.query("update meta.rejected_records set last_seen = %s", (moment,))
+
+
+def test_times_that_no_calendar_has_are_left_out_and_counted(ageless):
+    add_times(ageless, *TIMES)
+    code, page, lines = export(ageless)
+    assert (code, "Traceback" in "".join(lines)) == (0, False), lines
+    left_out = f"Left out: {2 * len(TIMES)} presses with times before 1900 or from 2200 on."
+    assert left_out in page
+    assert left_out in lines[-1]
+    assert "3 July 2023: " not in page
+    assert "<p>3 July 2023</p>" in page
+    assert page.count('<svg role="img"') == 13
+
+
+@pytest.mark.parametrize("moment", [TIMES[0], TIMES[3], TIMES[6], TIMES[8]])
+def test_a_time_that_no_calendar_has_may_be_the_only_one(museum, moment):
+    museum.exhibition(0)
+    museum.kiosk(0, "2023-07-03 10:00:00,9,1,")
+    museum.push()
+    add_times(museum, moment)
+    code, page, lines = export(museum)
+    assert (code, "no presses yet" in lines[-1]) == (0, True), lines
+    assert "Left out: 2 presses" in page
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
+def test_the_first_and_the_last_time_shown_are_counted_once(ageless, monkeypatch, zone):
+    monkeypatch.setenv("MUSEUM_TIMEZONE", zone)
+    add_times(ageless, "1900-01-01 00:00:00", "2199-12-31 23:59:59", "1899-12-31 23:59:59", "2200-01-01 00:00:00")
+    code, page, _ = export(ageless)
+    assert code == 0
+    assert "Left out: 4 presses" in page
+    assert '<span class="note">Reviews</span><b>3</b>' in page

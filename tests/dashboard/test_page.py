@@ -101,6 +101,33 @@ def test_hours_are_the_museum_s_and_names_are_no_markup(sample, look):
     page.wait_for_text("Mon 3 Jul 2023 14:30:00", page.playwright.locator(".feed"))
 
 
+def test_odd_names_and_times_are_text_and_left_out(sample, look):
+    sample.query(
+        "update exhibition set exhibition_name = %s where exhibition_id = 2", ("[x](javascript:alert(1)) $x^2$\x0b",)
+    )
+    sample.query(
+        "update incident_type set description = '**b** [x](javascript:alert(1)) $x^2$' where incident_type_id = 1"
+    )
+    for table, column in (("review", "rating_id"), ("incident", "incident_type_id")):
+        for position, moment in enumerate(("0024-03-06 12:00+00", "9999-12-31 23:59+00", "infinity", "4000-01-01 BC")):
+            sample.query(
+                f"insert into {table} (exhibition_id, at, {column}, source_id, position) "
+                "values (2, %s, 1, (select min(source_id) from event_source), %s)",
+                (moment, 1000 + position),
+            )
+    page = look()
+    for name in ("", "safety", "data"):
+        page.open(name)
+        page.wait_for_text("Left out: 8 presses with times before 1900 or from 2200 on.")
+        if name != "data":
+            page.pictures(6)
+        assert page.errors() == []
+        assert page.playwright.locator("a[href^=javascript], .katex, [data-testid=stMetric] strong").count() == 0
+    page.open("safety")
+    page.wait_for_text("**b** [x](javascript:alert(1)) $x^2$", page.playwright.get_by_test_id("stMetric"))
+    page.wait_for_text(r"$x^2$\x0b", page.playwright.locator(".feed"))
+
+
 def test_an_emergency_appears_by_itself(sample, look):
     page = look()
     page.open("safety")

@@ -23,6 +23,7 @@ LARGEST_MESSAGE = 1_000_000
 """What a viewer's page may say at once, in bytes: it tells which filters are chosen."""
 
 SHUTDOWN_SECONDS = 5
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - asked for, and then with a password
 
 
 def listen(address: str, port: int) -> socket.socket:
@@ -44,7 +45,9 @@ def serve(listener: socket.socket, settings: DashboardSettings, arguments: Seque
     @asynccontextmanager
     async def shown(_app: streamlit.App) -> AsyncIterator[None]:
         if _has_screen():
-            webbrowser.open(f"http://localhost:{settings.museum_dashboard_port}")
+            host = settings.museum_dashboard_address
+            host = "localhost" if host in EVERYWHERE else host
+            webbrowser.open(f"http://{host}:{settings.museum_dashboard_port}")
         yield
 
     password = settings.museum_dashboard_password

@@ -1,7 +1,7 @@
 """python -m dashboard: the page that the museum's staff look at, or the report as one file.
 
 In come the museum's tables, out goes a page on this machine, or a file; the database is only read, so a re-run is safe.
-The page itself is served by Streamlit, which takes this process over.
+The page is served by Streamlit in this process, until a signal ends it.
 """
 
 from __future__ import annotations
@@ -12,24 +12,21 @@ if __name__ == "__main__":
     begin()
 
 import logging
-import os
-import socket
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
-from typing import NoReturn
 
-from dashboard.command_line import check_flags, chosen_selection, dashboard_command, dashboard_parser
+from dashboard.command_line import check_flags, chosen_selection, dashboard_parser
 from dashboard.database import Reader
 from dashboard.figures import read_catalogue
 from dashboard.report import Heading, render_report, write_report
 from dashboard.settings import DashboardSettings, as_reader, dashboard_settings
 from etlkit.console import Outcome, say_settings_error
 from etlkit.embedded import EmbeddedServer, default_home
-from etlkit.errors import EXIT_CLEAN, EXIT_UNTOLD, ConfigError
+from etlkit.errors import EXIT_CLEAN, EXIT_REJECTS, ConfigError
 from etlkit.postgres import connect, require_schema
 from etlkit.process import exit_process
+from etlkit.signals import stopping_signal
 from museum.console import run_stage
 from museum.database import database_settings
 from museum.demo import DATABASE as DEMO_DATABASE
@@ -37,21 +34,10 @@ from museum.live.demo import DATABASE as LIVE_DEMO_DATABASE
 from museum.settings import PROJECT_DIR, SCHEMA, Command
 
 LARGEST_REPORT = 2_000_000
-APP = Path(__file__).with_name("app.py")
-STREAMLIT_OPTIONS = {
-    "browser.gatherUsageStats": "false",
-    "client.showErrorDetails": "none",
-    "client.toolbarMode": "minimal",
-    "runner.magicEnabled": "false",
-    "server.fileWatcherType": "none",
-    "server.showEmailPrompt": "false",
-    "theme.light.primaryColor": "#0072B2",
-    "theme.dark.primaryColor": "#56B4E9",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the report, or check everything and serve the page; the page ends with the process."""
+    """Write the report, or serve the page until it is stopped."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     flags = dashboard_parser().parse_args(given)
     if flags.demo:
@@ -60,10 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ConfigError as error:
             return say_settings_error(error, as_json=flags.json)
         given = [*(word for word in given if word != "--demo"), "--embedded", "--db-name", flags.db_name]
-    exit_code = run_stage(flags, export if flags.export else prepare, with_database=True, others=(DashboardSettings,))
-    if exit_code in (EXIT_CLEAN, EXIT_UNTOLD) and not flags.export:
-        serve(given)
-    return exit_code
+
+    def show(command: Command, logger: logging.Logger) -> Outcome:
+        return show_page(command, logger, given)
+
+    return run_stage(flags, export if flags.export else show, with_database=True, others=(DashboardSettings,))
 
 
 def export(command: Command, logger: logging.Logger) -> Outcome:
@@ -80,23 +67,34 @@ def export(command: Command, logger: logging.Logger) -> Outcome:
             timezone=timezone,
             made=command.now,
         )
-        page = render_report(cursor, catalogue, selection, heading)
+        report = render_report(cursor, catalogue, selection, heading)
     path = command.flags.export.resolve()
-    size = write_report(path, page)
+    size = write_report(path, report.page)
     if size > LARGEST_REPORT:
         logger.warning("the report is larger than %s MB; choose fewer days or exhibitions", LARGEST_REPORT / 1e6)
     period = str(selection.period) if selection else "no presses yet"
-    return Outcome(f"Wrote {path} ({size / 1000:,.0f} kB): {period}.", {"report": str(path), "bytes": size})
+    said = [f"Wrote {path} ({size / 1000:,.0f} kB): {period}.", catalogue.left_out_says]
+    if report.undrawn:
+        said.append(f"{len(report.undrawn)} of {report.charts} charts could not be drawn.")
+    return Outcome(
+        " ".join(filter(None, said)),
+        {"report": str(path), "bytes": size, "undrawn": report.undrawn},
+        gravest=EXIT_REJECTS if report.undrawn else EXIT_CLEAN,
+    )
 
 
-def prepare(command: Command, logger: logging.Logger) -> Outcome:
-    """Refuse at once, in one line, what the page could only show as a failure."""
+def show_page(command: Command, logger: logging.Logger, arguments: Sequence[str]) -> Outcome:
+    """Serve the page until a signal; what it could only show as a failure is refused at once, in one line."""
+    from dashboard.server import listen, serve  # noqa: PLC0415 - the report is written without Streamlit
+
     checked_reader(command, logger).close()
     settings = dashboard_settings(command)
     address, port = settings.museum_dashboard_address, settings.museum_dashboard_port
-    _check_free(address, port)
-    name = command.database.db_name if command.database else ""
-    return Outcome(f"The dashboard of the database {name} is at http://{address}:{port} (Ctrl-C ends it).")
+    with listen(address, port) as listener:
+        name = command.database.db_name if command.database else ""
+        logger.info("The dashboard of the database %s is at http://%s:%s (Ctrl-C ends it).", name, address, port)
+        serve(listener, settings, arguments)
+    return Outcome("The dashboard was stopped.", stopped_by=stopping_signal())
 
 
 def checked_reader(command: Command, logger: logging.Logger) -> Reader:
@@ -117,41 +115,6 @@ def demo_database() -> str:
             if name in names:
                 return name
     raise ConfigError("there is no demo's database yet. Run make demo or make demo-live first. Nothing was touched.")
-
-
-def serve(arguments: list[str]) -> NoReturn:
-    """Become the Streamlit server of the page."""
-    settings: DashboardSettings = dashboard_settings(dashboard_command(arguments))
-    options = {
-        **STREAMLIT_OPTIONS,
-        "server.address": settings.museum_dashboard_address,
-        "server.port": str(settings.museum_dashboard_port),
-        "server.headless": str(not _has_screen()).lower(),
-    }
-    flags = [word for name, value in options.items() for word in (f"--{name}", value)]
-    path = os.pathsep.join(filter(None, [str(PROJECT_DIR), os.environ.get("PYTHONPATH", "")]))
-    sys.stdout.flush()
-    command = [sys.executable, "-m", "streamlit", "run", *flags, str(APP), "--", *arguments]
-    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": path})  # noqa: S606 - our own interpreter
-
-
-def _check_free(address: str, port: int) -> None:
-    """Raise ConfigError unless the page could listen there."""
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
-    except OSError as error:
-        raise ConfigError(
-            f"the page cannot listen on {address}:{port}: {error.strerror or error}. Give another --port or --address. "
-            "Nothing was touched."
-        ) from error
-
-
-def _has_screen() -> bool:
-    """Tell whether a browser could open here; over ssh and from systemd it could not."""
-    return sys.platform in {"darwin", "win32"} or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 if __name__ == "__main__":

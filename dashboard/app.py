@@ -27,7 +27,6 @@ from dashboard.figures import (
     read_latest_incidents,
     read_safety_figures,
 )
-from dashboard.gate import is_right
 from dashboard.sections import (
     data_sections,
     data_tiles,
@@ -97,35 +96,18 @@ def data_figures() -> DataFigures:
 
 
 def main() -> None:
-    """Show the page that was asked for, behind the password where there is one."""
+    """Show the page that was asked for; who may see it, the gate has decided."""
     settings = dashboard_settings(open_command()[0])
     st.set_page_config(page_title=settings.museum_name, page_icon=str(ICON), layout="wide")
     st.html("<style>.stMainBlockContainer { padding-top: 3.5rem; }</style>")
-    password = settings.museum_dashboard_password
-    is_let_in = password is None or st.session_state.get("is_let_in", False)
-    page = st.navigation(
+    st.navigation(
         [
             st.Page(exhibitions_page, title="Exhibitions", icon=":material/star:", default=True),
             st.Page(safety_page, title="Safety", icon=":material/health_and_safety:", url_path="safety"),
             st.Page(data_page, title="Data", icon=":material/database:", url_path="data"),
         ],
-        position="top" if is_let_in else "hidden",
-    )
-    if is_let_in or password is None:
-        page.run()
-    else:
-        ask_for_password(password.get_secret_value())
-
-
-def ask_for_password(password: str) -> None:
-    """Let the viewer in with the right password."""
-    with st.form("let me in", width=420):
-        given = st.text_input("Password", type="password")
-        if st.form_submit_button("Open"):
-            if is_right(given, password):
-                st.session_state["is_let_in"] = True
-                st.rerun()
-            st.error("That is not the password.")
+        position="top",
+    ).run()
 
 
 def show_title(title: str) -> None:
@@ -134,6 +116,8 @@ def show_title(title: str) -> None:
     database = command.database.db_name if command.database else ""
     st.caption(plain(f"{dashboard_settings(command).museum_name}, database {database}"))
     st.header(title, anchor=False)
+    if left_out := catalogue_now().left_out_says:
+        st.warning(left_out, icon=":material/event_busy:")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,10 @@ from dashboard.settings import DashboardSettings
 from etlkit.errors import ConfigError
 from museum.settings import Command, argument_parser, read_command
 
-EXIT_CODES = "exit codes: 0 the page was stopped, or the report is written; 1 failed; 2 usage or settings"
+EXIT_CODES = (
+    "exit codes: 0 the page was stopped, or the report is written; 1 failed; 2 usage or settings; "
+    "3 the report is written without a chart that could not be drawn; 130 Ctrl-C"
+)
 
 
 def dashboard_parser() -> argparse.ArgumentParser:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 
 import psycopg2
-from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
+from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, PYDATETIMETZ, new_type, register_type
 
+from dashboard.selection import EARLIEST, LATEST
 from etlkit.errors import LoadError
 from etlkit.postgres import Connection, Cursor, connect, load_errors
 from etlkit.settings import DatabaseSettings
@@ -20,6 +22,22 @@ from etlkit.settings import DatabaseSettings
 STATEMENT_TIMEOUT = "30s"
 IDLE_SESSIONS = 4
 """How many sessions wait for the next look; a crowd of viewers opens more for the moment."""
+
+
+TIMESTAMPTZ = 1184
+
+
+def _shown_moment(text: str | bytes | None, cursor: Cursor) -> datetime | None:
+    """Return a moment of the database, None for one that is not shown; Python has only the years 1 to 9999."""
+    try:
+        moment = PYDATETIMETZ(text, cursor)
+    except (ValueError, OverflowError):
+        return None
+    # infinity is a time without a zone
+    return moment if moment and moment.tzinfo and EARLIEST <= moment < LATEST else None
+
+
+SHOWN_MOMENT = new_type((TIMESTAMPTZ,), "SHOWN_MOMENT", _shown_moment)
 
 
 class Reader:
@@ -67,6 +85,7 @@ class Reader:
         """Open a session whose transactions are read-only and see one state."""
         connection = connect(self._settings, "museum dashboard", mute_seconds=20)
         try:
+            register_type(SHOWN_MOMENT, connection)
             connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
             with connection, connection.cursor() as cursor:
                 cursor.execute("select set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))

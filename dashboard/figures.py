@@ -1,6 +1,7 @@
 """The figures of the pages and of the report, read by the statements in sql/dashboard; nothing is written.
 
-Frames are small: the database has added up the presses. Times without a zone are the museum's local times.
+Frames are small: the database has added up the presses. Text is as it is shown (`dashboard.names`), times without a
+zone are the museum's local times.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from dashboard.selection import Period, Selection
+from dashboard.names import MOST_LETTERS, shown
+from dashboard.selection import EARLIEST, LATEST, SHOWN_TIMES, Period, Selection
 from etlkit.postgres import Cursor, run_file
 
 SQL = Path(__file__).resolve().parent.parent / "sql" / "dashboard"
@@ -22,15 +24,27 @@ EMERGENCY = 1
 FEED_LENGTH = 10
 EMERGENCIES_SHOWN = 5
 RUNS_SHOWN = 15
+ERROR_LETTERS = 300
 PARTITIONS_SHOWN = 24
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What can be chosen: exhibitions (exhibition_id, exhibition, department, floors), and the days with presses."""
+    """What can be chosen: exhibitions (exhibition_id, exhibition, department, floors), and the days with presses.
+
+    `left_out` presses have times of other centuries.
+    """
 
     exhibitions: pd.DataFrame
     span: Period | None
+    left_out: int = 0
+
+    @property
+    def left_out_says(self) -> str:
+        """Return the sentence about presses that are not shown, nothing where all are."""
+        if not self.left_out:
+            return ""
+        return f"Left out: {self.left_out:,} presses with times before {EARLIEST.year} or from {LATEST.year} on."
 
     @property
     def departments(self) -> list[str]:
@@ -118,7 +132,7 @@ class LiveRun:
     status: str
     lag: int | None
     reported_at: datetime | None
-    started_at: datetime
+    started_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -140,12 +154,12 @@ class DataFigures:
 def read_catalogue(cursor: Cursor, timezone: str) -> Catalogue:
     """Return what can be chosen."""
     exhibitions = _frame(cursor, "list_exhibitions")
-    run_file(cursor, SQL / "read_span.sql")
-    first, last = cursor.fetchone() or (None, None)
+    run_file(cursor, SQL / "read_span.sql", SHOWN_TIMES)
+    first, last, left_out = cursor.fetchone() or (None, None, 0)
     if first is None or last is None:
-        return Catalogue(exhibitions, None)
+        return Catalogue(exhibitions, None, left_out)
     zone = ZoneInfo(timezone)
-    return Catalogue(exhibitions, Period(first.astimezone(zone).date(), last.astimezone(zone).date()))
+    return Catalogue(exhibitions, Period(first.astimezone(zone).date(), last.astimezone(zone).date()), left_out)
 
 
 def read_exhibition_figures(cursor: Cursor, catalogue: Catalogue, selection: Selection) -> ExhibitionFigures:
@@ -222,21 +236,22 @@ def read_latest_incidents(
         "timezone": timezone,
         "type": incident_type_id,
         "limit": limit,
+        **SHOWN_TIMES,
     }
     run_file(cursor, SQL / "list_latest_incidents.sql", parameters)
     columns = _columns(cursor)
-    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+    return [dict(zip(columns, map(_readable, row), strict=True)) for row in cursor.fetchall()]
 
 
 def read_data_figures(cursor: Cursor) -> DataFigures:
     """Return how the data got here."""
-    run_file(cursor, SQL / "read_freshness.sql")
+    run_file(cursor, SQL / "read_freshness.sql", SHOWN_TIMES)
     values = dict(zip(_columns(cursor), cursor.fetchone() or (), strict=True))
     run_file(cursor, SQL / "read_live_run.sql")
     live = cursor.fetchone()
     return DataFigures(
         live=LiveRun(*live) if live else None,
-        runs=_frame(cursor, "list_latest_runs", {"limit": RUNS_SHOWN}),
+        runs=_frame(cursor, "list_latest_runs", {"limit": RUNS_SHOWN}, most=ERROR_LETTERS),
         rejects=_frame(cursor, "count_rejects_by_reason"),
         partitions=_frame(cursor, "list_partitions", {"limit": PARTITIONS_SHOWN}),
         **values,
@@ -271,10 +286,20 @@ def _totals(counts: pd.DataFrame, types: pd.DataFrame) -> dict[str, int]:
     return {str(name): int(sums.get(number, 0)) for number, name in numbers}
 
 
-def _frame(cursor: Cursor, name: str, parameters: dict[str, Any] | None = None) -> pd.DataFrame:
+def _frame(
+    cursor: Cursor, name: str, parameters: dict[str, Any] | None = None, *, most: int = MOST_LETTERS
+) -> pd.DataFrame:
     """Run a statement and return its rows, with its columns even when there are none."""
     run_file(cursor, SQL / f"{name}.sql", parameters)
-    return pd.DataFrame(cursor.fetchall(), columns=_columns(cursor))
+    rows = [tuple(_readable(value, most) for value in row) for row in cursor.fetchall()]
+    return pd.DataFrame(rows, columns=_columns(cursor))
+
+
+def _readable(value: Any, most: int = MOST_LETTERS) -> Any:
+    """Return a value of the database with its text as it is shown."""
+    if isinstance(value, str):
+        return shown(value, most)
+    return [_readable(item, most) for item in value] if isinstance(value, list) else value
 
 
 def _columns(cursor: Cursor) -> list[str]:

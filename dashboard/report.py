@@ -7,10 +7,10 @@ state writes the same page but for the time in its head.
 from __future__ import annotations
 
 import contextlib
-import io
+import logging
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,8 +23,10 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from dashboard.charts import AnyChart, fitted
+from dashboard.drawing import Renderer
 from dashboard.figures import Catalogue, read_data_figures, read_exhibition_figures, read_safety_figures
 from dashboard.sections import (
+    UNDRAWN,
     Section,
     Tile,
     data_sections,
@@ -38,6 +40,7 @@ from dashboard.selection import Selection
 from etlkit.errors import ConfigError
 from etlkit.postgres import Cursor
 
+LOGGER = logging.getLogger("museum.dashboard")
 TEMPLATE = Path(__file__).with_name("report.html")
 CHART_WIDTH = 560
 WIDE_CHART_WIDTH = 1180
@@ -73,29 +76,48 @@ class Heading:
     made: datetime
 
 
-def render_report(cursor: Cursor, catalogue: Catalogue, selection: Selection | None, heading: Heading) -> str:
+@dataclass(frozen=True)
+class Report:
+    """The page, how many charts there are to it, and which of them could not be drawn."""
+
+    page: str
+    charts: int
+    undrawn: list[str]
+
+
+def render_report(cursor: Cursor, catalogue: Catalogue, selection: Selection | None, heading: Heading) -> Report:
     """Return the report as HTML; without a selection there are no presses yet, and only the data page has figures."""
     timezone = heading.timezone
-    pages = []
+    contents = []
     if selection is not None:
         exhibitions = read_exhibition_figures(cursor, catalogue, selection)
         safety = read_safety_figures(cursor, catalogue, selection)
-        pages += [
-            Page("Exhibitions", exhibition_tiles(exhibitions), _drawn(exhibition_sections(exhibitions))),
-            Page("Safety", safety_tiles(safety), _drawn(safety_sections(safety))),
+        contents += [
+            ("Exhibitions", exhibition_tiles(exhibitions), exhibition_sections(exhibitions)),
+            ("Safety", safety_tiles(safety), safety_sections(safety)),
         ]
     data = read_data_figures(cursor)
-    pages.append(Page("Data", data_tiles(data, heading.made, timezone), _drawn(data_sections(data, timezone))))
+    contents.append(("Data", data_tiles(data, heading.made, timezone), data_sections(data, timezone)))
+    with Renderer() as renderer:
+        pages = [
+            Page(title, tiles, [_laid_out(title, section, renderer) for section in sections])
+            for title, tiles, sections in contents
+        ]
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["zip"] = zip
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         heading=heading,
         period=str(selection.period) if selection else "",
         made=f"{heading.made.astimezone(ZoneInfo(timezone)):%-d %B %Y %H:%M}",
         pages=pages,
+        left_out_says=catalogue.left_out_says,
+        undrawn_says=UNDRAWN,
     )
+    charts = [(page.title, section) for page in pages for section in page.sections if section["has_chart"]]
+    undrawn = [f"{title}, {section['title']}" for title, section in charts if not section["picture"]]
+    return Report(page, len(charts), undrawn)
 
 
 def write_report(path: Path, page: str) -> int:
@@ -128,36 +150,32 @@ def _umask() -> int:
     return current
 
 
-def _drawn(sections: Iterable[Section]) -> list[dict[str, Any]]:
-    """Return sections as the template takes them."""
-    drawn = []
-    for section in sections:
-        table = section.table
-        columns = [Column(str(name).replace("_", " "), pd.api.types.is_numeric_dtype(table[name])) for name in table]
-        rows = [[_cell(value) for value in row] for row in table.head(MOST_ROWS).itertuples(index=False)]
-        drawn.append(
-            {
-                "title": section.title,
-                "note": section.note,
-                "is_wide": section.is_wide,
-                "picture": _picture(section) if section.chart is not None else "",
-                "columns": columns,
-                "rows": rows,
-                "left_out": max(len(table) - MOST_ROWS, 0),
-            }
-        )
-    return drawn
+def _laid_out(page: str, section: Section, renderer: Renderer) -> dict[str, Any]:
+    """Return a section as the template takes it."""
+    table = section.table
+    return {
+        "title": section.title,
+        "note": section.note,
+        "is_wide": section.is_wide,
+        "has_chart": section.chart is not None,
+        "picture": _picture(page, section, section.chart, renderer) if section.chart is not None else "",
+        "columns": [Column(str(name).replace("_", " "), pd.api.types.is_numeric_dtype(table[name])) for name in table],
+        "rows": [[_cell(value) for value in row] for row in table.head(MOST_ROWS).itertuples(index=False)],
+        "left_out": max(len(table) - MOST_ROWS, 0),
+    }
 
 
-def _picture(section: Section) -> Markup:
-    """Return a chart as SVG that a screen reader can name."""
-    chart: AnyChart = section.chart  # type: ignore[assignment]  # asked for only where there is one
-    sized = fitted(chart).properties(width=WIDE_CHART_WIDTH if section.is_wide else CHART_WIDTH)
-    buffer = io.StringIO()
-    with alt.data_transformers.enable("default", max_rows=None):
-        sized.configure(aria=False).configure_view(stroke=None).save(buffer, format="svg")
+def _picture(page: str, section: Section, make: Callable[[], AnyChart], renderer: Renderer) -> Markup:
+    """Return a chart as SVG that a screen reader can name; nothing, and a warning, where there can be none."""
+    try:
+        sized = fitted(make()).properties(width=WIDE_CHART_WIDTH if section.is_wide else CHART_WIDTH)
+        with alt.data_transformers.enable("default", max_rows=None):
+            svg = renderer.draw(sized.configure(aria=False).configure_view(stroke=None).to_dict())
+    except Exception as error:  # noqa: BLE001 - whatever a library makes of odd data, the other charts are drawn
+        why = " ".join(str(error).split())
+        LOGGER.warning("the chart %s of the page %s could not be drawn: %s", section.title, page, why)
+        return Markup("")
     label = escape(f"{section.title}, {section.note}".strip(", "))
-    svg = buffer.getvalue()
     return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))  # noqa: S704 - made by the chart library, which escapes
 
 

@@ -19,17 +19,21 @@ from dashboard.figures import DataFigures, ExhibitionFigures, LiveRun, SafetyFig
 MOST_BARS = 40
 """More bars than this nobody reads, and no mail takes; the tables have them all."""
 
+UNDRAWN = "This chart could not be drawn; its figures are in the table."
 SILENCE = timedelta(minutes=2)
 """A running consumer says a word every minute."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page; without a chart there is nothing to draw, and the note says why."""
+    """A part of a page; without a chart there is nothing to draw, and the note says why.
+
+    The chart is made where it is shown, so that one that cannot be made costs no other.
+    """
 
     title: str
     table: pd.DataFrame
-    chart: AnyChart | None = None
+    chart: Callable[[], AnyChart] | None = None
     note: str = ""
     is_wide: bool = False
 
@@ -192,7 +196,7 @@ def _live_tile(live: LiveRun | None, now: datetime) -> Tile:
     if live.status != "running":
         return Tile(label, "-", f"the consumer ended ({live.status})")
     heard = live.reported_at or live.started_at
-    if now - heard > SILENCE:
+    if heard is None or now - heard > SILENCE:
         return Tile(label, "?", f"not heard from for {age(heard, now).removesuffix(' ago')}")
     return Tile(label, "-" if live.lag is None else f"{live.lag:,}", f"said {age(heard, now)}")
 
@@ -248,9 +252,9 @@ def _first_of(frame: pd.DataFrame) -> str:
     return f"; the first {MOST_BARS} of {len(frame)}" if len(frame) > MOST_BARS else ""
 
 
-def _chart(has_data: bool, draw: Callable[[], AnyChart]) -> AnyChart | None:  # noqa: FBT001 - reads as a condition
+def _chart(has_data: bool, draw: Callable[[], AnyChart]) -> Callable[[], AnyChart] | None:  # noqa: FBT001 - reads as a condition
     """Draw only where there is something to draw."""
-    return draw() if has_data else None
+    return draw if has_data else None
 
 
 def _pivot(frame: pd.DataFrame, name: str, types: dict[str, int]) -> pd.DataFrame:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
+
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+SHOWN_TIMES = {"earliest": EARLIEST, "latest": LATEST}
+"""What is shown lies between these; a database may hold times that no calendar and no chart has a place for."""
 
 HOURLY_DAYS = 3
 DAILY_DAYS = 120
@@ -72,5 +76,5 @@ class Selection:
         }
 
     def _midnight(self, day: date) -> datetime:
-        """Return when a local day begins."""
-        return datetime.combine(day, time(), ZoneInfo(self.timezone))
+        """Return when a local day begins, within the times that are shown."""
+        return min(max(datetime.combine(day, time(), ZoneInfo(self.timezone)), EARLIEST), LATEST)

@@ -22,6 +22,7 @@ class DashboardSettings(Settings):
     museum_dashboard_address: str = Field(default="127.0.0.1", description="an IP address or localhost")
     museum_dashboard_port: int = Field(default=8501, ge=1, le=65535, description="a number from 1 to 65535")
     museum_dashboard_password: SecretStr | None = None
+    museum_dashboard_login_hours: float = Field(default=12, gt=0, le=720, description="a number up to 720")
     museum_dashboard_refresh_seconds: float = Field(default=30, ge=1, le=3600, description="a number from 1 to 3600")
 
     @model_validator(mode="after")

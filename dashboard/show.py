@@ -12,8 +12,8 @@ from typing import ParamSpec
 import pandas as pd
 import streamlit as st
 
-from dashboard.charts import fitted
-from dashboard.sections import Section, Tile
+from dashboard.charts import AnyChart, fitted
+from dashboard.sections import UNDRAWN, Section, Tile
 from etlkit.errors import EtlError
 
 LOGGER = logging.getLogger("museum.dashboard")
@@ -47,7 +47,7 @@ def show_tiles(tiles: list[Tile]) -> None:
     with st.container(horizontal=True):
         for tile in tiles:
             st.metric(
-                tile.label,
+                plain(tile.label),
                 plain(tile.value),
                 plain(tile.note) or None,
                 delta_color="off",
@@ -75,13 +75,22 @@ def show_section(section: Section) -> None:
     if section.note:
         st.caption(section.note)
     if section.chart is not None:
-        st.altair_chart(fitted(section.chart), width="stretch", alt=f"{section.title}, {section.note}".strip(", "))
+        show_chart(section, section.chart)
         with st.expander("Figures"):
             show_table(section.table)
     elif len(section.table):
         show_table(section.table)
     else:
         st.info("Nothing here.")
+
+
+def show_chart(section: Section, make: Callable[[], AnyChart]) -> None:
+    """Show a section's chart, or say that there is none; the log says why."""
+    try:
+        st.altair_chart(fitted(make()), width="stretch", alt=f"{section.title}, {section.note}".strip(", "))
+    except Exception as error:  # noqa: BLE001 - whatever a library makes of odd data, the rest of the page is shown
+        LOGGER.warning("the chart %s could not be drawn: %s", section.title, " ".join(str(error).split()))
+        st.warning(UNDRAWN)
 
 
 def show_table(table: pd.DataFrame) -> None:

@@ -33,6 +33,7 @@ class Page:
     playwright: Any
     address: str
     foreign: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
 
     def open(self, name: str = "", **query: str) -> None:
         asked = "&".join(f"{key}={value}" for key, value in query.items())
@@ -42,6 +43,11 @@ class Page:
         """Keep what the page asks of others than its own server."""
         if not url.startswith((self.address, self.address.replace("http", "ws"), "data:", "blob:")):
             self.foreign.append(url)
+
+    def hear(self, said: str) -> None:
+        """Keep what the browser says of what the server's rules forbid."""
+        if "Content Security Policy" in said:
+            self.violations.append(said)
 
     def tile(self, label: str) -> str:
         """Return a tile's figure."""
@@ -95,9 +101,23 @@ def find_chromium() -> str:
     pytest.skip("Chromium is missing, so nobody can look at the page; on Debian: apt-get install chromium")
 
 
+@dataclass(frozen=True)
+class Server:
+    """A page's server, a process of its own."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def megabytes(self) -> float:
+        """Return how much memory the process has now."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) / 1000
+
+
 @contextmanager
-def served(database: DatabaseSettings, folder: Path, *flags: str, **environment: str) -> Iterator[str]:
-    """Serve the page of a database; yield its address once it answers."""
+def served(database: DatabaseSettings, folder: Path, *flags: str, **environment: str) -> Iterator[Server]:
+    """Serve the page of a database; yield its server once it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -119,7 +139,7 @@ def served(database: DatabaseSettings, folder: Path, *flags: str, **environment:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 break
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        yield Server(f"http://127.0.0.1:{port}", process, folder / "page.txt")
     finally:
         process.terminate()
         process.wait(timeout=20)

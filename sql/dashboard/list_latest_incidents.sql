@@ -1,5 +1,5 @@
 -- Fills: nothing.
--- Reads: request_info, the latest of some exhibitions and of one type or all; the index on incident.at makes it quick.
+-- Reads: request_info, the latest between two moments, of some exhibitions and of one type or all; the index on at makes it quick.
 -- Twice is safe: it only reads.
 select incident_id,
        at,
@@ -9,7 +9,9 @@ select incident_id,
        incident_type_id,
        incident_type
 from request_info
-where (%(exhibitions)s::integer[] is null or exhibition_id = any(%(exhibitions)s))
+where at >= %(earliest)s
+  and at < %(latest)s
+  and (%(exhibitions)s::integer[] is null or exhibition_id = any(%(exhibitions)s))
   and (%(type)s::smallint is null or incident_type_id = %(type)s)
 order by at desc, incident_id desc
 limit %(limit)s

@@ -15,6 +15,10 @@ case $code in
     4) [ -z "$(find "$succeeded" -mmin +180)" ] || "$alert" --once pipeline "no load has succeeded for three hours" ;;
     *) "$alert" "the pipeline ended with $code" ;;
 esac
-.venv/bin/python -m dashboard --export /var/lib/museum/report.html --log-level WARNING ||
-    "$alert" --once report "the report could not be written"
+.venv/bin/python -m dashboard --export /var/lib/museum/report.html --log-level WARNING
+case $? in
+    0) ;;
+    3) "$alert" --once report "the report lacks a chart" ;;
+    *) "$alert" --once report "the report could not be written" ;;
+esac
 exit $code

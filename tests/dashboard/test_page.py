@@ -22,14 +22,18 @@ def look(museum: Museum, chromium, tmp_path, monkeypatch) -> Iterator[Callable[.
     with ExitStack() as stack:
 
         def open_window(size: tuple[int, int] = DESKTOP, *flags: str, **environment: str) -> Page:
-            address = stack.enter_context(served(museum.database, tmp_path, *flags, **environment))
+            server = stack.enter_context(served(museum.database, tmp_path, *flags, **environment))
             context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, timezone_id="Asia/Tokyo")
             stack.callback(context.close)
-            page = Page(context.new_page(), address)
+            page = Page(context.new_page(), server.address)
             page.playwright.on("request", lambda request: page.note(request.url))
+            page.playwright.on("console", lambda message: page.hear(message.text))
+            pages.append(page)
             return page
 
+        pages: list[Page] = []
         yield open_window
+        assert [page.violations for page in pages if page.violations] == []
 
 
 @pytest.fixture
@@ -95,6 +99,33 @@ def test_hours_are_the_museum_s_and_names_are_no_markup(sample, look):
     page.wait_for_text("Whales *and* <b>men</b>", page.playwright.locator(".feed"))
     assert page.playwright.locator(".feed b").count() == 0
     page.wait_for_text("Mon 3 Jul 2023 14:30:00", page.playwright.locator(".feed"))
+
+
+def test_odd_names_and_times_are_text_and_left_out(sample, look):
+    sample.query(
+        "update exhibition set exhibition_name = %s where exhibition_id = 2", ("[x](javascript:alert(1)) $x^2$\x0b",)
+    )
+    sample.query(
+        "update incident_type set description = '**b** [x](javascript:alert(1)) $x^2$' where incident_type_id = 1"
+    )
+    for table, column in (("review", "rating_id"), ("incident", "incident_type_id")):
+        for position, moment in enumerate(("0024-03-06 12:00+00", "9999-12-31 23:59+00", "infinity", "4000-01-01 BC")):
+            sample.query(
+                f"insert into {table} (exhibition_id, at, {column}, source_id, position) "
+                "values (2, %s, 1, (select min(source_id) from event_source), %s)",
+                (moment, 1000 + position),
+            )
+    page = look()
+    for name in ("", "safety", "data"):
+        page.open(name)
+        page.wait_for_text("Left out: 8 presses with times before 1900 or from 2200 on.")
+        if name != "data":
+            page.pictures(6)
+        assert page.errors() == []
+        assert page.playwright.locator("a[href^=javascript], .katex, [data-testid=stMetric] strong").count() == 0
+    page.open("safety")
+    page.wait_for_text("**b** [x](javascript:alert(1)) $x^2$", page.playwright.get_by_test_id("stMetric"))
+    page.wait_for_text(r"$x^2$\x0b", page.playwright.locator(".feed"))
 
 
 def test_an_emergency_appears_by_itself(sample, look):
@@ -206,9 +237,9 @@ def test_days_of_one_s_own_stand_in_the_address(sample, look):
     page.wait_for_text("From 4 July 2023 to 5 July 2023")
 
 
-def test_a_password_keeps_the_page_closed(sample, look):
+def test_a_password_keeps_the_page_closed_and_is_asked_for_once(sample, look):
     page = look(DESKTOP, "--address", "0.0.0.0", MUSEUM_DASHBOARD_PASSWORD=PASSWORD)
-    page.open("safety")
+    page.open("safety", department="Geology")
     field = page.playwright.get_by_role("textbox", name="Password")
     field.fill("wrong")
     page.playwright.get_by_role("button", name="Open").click()
@@ -217,3 +248,8 @@ def test_a_password_keeps_the_page_closed(sample, look):
     field.fill(PASSWORD)
     page.playwright.get_by_role("button", name="Open").click()
     page.wait_for_text("Stones", page.playwright.locator(".feed"))
+    assert page.playwright.url.endswith("/safety?department=Geology")
+    page.playwright.reload()
+    page.wait_for_text("Stones", page.playwright.locator(".feed"))
+    assert PASSWORD not in page.playwright.evaluate("document.cookie + location.href + JSON.stringify(localStorage)")
+    assert "museum_dashboard" not in page.playwright.evaluate("document.cookie"), "no script reads the login"

@@ -55,6 +55,8 @@ class _AnyDatabase(DatabaseSettings):
 def list_runs(connection: Connection, flags: argparse.Namespace) -> None:
     """Print the latest runs, newest first."""
     rows = _query(connection, "list_runs", {"source_system": flags.system, "limit": flags.limit})
+    if flags.system and not rows:
+        _require_known(connection, "--system", flags.system, "list_systems")
     for row in rows:
         row["run_id"] = str(row["run_id"])[:8]
         row["started_at"] = f"{row['started_at']:%Y-%m-%d %H:%M:%S}"
@@ -89,7 +91,7 @@ def prune_runs(connection: Connection, flags: argparse.Namespace) -> None:
 
 def list_rejects(connection: Connection, flags: argparse.Namespace) -> None:
     """Print rejected records, the latest first."""
-    rows = _query(connection, "list_rejects", {**_reject_filter(flags), "limit": flags.limit + 1})
+    rows = _rejects(connection, flags, flags.limit + 1)
     are_more, rows = len(rows) > flags.limit, rows[: flags.limit]
     shown = [
         {
@@ -114,7 +116,7 @@ def export_rejects(connection: Connection, flags: argparse.Namespace) -> None:
 
     A cell that a spreadsheet would take for a formula is preceded by an apostrophe.
     """
-    rows = _query(connection, "list_rejects", {**_reject_filter(flags), "limit": None})
+    rows = _rejects(connection, flags, None)
     if flags.output:
         try:
             with Path(flags.output).open("w", encoding="utf-8", newline="") as file:
@@ -188,8 +190,28 @@ def _shorten(text: str) -> str:
     return text if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 3] + "..."
 
 
-def _reject_filter(flags: argparse.Namespace) -> dict[str, Any]:
-    return {"all": flags.all, "reason": flags.reason, "source": flags.source, "limit": getattr(flags, "limit", None)}
+def _rejects(connection: Connection, flags: argparse.Namespace, limit: int | None) -> list[dict[str, Any]]:
+    """Return the rejects that the flags ask for; ConfigError where they name what there never was."""
+    rows = _query(
+        connection,
+        "list_rejects",
+        {"all": flags.all, "reason": flags.reason, "source": flags.source, "limit": limit},
+    )
+    if flags.reason and not rows:
+        _require_known(connection, "--reason", flags.reason, "list_reasons")
+    ever = {"all": True, "reason": None, "source": flags.source, "limit": 1}
+    if flags.source and not rows and not _query(connection, "list_rejects", ever):
+        raise ConfigError(
+            f"no record of the source {flags.source!r} was ever rejected.", "See: python -m etlkit rejects list --all"
+        )
+    return rows
+
+
+def _require_known(connection: Connection, flag: str, value: str, statement: str) -> None:
+    """Raise ConfigError that names the known values when a flag's is none of them, unless there are none at all."""
+    known = [str(next(iter(row.values()))) for row in _query(connection, statement, {})]
+    if known and value not in known:
+        raise ConfigError(f"{flag} {value} is not known here.", f"Known are: {', '.join(known)}.")
 
 
 def _require_meta(cursor: Cursor) -> None:

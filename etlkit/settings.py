@@ -216,6 +216,16 @@ def unknown_settings(classes: Iterable[type[Settings]], prefixes: Sequence[str],
     return sentences
 
 
+def stand_alone(classes: Iterable[type[Settings]], prefixes: Sequence[str]) -> None:
+    """Let nothing of the user's settings, `.env`, AWS login or proxies reach this process and those it starts."""
+    hidden = {name.upper() for one in classes for name in one.model_fields}
+    hidden |= {f"{name.upper()}_FILE" for one in classes for name in one.model_fields if _is_secret(one, name)}
+    for name in list(os.environ):
+        if name.upper().startswith((*prefixes, "AWS_")) or name.upper().endswith(("_PROXY", "CREDENTIALS_DIRECTORY")):
+            del os.environ[name]
+    os.environ.update(dict.fromkeys(hidden, ""))  # set to nothing, it hides `.env` and leaves the default
+
+
 def _read_files(classes: Iterable[type[Settings]], env_file: Path | None) -> dict[type[Settings], dict[str, str]]:
     """Return what the files say of each class's settings, where the environment does not say it already."""
     in_file, environment = read_env_file(env_file), {name.lower(): value for name, value in os.environ.items()}

@@ -27,6 +27,8 @@ from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, EXIT_REJECTS
 from etlkit.postgres import apply_schema, connect
 from etlkit.process import exit_process
+from etlkit.settings import stand_alone
+from museum.console import EVERY_SETTING, PREFIXES
 from museum.sample_bucket import sample_objects
 from museum.settings import PROJECT_DIR, SCHEMA_FILE
 
@@ -38,6 +40,7 @@ ACCESS_KEY, SECRET_KEY = "SAMPLEACCESSKEY", "sample-secret-key"
 
 def main() -> int:
     """Run the demo and return 0 when the pipeline loaded the sample."""
+    stand_alone(EVERY_SETTING, PREFIXES)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # the pipeline writes to the same pipe in between
@@ -90,11 +93,7 @@ def run_pipeline(endpoint: str) -> int:
         "--embedded", "--db-name", DATABASE, "--log-file", str(DATA_DIR / "pipeline.log"),
     ]  # fmt: skip
     print(f"$ python {' '.join(shown(argument) for argument in arguments)}")
-    environment = {
-        **os.environ,
-        "AWS_ACCESS_KEY": ACCESS_KEY,
-        "AWS_SECRET_KEY": SECRET_KEY,
-    }
+    environment = {**os.environ, "AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
     program = [sys.executable, str(PROJECT_DIR / arguments[0]), *arguments[1:]]
     return subprocess.run(program, env=environment, check=False).returncode
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import threading
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 
 import pytest
 from museum_case import NO_PGBOUNCER, PROJECT_DIR, find_pgbouncer
+from sham_servers import answering, french, garbage
 
 from etlkit.errors import ConfigError, LoadError
 from etlkit.locks import try_advisory_lock
@@ -78,54 +78,21 @@ def test_a_server_that_takes_no_more_sessions_is_told_so(login, database):
     assert "too many connections for database" in login.push().figures["error"]
 
 
-def garbage(line: socket.socket) -> None:
-    """Answer as a web server does."""
-    line.recv(100)
-    line.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-
-def french(line: socket.socket) -> None:
-    """Refuse as a French server does."""
-    line.recv(1000)
-    fields = b"SFATAL \x00VFATAL\x00C53300\x00Mtrop de connexions\x00\x00"
-    line.sendall(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
-
-
-@pytest.fixture
-def port_of():
-    """Serve one answer to whoever connects."""
-    listening = []
-
-    def serve(answer) -> int:
-        server = socket.create_server(("127.0.0.1", 0))
-        listening.append(server)
-
-        def work() -> None:
-            with suppress(OSError):
-                while True:
-                    line, _ = server.accept()
-                    with line:
-                        answer(line)
-
-        threading.Thread(target=work, daemon=True).start()
-        return server.getsockname()[1]
-
-    yield serve
-    for server in listening:
-        server.close()
-
-
 @pytest.mark.parametrize("sslmode", ["disable", "require"])
-def test_a_port_of_something_else_is_a_wrong_setting(database, port_of, sslmode):
-    other = database.model_copy(update={"db_port": port_of(garbage), "db_sslmode": sslmode})
-    with pytest.raises(ConfigError, match=r"is no Postgres with this TLS mode: .*Check DB_HOST, DB_PORT"):
-        connect(other, "test")
+def test_a_port_of_something_else_is_a_wrong_setting(database, sslmode):
+    with (
+        answering(garbage) as port,
+        pytest.raises(ConfigError, match=r"is no Postgres with this TLS mode: .*Check DB_HOST, DB_PORT"),
+    ):
+        connect(database.model_copy(update={"db_port": port, "db_sslmode": sslmode}), "test")
 
 
-def test_a_refusal_in_another_language_is_a_refusal(database, port_of):
-    french_one = database.model_copy(update={"db_port": port_of(french), "db_sslmode": "disable"})
-    with pytest.raises(LoadError, match=r"answers and lets nobody in: (.*FATAL : +)?trop de connexions\. Nothing"):
-        connect(french_one, "test")
+def test_a_refusal_in_another_language_is_a_refusal(database):
+    with (
+        answering(french) as port,
+        pytest.raises(LoadError, match=r"answers and lets nobody in: (.*FATAL : +)?trop de connexions\. Nothing"),
+    ):
+        connect(database.model_copy(update={"db_port": port, "db_sslmode": "disable"}), "test")
 
 
 def test_tables_that_the_search_path_hides_are_named(login, database, role):

@@ -35,7 +35,8 @@ from etlkit.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_REJECTS
 from etlkit.logs import configure_logging
 from etlkit.postgres import Connection, connect, run_file
 from etlkit.process import exit_process
-from etlkit.settings import DatabaseSettings
+from etlkit.settings import DatabaseSettings, stand_alone
+from museum.console import EVERY_SETTING, PREFIXES
 from museum.demo import prepare_database, python_command, shown
 from museum.live.sample_events import sample_event
 from museum.sample_bucket import sample_objects
@@ -52,6 +53,7 @@ SQL = PROJECT_DIR / "sql" / "demo"
 
 def main() -> int:
     """Run the demo; return 0 when everything that was sent is stored or rejected."""
+    stand_alone(EVERY_SETTING, PREFIXES)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     print("Preparing the private Postgres and the sample's exhibitions ...")

@@ -161,3 +161,21 @@ def test_the_export_goes_to_a_file_on_request(cli, connection, tmp_path):
 def test_a_file_that_cannot_be_written_is_named(cli, tmp_path):
     said = cli("rejects", "export", "--output", tmp_path / "absent" / "rejects.csv")
     assert_one_line(said, 2, str(tmp_path / "absent" / "rejects.csv"), "No such file or directory", "--output")
+
+
+def test_a_reason_that_was_never_given_is_a_slip_and_the_known_ones_are_named(cli, connection):
+    assert cli("rejects", "list", "--reason", "bad_vall").out == "no rejected records\n", "nothing is known yet"
+    add_reject(connection, "1", reasons=("bad_val", "too_old"))
+    for action in ("list", "export"):
+        said = cli("rejects", action, "--reason", "bad_vall")
+        assert_one_line(said, 2, "--reason bad_vall is not known here", "Known are: bad_val, too_old.")
+
+
+def test_a_reason_whose_records_are_all_good_by_now_has_none(cli, connection):
+    add_reject(connection, "1", reasons=("bad_val",), resolved="2024-02-29 12:00+00")
+    assert cli("rejects", "list", "--reason", "bad_val").out == "no rejected records\n"
+
+
+def test_a_source_that_never_had_a_reject_is_named(cli, connection):
+    add_reject(connection, "1", source="s3://b/one")
+    assert_one_line(cli("rejects", "list", "--source", "s3://b/on"), 2, "no record of the source 's3://b/on' was ever")

@@ -75,7 +75,7 @@ def test_only_one_systems_runs_are_listed_on_request(cli, connection):
     add_run(connection, system="museum")
     add_run(connection, system="people_hub")
     assert [row[1] for row in cli("runs", "list", "--system", "people_hub").table] == ["people_hub"]
-    assert cli("runs", "list", "--system", "' or true --").out == "no runs yet\n"
+    assert_one_line(cli("runs", "list", "--system", "' or true --"), 2, "Known are: museum, people_hub.")
 
 
 def test_the_list_is_as_long_as_is_asked_for(cli, connection):
@@ -166,3 +166,9 @@ def test_pruning_asks_for_an_age(cli, connection, capsys):
         cli("runs", "prune")
     assert "--older-than" in capsys.readouterr().err
     assert run_ids(connection) == {RUN}
+
+
+def test_a_system_that_never_ran_is_a_slip_and_the_known_ones_are_named(cli, connection):
+    assert cli("runs", "list", "--system", "musem").out == "no runs yet\n", "nothing is known yet"
+    add_run(connection, system="museum")
+    assert_one_line(cli("runs", "list", "--system", "musem"), 2, "--system musem is not known here", "museum.")

@@ -14,7 +14,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import NoReturn, TextIO
 
-from etlkit.errors import EXIT_CONFIG, EXIT_UNTOLD
+from etlkit.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_UNTOLD
 
 SIGNAL_EXIT_BASE = 128
 STOPPING_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
@@ -53,8 +53,8 @@ def missing(error: ImportError, setup: str) -> str:
 
 
 def exit_process(exit_code: int) -> NoReturn:
-    """End the process; after a signal at once, without waiting for library threads that may hang on a stalled peer."""
-    if exit_code <= SIGNAL_EXIT_BASE:
+    """End the process; after a failure or a signal at once: threads of libraries may hang on a stalled peer."""
+    if exit_code <= SIGNAL_EXIT_BASE and exit_code != EXIT_FAILED:
         for number in heard_signals():  # what was done is told; a signal only hastens the end
             signal.signal(number, lambda *_: os._exit(exit_code))
         sys.exit(exit_code)

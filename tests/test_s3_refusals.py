@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import os
 import subprocess
+import sys
 import time
 
 import pytest
-from museum_case import CANNOT_MOUNT, HEADER, exhibition_json
+from museum_case import CANNOT_MOUNT, HEADER, PROJECT_DIR, exhibition_json
 from scripted_s3 import cut_off, refused, served, slowly
 
 import museum.settings
@@ -57,6 +58,16 @@ def test_a_refusal_beside_a_slow_download_says_what_s3_said(museum, s3, kind):
     assert "unexpected" not in result.figures["error"]
     assert time.monotonic() - started < 20, "the slow one is not waited for"
     assert museum.count("review") == 0
+
+
+def test_a_process_that_failed_waits_for_no_slow_download(museum, s3):
+    """Its threads would hang for as long as bytes drip in."""
+    s3.hold("lmnh_hist_data_1.csv", slowly, size=1_000_000)
+    s3.hold("lmnh_hist_data_2.csv", *REFUSALS["forbidden"][0])
+    command = [sys.executable, str(PROJECT_DIR / "extract.py"), *museum.source_flags, "--data-dir",
+               str(museum.data_dir), "--log-file", str(museum.log_file)]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, "AccessDenied" in done.stdout + done.stderr) == (1, True), done.stdout + done.stderr
 
 
 def test_a_cut_body_beside_a_slow_download_names_the_object(museum, s3):

@@ -29,7 +29,7 @@ words, log_file = sys.argv[1].split(), sys.argv[2]
 def open_session():
     console = sys.stderr if "json" in words else sys.stdout
     return Session(configure_logging("program", None if log_file == "-" else __import__("pathlib").Path(log_file),
-                   console=console), [], "log x")
+                   console=console), [], None, "log x")
 
 
 def body(session):

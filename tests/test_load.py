@@ -263,6 +263,17 @@ def test_stored_rules_that_change_judge_every_object_anew(loaded, monkeypatch):
     assert loaded.rejects() == {}
 
 
+def test_what_an_older_version_of_the_program_loaded_in_between_is_taken_over(loaded):
+    """It knows neither the rules in the hash nor how many presses are stored."""
+    loaded.query("update event_source set content_hash = left(content_hash, 71), stored = null")
+    before = loaded.tables_with_ids()["review"]
+    result = loaded.push()
+    assert (result.exit_code, result.load["rows_already_there"]) == (0, 31)
+    assert loaded.tables_with_ids()["review"] == before
+    assert loaded.query("select sum(stored), count(*) from event_source") == [(31, 3)]
+    assert loaded.push().load["objects_unchanged"] == 3
+
+
 def test_execute_schema_is_called_by_no_run():
     """--apply-schema does, and the embedded server's new database gets it; nothing else does."""
     folder = Path(load.__file__).parent

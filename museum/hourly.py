@@ -24,8 +24,8 @@ HOUR = timedelta(hours=1)
 CLEARS = ("clear_empty_review_hour", "clear_empty_incident_hour")
 FINDS = ("find_review_differences", "find_incident_differences")
 FILLS = ("fill_review_differences", "fill_incident_differences")
-COMPARED_PRESSES = 100_000
-"""About how many a load compares with their counts, in under 100 ms."""
+COMPARED_PRESSES = 50_000
+"""About how many a load compares with their counts, in some 10 ms."""
 
 PRESS_BYTES = 60
 """What a press takes up in its table, by which their number is estimated."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=900, help="the limit of one mutant's tests")
     parser.add_argument("--list", action="store_true", help="only list them")
     flags = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job would pass over the first
+        signal.signal(number, signal.default_int_handler)
     reasons = read_reasons()
     verdicts: list[Verdict] = []
     missing: list[tuple[str, str]] = []
@@ -75,3 +78,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except TestsFailError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

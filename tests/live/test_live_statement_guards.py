@@ -322,9 +322,11 @@ class TestSilentHolder:
         working = threading.Thread(target=holder.cursor().execute, args=values)
         working.start()
         self.wait_until(cursor, holder, "advisory")
-        assert self.end(cursor, "0 seconds") == 0
-        work.close()
-        working.join()
+        try:
+            assert self.end(cursor, "0 seconds") == 0
+        finally:
+            work.close()
+            working.join()
 
     def test_a_holder_that_hangs_amid_a_copy_is_ended(self, cursor, session):
         holder = session("pg_advisory_lock(%s)", lock_key(self.NAME))
@@ -345,10 +347,11 @@ class TestSilentHolder:
             hanging = threading.Thread(target=copy)
             hanging.start()
             self.wait_until(cursor, holder, "ClientRead")
-            ended = self.end(cursor, "0 seconds")
-            release.set()
-            hanging.join()
-        assert ended == 1
+            try:
+                assert self.end(cursor, "0 seconds") == 1
+            finally:
+                release.set()
+                hanging.join()
 
     def wait_until(self, cursor, holder, event):
         """Wait until a holder at work waits for something itself."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -52,8 +52,16 @@ def judge(
                 trees.put(tree)
 
         pool = ThreadPoolExecutor(workers)
-        stack.callback(pool.shutdown, cancel_futures=True)
+        stack.callback(_stop, pool, (first, *others))
         yield from pool.map(verdict_on, mutants)
+
+
+def _stop(pool: ThreadPoolExecutor, trees: Iterable[Tree]) -> None:
+    """Begin no further mutant, and end those that are being tried."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    for tree in trees:
+        tree.interrupt()
+    pool.shutdown()
 
 
 def _tests(name: str, system: System, files: Collection[str], tree: Tree, workers: int) -> Mapping[str, Sequence[str]]:

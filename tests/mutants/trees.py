@@ -46,6 +46,7 @@ class Tree:
     def __init__(self, root: Path) -> None:
         """Copy."""
         self.root = root
+        self._running: subprocess.Popen[str] | None = None
         listed = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
             cwd=PROJECT_DIR, check=True, capture_output=True, text=True,
@@ -87,15 +88,31 @@ class Tree:
             cwd=folder,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables, "PYTHONPATH": os.pathsep.join(paths)},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            start_new_session=True,  # a terminal's interrupt reaches it through us, and once
         )  # fmt: skip
+        self._running = running
         try:
             output, _ = running.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            return TestRun(None, _stop(running))
+            return TestRun(None, self._stop(running))
         except BaseException:
-            _stop(running)
+            self._stop(running)
             raise
         return TestRun(running.returncode, output)
+
+    def interrupt(self) -> None:
+        """Let the tests that run end as at Ctrl-C, so that they stop their servers."""
+        if self._running is not None and self._running.poll() is None:
+            self._running.send_signal(signal.SIGINT)
+
+    def _stop(self, running: subprocess.Popen[str]) -> str:
+        """Interrupt tests and return what they still print; kill them when they do not end."""
+        self.interrupt()
+        try:
+            return running.communicate(timeout=SECONDS_TO_STOP)[0]
+        except subprocess.TimeoutExpired:
+            running.kill()
+            return running.communicate()[0]
 
 
 @contextmanager
@@ -106,13 +123,3 @@ def new_tree() -> Iterator[Tree]:
         yield Tree(root)
     finally:
         shutil.rmtree(root, ignore_errors=True)
-
-
-def _stop(running: subprocess.Popen[str]) -> str:
-    """Interrupt pytest, so that it stops its servers; kill it when it does not listen."""
-    running.send_signal(signal.SIGINT)
-    try:
-        return running.communicate(timeout=SECONDS_TO_STOP)[0]
-    except subprocess.TimeoutExpired:
-        running.kill()
-        return running.communicate()[0]

@@ -94,25 +94,22 @@ class Tree:
         try:
             output, _ = running.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            return TestRun(None, self._stop(running))
+            self.interrupt()
+            return TestRun(None, running.communicate()[0])
         except BaseException:
-            self._stop(running)
+            self.interrupt()
             raise
         return TestRun(running.returncode, output)
 
     def interrupt(self) -> None:
-        """Let the tests that run end as at Ctrl-C, so that they stop their servers."""
-        if self._running is not None and self._running.poll() is None:
-            self._running.send_signal(signal.SIGINT)
-
-    def _stop(self, running: subprocess.Popen[str]) -> str:
-        """Interrupt tests and return what they still print; kill them when they do not end."""
-        self.interrupt()
+        """Let the tests that run end as at Ctrl-C, so that they stop their servers; kill them when they do not."""
+        if self._running is None or self._running.poll() is not None:
+            return
+        self._running.send_signal(signal.SIGINT)
         try:
-            return running.communicate(timeout=SECONDS_TO_STOP)[0]
+            self._running.wait(SECONDS_TO_STOP)
         except subprocess.TimeoutExpired:
-            running.kill()
-            return running.communicate()[0]
+            self._running.kill()
 
 
 @contextmanager

@@ -26,7 +26,11 @@ SYSTEMS = {
         ("tests/test_*.py", "tests/live/test_*.py", "tests/dashboard/test_*.py"),
         ("sql/load/*.sql", "sql/live/*.sql"),
         {
-            "museum/accounting.py": ("tests/test_accounting.py", "tests/test_load.py"),
+            "museum/accounting.py": (
+                "tests/test_load_summary.py",
+                "tests/test_accounting.py",
+                "tests/test_load_rejects.py",
+            ),
             "museum/exhibitions.py": ("tests/test_transform.py", "tests/test_load_rejects.py"),
             "museum/kiosk.py": ("tests/test_kiosk.py", "tests/test_kiosk_properties.py", "tests/live/test_message.py"),
             "museum/live/claims.py": ("tests/live/test_offsets.py", "tests/live/test_topic_changes.py"),

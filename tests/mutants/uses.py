@@ -18,7 +18,10 @@ _GROUP = re.compile(r"@\w+$")
 
 
 def find_uses(name: str, system: System, tree: Tree, workers: int) -> dict[str, list[str]]:
-    """Return the tests of each statement, the quickest first; test modules that are new or changed are run once."""
+    """Return the tests of each statement, those of few statements and quick ones first.
+
+    Test modules that are new or changed are run once.
+    """
     cache = PROJECT_DIR / ".local" / "mutants-uses" / f"{name}.json"
     known: dict[str, Any] = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
     modules = {module: _digest(PROJECT_DIR / system.folder / module) for module in _modules(system)}
@@ -33,8 +36,8 @@ def find_uses(name: str, system: System, tree: Tree, workers: int) -> dict[str, 
     used = (known[module]["tests"] for module in modules)
     for test, (seconds, statements) in (item for found in used for item in found.items()):
         for statement in statements:
-            tests[statement].append((seconds, test))
-    return {statement: [test for _, test in sorted(found)] for statement, found in tests.items()}
+            tests[statement].append((len(statements), seconds, test))
+    return {statement: [test for *_, test in sorted(found)] for statement, found in tests.items()}
 
 
 def _modules(system: System) -> Iterator[str]:

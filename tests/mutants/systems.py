@@ -32,7 +32,7 @@ SYSTEMS = {
                 "tests/test_load_rejects.py",
             ),
             "museum/exhibitions.py": ("tests/test_transform.py", "tests/test_load_rejects.py"),
-            "museum/kiosk.py": ("tests/test_kiosk.py", "tests/test_kiosk_properties.py", "tests/live/test_message.py"),
+            "museum/kiosk.py": ("tests/test_kiosk_edges.py", "tests/test_kiosk.py", "tests/live/test_message.py"),
             "museum/live/claims.py": ("tests/live/test_offsets.py", "tests/live/test_topic_changes.py"),
         },
     ),

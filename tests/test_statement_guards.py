@@ -191,12 +191,41 @@ def test_what_is_judged_again_is_an_open_row_of_no_object_that_is_read_anew(curs
     ]
 
 
+def test_the_database_rejects_what_the_rules_reject_and_nothing_else(cursor):
+    late = "2024-03-06 00:00:00.000001+00"
+    rows = [
+        ({}, []),
+        ({"val": -1, "kind": 1}, []),
+        ({"at": "2024-03-06 00:00:00+00"}, []),
+        ({"at": late}, ["future_at"]),
+        ({"site": 7}, ["unknown_site"]),
+        ({"val": 77}, ["bad_val"]),
+        ({"val": 77, "kind": 1}, ["bad_val"]),
+        ({"val": -1}, ["missing_type"]),
+        ({"val": -1, "kind": 9}, ["bad_type"]),
+        ({"val": 3, "kind": 1}, ["bad_type"]),
+        ({"at": late, "site": 7, "val": -1, "kind": 9}, ["future_at", "unknown_site", "bad_type"]),
+    ]
+    for number, (fields, _) in enumerate(rows):
+        stage(cursor, CHANGED, number, **fields)
+    keep_text(cursor, CHANGED, 4, "kept")
+    keep_text(cursor, UNCHANGED, 5, "another object's")
+    run(cursor, "reject_staged_kiosk", latest_at="2024-03-06 00:00:00+00")
+    rejected = ask(cursor, "select source, position::integer, raw, reasons from staging_reject order by 2")
+    assert [(source, number, reasons) for source, number, _, reasons in rejected] == [
+        (source_of(CHANGED), number, reasons) for number, (_, reasons) in enumerate(rows) if reasons
+    ]
+    assert {number: bytes(raw) for _, number, raw, _ in rejected if bytes(raw)} == {4: b"kept"}
+    assert ask(cursor, "select row from staging_kiosk order by 1") == [(0,), (1,), (2,)]
+
+
 @pytest.fixture
 def textless(cursor):
     """Rejects of the database: one whose text is kept, one whose text is lost, and neighbours of both."""
     stage_reject(cursor, source_of(CHANGED), "1")
     stage_reject(cursor, source_of(CHANGED), "2")
     stage_reject(cursor, source_of(CHANGED), "3", raw="known")
+    stage_reject(cursor, source_of(CHANGED), "4", raw="known too")
     stage_reject(cursor, source_of(CHANGED), "file")
     keep_text(cursor, CHANGED, 2, "kept")
     keep_text(cursor, CHANGED, 3, "other")
@@ -216,6 +245,7 @@ def test_a_text_goes_to_its_own_row_where_there_is_none(textless):
     assert [(source, position, bytes(raw)) for source, position, raw in texts] == [
         (source_of(CHANGED), "2", b"kept"),
         (source_of(CHANGED), "3", b"known"),
+        (source_of(CHANGED), "4", b"known too"),
     ]
 
 

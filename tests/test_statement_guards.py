@@ -201,6 +201,7 @@ def test_the_database_rejects_what_the_rules_reject_and_nothing_else(cursor):
         ({"site": 7}, ["unknown_site"]),
         ({"val": 77}, ["bad_val"]),
         ({"val": 77, "kind": 1}, ["bad_val"]),
+        ({"val": 77, "kind": 9}, ["bad_val"]),
         ({"val": -1}, ["missing_type"]),
         ({"val": -1, "kind": 9}, ["bad_type"]),
         ({"val": 3, "kind": 1}, ["bad_type"]),

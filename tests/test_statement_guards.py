@@ -198,6 +198,7 @@ def test_the_database_rejects_what_the_rules_reject_and_nothing_else(cursor):
         ({"val": -1, "kind": 1}, []),
         ({"at": "2024-03-06 00:00:00+00"}, []),
         ({"at": late}, ["future_at"]),
+        ({"at": late, "val": -1, "kind": 1}, ["future_at"]),
         ({"site": 7}, ["unknown_site"]),
         ({"val": 77}, ["bad_val"]),
         ({"val": 77, "kind": 1}, ["bad_val"]),
@@ -209,14 +210,14 @@ def test_the_database_rejects_what_the_rules_reject_and_nothing_else(cursor):
     ]
     for number, (fields, _) in enumerate(rows):
         stage(cursor, CHANGED, number, **fields)
-    keep_text(cursor, CHANGED, 4, "kept")
-    keep_text(cursor, UNCHANGED, 5, "another object's")
+    keep_text(cursor, CHANGED, 5, "kept")
+    keep_text(cursor, UNCHANGED, 6, "another object's")
     run(cursor, "reject_staged_kiosk", latest_at="2024-03-06 00:00:00+00")
     rejected = ask(cursor, "select source, position::integer, raw, reasons from staging_reject order by 2")
     assert [(source, number, reasons) for source, number, _, reasons in rejected] == [
         (source_of(CHANGED), number, reasons) for number, (_, reasons) in enumerate(rows) if reasons
     ]
-    assert {number: bytes(raw) for _, number, raw, _ in rejected if bytes(raw)} == {4: b"kept"}
+    assert {number: bytes(raw) for _, number, raw, _ in rejected if bytes(raw)} == {5: b"kept"}
     assert ask(cursor, "select row from staging_kiosk order by 1") == [(0,), (1,), (2,)]
 
 

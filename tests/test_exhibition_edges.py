@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import FrozenInstanceError
 from datetime import date
 
 import pytest
@@ -103,3 +104,9 @@ def test_of_different_descriptions_the_last_wins_and_each_loser_is_told():
 )
 def test_a_date_is_written_in_full(text, meant):
     assert parse_date(text) == meant
+
+
+@pytest.mark.parametrize("record", [exhibition(), RejectedExhibition("key", 1, b"", ())])
+def test_a_record_does_not_change(record):
+    with pytest.raises(FrozenInstanceError):
+        record.key = "another"

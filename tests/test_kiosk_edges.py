@@ -75,6 +75,7 @@ def test_the_latest_believable_moment_itself_is_believed():
         ("2023-03-06 10:00:00,0,3,1", None, False),
         ("2023-03-06 10:00:00,0,77,x", None, False),
         ("2023-03-06 10:00:00,x,3,", None, False),
+        ("2023-03-06 10:00:00,-1,3,", None, False),
         ("2023-03-06 10:00:00,0,x,", None, False),
         ("x,0,3,", None, False),
         ("2023-10-29 01:30:00,0,-1,1", Event(TWICE, 0, -1, 1, is_ambiguous=True), True),
@@ -84,6 +85,10 @@ def test_the_latest_believable_moment_itself_is_believed():
 def test_a_well_formed_row_keeps_its_press_whatever_the_reference_says(line, event, is_good):
     verdict = judged(line)
     assert (verdict.event, verdict.is_good) == (event, is_good)
+
+
+def test_a_time_that_occurs_once_is_not_ambiguous():
+    assert judged("2023-03-06 10:00:00,0,3,").event.is_ambiguous is False
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 
 from etlkit.errors import DataError
-from museum.accounting import LoadSummary
+from museum.accounting import LoadSummary, StagedRows
 
 
 def summary(**changes):
@@ -51,6 +53,8 @@ def test_nothing_new_is_said_only_when_nothing_was_touched():
     for changes in (
         {"objects_new": ["a"]}, {"objects_changed": ["a"]}, {"rows_removed": 1}, {"exhibition_rows_written": 1},
         {"records_rejected": 1}, {"reviews_stored": 1}, {"incidents_stored": 1},
+        {"reviews_stored": 1, "rows_removed": 1},
+        {"reviews_stored": 1, "exhibition_rows_written": 1}, {"reviews_stored": 1, "records_rejected": 1},
     ):  # fmt: skip
         assert not LoadSummary(**changes).is_nothing_new
         assert not LoadSummary(**changes).sentence(dry_run=False).startswith("Nothing new")
@@ -79,6 +83,12 @@ def test_the_lines_tell_what_happened_and_nothing_else():
 
 
 def test_figures_begin_at_nothing():
+    assert LoadSummary().seconds == 0
     figures = LoadSummary(seconds=1.23456).figures()
     assert figures.pop("seconds") == 1.235
     assert not any(figures.values())
+
+
+def test_what_copy_brought_does_not_change():
+    with pytest.raises(FrozenInstanceError):
+        StagedRows(1, 2).good = 3

@@ -1,0 +1,298 @@
+"""Clauses of the load's statements that only a neighbour in the tables shows: another bucket, object or row."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from uuid import UUID
+
+import pytest
+from museum_case import HEADER, PROJECT_DIR, Bucket, Museum, exhibition_json
+
+from etlkit.postgres import connect, run_file
+
+OURS, EARLIER = UUID(int=1), UUID(int=2)
+AT = "2024-03-05 10:00:00+00"
+UNCHANGED, CHANGED, ELSEWHERE = "same.csv", "changed.csv", "elsewhere.csv"
+
+
+@pytest.fixture
+def cursor(database):
+    """A transaction amid a load: of three known objects two are in it, one of them unchanged."""
+    with closing(connect(database, "guards")) as connection, connection.cursor() as opened:
+        opened.execute(
+            "insert into exhibition (exhibition_id, exhibition_code, exhibition_name) "
+            "values (1, 'EXH_00', 'Room 0'), (2, 'EXH_01', 'Room 1')"
+        )
+        for name in ("object", "kiosk", "text", "exhibition"):
+            run(opened, f"create_staging_{name}")
+        run_file(opened, PROJECT_DIR / "etlkit" / "sql" / "create_staging_reject.sql")
+        add_objects(opened, "b", UNCHANGED, CHANGED, ELSEWHERE)
+        stage_object(opened, UNCHANGED, "unchanged")
+        stage_object(opened, CHANGED, "changed")
+        yield opened
+
+
+def run(cursor, name, **parameters):
+    return run_file(cursor, PROJECT_DIR / "sql" / "load" / f"{name}.sql", parameters)
+
+
+def ask(cursor, statement, *parameters):
+    cursor.execute(statement, parameters)
+    return cursor.fetchall()
+
+
+def source_of(key, bucket="b"):
+    return f"s3://{bucket}/{key}"
+
+
+def add_objects(cursor, bucket, *keys):
+    for key in keys:
+        cursor.execute(
+            "insert into event_source (kind, bucket, key, content_hash, columns, rows, run_id) "
+            "values ('file', %s, %s, 'hash', '{at,site,val,type}', 9, %s)",
+            (bucket, key, str(EARLIER)),
+        )
+
+
+def number_of(cursor, key):
+    return ask(cursor, "select source_id from event_source where key = %s", key)[0][0]
+
+
+def stage_object(cursor, key, action):
+    cursor.execute(
+        "insert into staging_object (object, bucket, key, source, content_hash, columns, rows, action, source_id) "
+        "values (%s, 'b', %s, %s, 'hash', '{at,site,val,type}', 9, %s, %s)",
+        (key, key, source_of(key), action, number_of(cursor, key)),
+    )
+
+
+def stage(cursor, key, row, *, at=AT, site=0, val=3, kind=None):
+    cursor.execute(
+        "insert into staging_kiosk (at, site, val, type, source_id, row) values (%s, %s, %s, %s, %s, %s)",
+        (at, site, val, kind, number_of(cursor, key), row),
+    )
+
+
+def store(cursor, table, code, key, *positions):
+    for position in positions:
+        cursor.execute(
+            f"insert into {table} (exhibition_id, at, {code}, source_id, position) values (1, %s, 1, %s, %s)",
+            (AT, number_of(cursor, key), position),
+        )
+
+
+def add_reject(cursor, source, position, *, run_id=OURS, reason="unknown_site", resolved=None):
+    cursor.execute(
+        "insert into meta.rejected_records (source, position, raw, reasons, run_id, resolved_at) "
+        "values (%s, %s, 'x', %s, %s, %s)",
+        (source, position, [reason], str(run_id), resolved),
+    )
+
+
+def stage_reject(cursor, source, position, raw=""):
+    cursor.execute("insert into staging_reject values (%s, %s, %s, '{bad_at}')", (source, position, raw))
+
+
+def keep_text(cursor, key, row, raw):
+    cursor.execute("insert into staging_text values (%s, %s, %s)", (number_of(cursor, key), row, raw))
+
+
+def open_rejects(cursor):
+    return ask(cursor, "select source, position from meta.rejected_records where resolved_at is null order by 1, 2")
+
+
+def test_new_rejects_are_the_rows_that_this_run_met_first(cursor):
+    add_reject(cursor, "a", "1")
+    add_reject(cursor, "a", "2", run_id=EARLIER)
+    add_reject(cursor, "a", "file", reason="empty_file")
+    add_reject(cursor, "b", "1", run_id=EARLIER)
+    for source, position in (("a", "1"), ("a", "2"), ("a", "file"), ("b", "1")):
+        stage_reject(cursor, source, position)
+    run(cursor, "count_new_rejects", run_id=str(OURS))
+    assert cursor.fetchone() == (1,)
+    run(cursor, "list_new_reasons", run_id=str(OURS))
+    assert cursor.fetchall() == [("empty_file", 1), ("unknown_site", 1)]
+
+
+def test_open_rejects_are_counted_of_files_and_of_unchanged_objects_apart(cursor):
+    for position in ("1", "2", "file"):
+        add_reject(cursor, source_of(UNCHANGED), position, resolved=AT if position == "2" else None)
+    add_reject(cursor, source_of(CHANGED), "1")
+    add_reject(cursor, source_of(ELSEWHERE), "1")
+    add_reject(cursor, "file:local.csv", "1")
+    add_reject(cursor, "kafka://c/t/0", "1")
+    run(cursor, "count_open_rejects")
+    assert cursor.fetchone() == (5, 1)
+
+
+def test_only_rows_are_counted_as_staged(cursor):
+    stage(cursor, CHANGED, 1)
+    stage_reject(cursor, source_of(CHANGED), "2")
+    stage_reject(cursor, source_of(CHANGED), "file")
+    stage_reject(cursor, source_of(CHANGED), "record 1")
+    run(cursor, "count_staged")
+    assert cursor.fetchone() == (1, 1)
+
+
+@pytest.mark.parametrize(("table", "code", "val", "kind"), [
+    ("review", "rating_id", 1, None), ("incident", "incident_type_id", -1, 1),
+])  # fmt: skip
+def test_a_changed_object_loses_the_rows_that_it_holds_no_more(cursor, table, code, val, kind):
+    store(cursor, table, code, CHANGED, 1, 2, 3, 4, 5)
+    store(cursor, table, code, UNCHANGED, 1)
+    other = {"val": 2} if kind is None else {"val": -1, "kind": 0}
+    stage(cursor, CHANGED, 1, val=val, kind=kind)
+    stage(cursor, CHANGED, 2, val=val, kind=kind, at="2024-03-05 10:00:01+00")
+    stage(cursor, CHANGED, 3, **other)
+    stage(cursor, CHANGED, 4, val=val, kind=kind, site=1)
+    stage(cursor, ELSEWHERE, 5, val=val, kind=kind)
+    stage(cursor, CHANGED, 6, val=val, kind=kind)
+    assert run(cursor, f"delete_changed_{table}") == 4
+    left = ask(cursor, f"select key, position from {table} join event_source using (source_id) order by 1")
+    assert left == [(CHANGED, 1), (UNCHANGED, 1)]
+
+
+def test_an_object_is_numbered_by_its_bucket_and_key(cursor):
+    cursor.execute(
+        "insert into staging_object (object, bucket, key, source, content_hash, columns, rows) "
+        "values ('new', 'b', 'new.csv', 's3://b/new.csv', 'hash', '{}', 1)"
+    )
+    add_objects(cursor, "another", "new.csv")
+    assert run(cursor, "number_staging_object") == 0
+    cursor.execute("update event_source set bucket = 'b' where bucket = 'another'")
+    assert run(cursor, "number_staging_object") == 1
+    numbered = ask(
+        cursor, "select e.key from staging_object join event_source e using (source_id) where object = 'new'"
+    )
+    assert ("new.csv",) in numbered
+
+
+def test_only_objects_of_this_bucket_can_be_gone(cursor):
+    add_objects(cursor, "another", "there.csv")
+    run(cursor, "list_gone_objects", bucket="b", seen=[UNCHANGED, CHANGED])
+    assert cursor.fetchall() == [(ELSEWHERE,)]
+
+
+def test_what_is_judged_again_is_an_open_row_of_no_object_that_is_read_anew(cursor):
+    add_objects(cursor, "file:", "local.csv")
+    for key in (UNCHANGED, CHANGED, ELSEWHERE):
+        add_reject(cursor, source_of(key), "1")
+    add_reject(cursor, source_of(UNCHANGED), "2", resolved=AT)
+    add_reject(cursor, source_of(UNCHANGED), "3", reason="bad_at")
+    add_reject(cursor, source_of(UNCHANGED), "file")
+    add_reject(cursor, "file:local.csv", "1")
+    add_reject(cursor, "kafka://c/t/0", "1")
+    run(cursor, "list_rejudgeable", rejudged_reasons=["unknown_site"])
+    found = [(source, position, number) for source, position, _, _, _, number in cursor.fetchall()]
+    assert found == [
+        ("file:local.csv", "1", number_of(cursor, "local.csv")),
+        (source_of(ELSEWHERE), "1", number_of(cursor, ELSEWHERE)),
+        (source_of(UNCHANGED), "1", number_of(cursor, UNCHANGED)),
+    ]
+
+
+def test_the_database_rejects_what_the_rules_reject_and_nothing_else(cursor):
+    late = "2024-03-06 00:00:00.000001+00"
+    rows = [
+        ({}, []),
+        ({"val": -1, "kind": 1}, []),
+        ({"at": "2024-03-06 00:00:00+00"}, []),
+        ({"at": late}, ["future_at"]),
+        ({"at": late, "val": -1, "kind": 1}, ["future_at"]),
+        ({"site": 7}, ["unknown_site"]),
+        ({"val": 77}, ["bad_val"]),
+        ({"val": 77, "kind": 1}, ["bad_val"]),
+        ({"val": 77, "kind": 9}, ["bad_val"]),
+        ({"val": -1}, ["missing_type"]),
+        ({"val": -1, "kind": 9}, ["bad_type"]),
+        ({"val": 3, "kind": 1}, ["bad_type"]),
+        ({"at": late, "site": 7, "val": -1, "kind": 9}, ["future_at", "unknown_site", "bad_type"]),
+    ]
+    for number, (fields, _) in enumerate(rows):
+        stage(cursor, CHANGED, number, **fields)
+    keep_text(cursor, CHANGED, 5, "kept")
+    keep_text(cursor, UNCHANGED, 6, "another object's")
+    run(cursor, "reject_staged_kiosk", latest_at="2024-03-06 00:00:00+00")
+    rejected = ask(cursor, "select source, position::integer, raw, reasons from staging_reject order by 2")
+    assert [(source, number, reasons) for source, number, _, reasons in rejected] == [
+        (source_of(CHANGED), number, reasons) for number, (_, reasons) in enumerate(rows) if reasons
+    ]
+    assert {number: bytes(raw) for _, number, raw, _ in rejected if bytes(raw)} == {5: b"kept"}
+    assert ask(cursor, "select row from staging_kiosk order by 1") == [(0,), (1,), (2,)]
+
+
+@pytest.fixture
+def textless(cursor):
+    """Rejects of the database: one whose text is kept, one whose text is lost, and neighbours of both."""
+    stage_reject(cursor, source_of(CHANGED), "1")
+    stage_reject(cursor, source_of(CHANGED), "2")
+    stage_reject(cursor, source_of(CHANGED), "3", raw="known")
+    stage_reject(cursor, source_of(CHANGED), "4", raw="known too")
+    stage_reject(cursor, source_of(CHANGED), "file")
+    keep_text(cursor, CHANGED, 2, "kept")
+    keep_text(cursor, CHANGED, 3, "other")
+    keep_text(cursor, ELSEWHERE, 1, "another object's")
+    return cursor
+
+
+def test_a_row_whose_text_was_not_kept_is_found(textless):
+    run(textless, "list_textless_rejects")
+    assert textless.fetchall() == [(CHANGED, number_of(textless, CHANGED), 1)]
+
+
+def test_a_text_goes_to_its_own_row_where_there_is_none(textless):
+    stage_reject(textless, source_of(UNCHANGED), "2")
+    assert run(textless, "update_reject_text") == 1
+    texts = ask(textless, "select source, position, raw from staging_reject where raw <> '' order by position")
+    assert [(source, position, bytes(raw)) for source, position, raw in texts] == [
+        (source_of(CHANGED), "2", b"kept"),
+        (source_of(CHANGED), "3", b"known"),
+        (source_of(CHANGED), "4", b"known too"),
+    ]
+
+
+def test_rejects_of_whole_files_and_exhibitions_go_with_their_object(cursor):
+    for position in ("1", "file", "record 1"):
+        add_reject(cursor, source_of("gone"), position)
+        add_reject(cursor, source_of("there"), position)
+        add_reject(cursor, source_of("gone", "another"), position)
+    add_reject(cursor, source_of("long gone"), "file", resolved=AT)
+    assert run(cursor, "resolve_vanished_rejects", prefix="s3://b/", seen=[source_of("there")]) == 2
+    left = [position for source, position in open_rejects(cursor) if source == source_of("gone")]
+    assert left == ["1"]
+    assert len(open_rejects(cursor)) == 7
+
+
+def test_hours_are_folded_a_portion_at_a_time_and_nothing_is_no_hour(cursor):
+    cursor.execute("delete from review_hour_change")
+    for reviews in (1, 2, -3):
+        cursor.execute("insert into review_hour_change values (1, %s, 3, %s)", (AT, reviews))
+    run(cursor, "fold_review_hour", most=1)
+    assert ask(cursor, "select count(*) from review_hour_change") == [(2,)]
+    cursor.execute("delete from review_hour")
+    cursor.execute("delete from review_hour_change")
+    for reviews in (1, -1):
+        cursor.execute("insert into review_hour_change values (1, %s, 3, %s)", (AT, reviews))
+    assert run(cursor, "fold_review_hour", most=None) == 0
+
+
+def test_a_code_that_is_none_of_a_kiosk_s_is_no_site(cursor):
+    cursor.execute(
+        "insert into exhibition (exhibition_id, exhibition_code, exhibition_name) values (9, 'LOAN', 'A loan')"
+    )
+    run(cursor, "read_reference")
+    assert sorted(cursor.fetchone()[0]) == [0, 1]
+
+
+def test_two_buckets_with_the_same_key_are_two_objects(museum, bucket, s3_endpoint, tmp_path):
+    other = Bucket(f"{bucket.name}-other", s3_endpoint)
+    museums = [museum, Museum(tmp_path / "other", museum.database, museum.capsys)]
+    museums[1].source_flags = ["--bucket", other.name, "--endpoint-url", s3_endpoint]
+    for number, opened in enumerate((bucket, other)):
+        opened.put("lmnh_exhibition_number0.json", exhibition_json(0))
+        opened.put("lmnh_hist_data_0.csv", HEADER + f"2024-03-05 10:00:0{number},0,3,\n" * (number + 1))
+    for case in (*museums, *museums):
+        assert case.run_all().exit_code == 0
+    rows = museum.query("select bucket, count(*) from review join event_source using (source_id) group by 1 order by 1")
+    assert rows == [(bucket.name, 1), (other.name, 2)]
+    assert museums[0].run_all().load["objects_unchanged"] == 1

@@ -100,9 +100,16 @@ def test_of_different_descriptions_the_last_wins_and_each_loser_is_told():
 
 @pytest.mark.parametrize(
     ("text", "meant"),
-    [("1/7/19", None), ("2019-07-01x", None), ("31/12/1999", date(1999, 12, 31)), ("30/02/19", None), ("", None)],
+    [
+        ("1/7/19", date(2019, 7, 1)),
+        ("1/7/9", None),
+        ("2019-07-01x", None),
+        ("31/12/1999", date(1999, 12, 31)),
+        ("30/02/19", None),
+        ("", None),
+    ],
 )
-def test_a_date_is_written_in_full(text, meant):
+def test_a_date_is_written_day_first_or_iso(text, meant):
     assert parse_date(text) == meant
 
 

@@ -109,7 +109,7 @@ def test_new_rejects_are_the_rows_that_this_run_met_first(cursor):
     for source, position in (("a", "1"), ("a", "2"), ("a", "file"), ("b", "1")):
         stage_reject(cursor, source, position)
     run(cursor, "count_new_rejects", run_id=str(OURS))
-    assert cursor.fetchone() == (1,)
+    assert cursor.fetchone() == (1, 2)
     run(cursor, "list_new_reasons", run_id=str(OURS))
     assert cursor.fetchall() == [("empty_file", 1), ("unknown_site", 1)]
 
@@ -125,13 +125,59 @@ def test_open_rejects_are_counted_of_files_and_of_unchanged_objects_apart(cursor
     assert cursor.fetchone() == (5, 1)
 
 
-def test_only_rows_are_counted_as_staged(cursor):
-    stage(cursor, CHANGED, 1)
-    stage_reject(cursor, source_of(CHANGED), "2")
-    stage_reject(cursor, source_of(CHANGED), "file")
-    stage_reject(cursor, source_of(CHANGED), "record 1")
-    run(cursor, "count_staged")
-    assert cursor.fetchone() == (1, 1)
+def test_rejected_rows_are_counted_of_each_fresh_object(cursor):
+    for position in ("2", "3", "file", "record 1"):
+        stage_reject(cursor, source_of(CHANGED), position)
+    stage_reject(cursor, source_of(UNCHANGED), "2")
+    stage_reject(cursor, source_of(ELSEWHERE), "2")
+    run(cursor, "count_staged_rejects")
+    assert cursor.fetchall() == [(number_of(cursor, CHANGED), 2)]
+
+
+def test_the_presses_of_the_given_objects_are_counted_by_object(cursor):
+    store(cursor, "review", "rating_id", CHANGED, 1, 2)
+    store(cursor, "incident", "incident_type_id", CHANGED, 3)
+    store(cursor, "incident", "incident_type_id", UNCHANGED, 1)
+    store(cursor, "review", "rating_id", ELSEWHERE, 1)
+    store(cursor, "incident", "incident_type_id", ELSEWHERE, 2)
+    run(cursor, "count_held", source_ids=[number_of(cursor, key) for key in (CHANGED, UNCHANGED)])
+    assert dict(cursor.fetchall()) == {number_of(cursor, CHANGED): 3, number_of(cursor, UNCHANGED): 1}
+
+
+def test_the_ledger_s_presses_are_those_of_unchanged_objects(cursor):
+    cursor.execute("update event_source set stored = 10 * source_id")
+    run(cursor, "count_stored_objects")
+    assert cursor.fetchone() == (10 * number_of(cursor, UNCHANGED),)
+    cursor.execute("delete from staging_object")
+    run(cursor, "count_stored_objects")
+    assert cursor.fetchone() == (0,)
+
+
+def test_the_ledger_gets_the_counts_of_the_named_objects(cursor):
+    cursor.execute("update event_source set stored = 1")
+    run(cursor, "update_stored", source_ids=[number_of(cursor, CHANGED)], held=[5])
+    add_objects(cursor, "file:", "local.csv")
+    run(cursor, "add_recovered", sources=[source_of(UNCHANGED), "file:local.csv"], presses=[3, 4])
+    stored = ask(cursor, "select key, stored from event_source where stored <> 1 order by stored")
+    assert stored == [(UNCHANGED, 4), (CHANGED, 5)]
+
+
+def test_copies_are_fresh_objects_whose_content_stays_stored_under_another_name(cursor):
+    cursor.execute("update event_source set content_hash = key")
+    for key in ("new.csv", "twin.csv"):
+        add_objects(cursor, "c", key)
+    same = "update event_source set content_hash = 'same' where key = any(%s)"
+    cursor.execute(same, ([UNCHANGED, ELSEWHERE, "new.csv"],))
+    cursor.execute("update staging_object set content_hash = 'same'")
+    run(cursor, "list_copies")
+    named = [first for _, first in cursor.fetchall()]
+    assert named == ["s3://c/new.csv", source_of(ELSEWHERE), source_of(UNCHANGED)]
+    cursor.execute("update event_source set rows = 0 where key = 'new.csv'")
+    cursor.execute("update event_source set kind = 'file', bucket = 'file:' where key = %s", (ELSEWHERE,))
+    run(cursor, "list_copies")
+    assert cursor.fetchall() == [(CHANGED, ELSEWHERE), (CHANGED, source_of(UNCHANGED))]
+    run(cursor, "skip_copies", objects=[CHANGED])
+    assert ask(cursor, "select object from staging_object") == [(UNCHANGED,)]
 
 
 @pytest.mark.parametrize(("table", "code", "val", "kind"), [
@@ -147,7 +193,8 @@ def test_a_changed_object_loses_the_rows_that_it_holds_no_more(cursor, table, co
     stage(cursor, CHANGED, 4, val=val, kind=kind, site=1)
     stage(cursor, ELSEWHERE, 5, val=val, kind=kind)
     stage(cursor, CHANGED, 6, val=val, kind=kind)
-    assert run(cursor, f"delete_changed_{table}") == 4
+    run(cursor, f"delete_changed_{table}")
+    assert cursor.fetchall() == [(number_of(cursor, CHANGED), 4)]
     left = ask(cursor, f"select key, position from {table} join event_source using (source_id) order by 1")
     assert left == [(CHANGED, 1), (UNCHANGED, 1)]
 

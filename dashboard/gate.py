@@ -24,6 +24,8 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from etlkit.settings import is_loopback
+
 LOGGER = logging.getLogger("museum.dashboard")
 TEMPLATE = Path(__file__).with_name("login.html")
 READING = ("GET", "HEAD", "OPTIONS")
@@ -62,7 +64,7 @@ HEADERS = {
 
 
 class Gate:
-    """Wraps the page's application; without a password everybody is let in, and still may only read."""
+    """Wraps the page's application; without a password this machine is let in, and still may only read."""
 
     def __init__(self, app: ASGIApp, museum: str, password: str | None, cookie: str, login_seconds: float) -> None:
         """Make a key of its own, so that logins end with the process: a new password needs a new one."""
@@ -93,6 +95,10 @@ class Gate:
         if request.method == "POST" and self._password is not None:
             return await self._judged(request, self._password.encode())
         if not self._is_let_in(request.scope):
+            if self._password is None:
+                return PlainTextResponse(
+                    "Without a password the page is for this machine only: call it localhost.", 421
+                )
             if "text/html" in request.headers.get("accept", ""):
                 return self._form("", 401)
             return PlainTextResponse("The login has ended. Load the page again.", 401)
@@ -103,9 +109,15 @@ class Gate:
         return None
 
     def _is_let_in(self, scope: Scope) -> bool:
-        """Tell whether the viewer needs no password, or has given it not too long ago."""
+        """Tell whether the viewer needs no password, or has given it not too long ago.
+
+        Without one the page must be called by this machine's name: another site's name may be made to lead here.
+        """
         if self._password is None:
-            return True
+            try:
+                return is_loopback(urlsplit(f"//{HTTPConnection(scope).headers.get('host', '')}").hostname or "")
+            except ValueError:
+                return False
         try:
             self._signer.unsign(HTTPConnection(scope).cookies.get(self._cookie, ""), max_age=int(self._login_seconds))
         except BadSignature:

@@ -125,6 +125,16 @@ def test_no_viewer_uploads_anything_either(serve):
     assert socket_status(server, Cookie=cookie) == 101
 
 
+def test_without_a_password_no_other_name_leads_to_the_page(serve):
+    """A site may let its own name lead to this machine, and its script would read the page as one of its own."""
+    server = serve(MUSEUM_DASHBOARD_PASSWORD="")
+    for host in ("localhost", "127.0.0.1:8501", "[::1]:8501"):
+        assert ask(server, Host=host).status == 200, host
+    for host in ("evil.example", "10.0.0.1", "localhost.evil.example", "", "[::1"):
+        assert ask(server, Host=host).status in (400, 421), host
+    assert socket_status(server) == 101
+
+
 def test_guesses_are_slow_are_told_and_hold_nobody_up(serve):
     server = serve()
     started = time.monotonic()

@@ -34,6 +34,7 @@ SYSTEMS = {
             "museum/exhibitions.py": ("tests/test_exhibition_edges.py", "tests/test_transform.py"),
             "museum/kiosk.py": ("tests/test_kiosk_edges.py", "tests/test_kiosk.py", "tests/live/test_message.py"),
             "museum/live/claims.py": (
+                "tests/live/test_claim_edges.py",
                 "tests/live/test_live_statement_guards.py",
                 "tests/live/test_topic_changes.py",
                 "tests/live/test_offsets.py",

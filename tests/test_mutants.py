@@ -85,6 +85,14 @@ def test_each_reason_excuses_a_mutant_that_is_there():
     assert all(reasons.values())
 
 
+def test_each_mutated_module_is_judged_by_tests_that_are_there():
+    for system in SYSTEMS.values():
+        for module, tests in system.modules.items():
+            assert (PROJECT_DIR / module).is_file()
+            assert tests
+            assert all((PROJECT_DIR / system.folder / test).is_file() for test in tests)
+
+
 def test_a_statement_is_noted_for_the_test_whose_process_reads_it(tmp_path):
     (tmp_path / "a.sql").write_text("select 1", encoding="utf-8")
     variables = {

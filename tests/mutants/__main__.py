@@ -31,7 +31,8 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     reasons = read_reasons()
     verdicts: list[Verdict] = []
-    missing: list[tuple[str, str]] = []
+    files = {file for name in SYSTEMS for file in mutated_files(name)}
+    missing = [key for key in reasons if key[0] not in files]
     for name in [flags.system] if flags.system else SYSTEMS:
         mutants = list(_mutants(name))
         there = {(mutant.file, mutant.change) for mutant in mutants}
@@ -44,7 +45,8 @@ def main() -> int:
                 print(f"{verdict.outcome} {verdict.seconds:.0f} s {verdict.mutant.file}: {verdict.mutant.change}")
                 sys.stdout.flush()
                 verdicts.append(verdict)
-    print(*_table(verdicts), sep="\n")
+    if not flags.list:
+        print(*_table(verdicts), sep="\n")
     survivors = [verdict.mutant for verdict in verdicts if verdict.outcome == "survived"]
     for mutant in survivors:
         print(f"survived: {mutant.file}\n    {mutant.change}")

@@ -34,6 +34,7 @@ SYSTEMS = {
             "museum/exhibitions.py": ("tests/test_exhibition_edges.py", "tests/test_transform.py"),
             "museum/kiosk.py": ("tests/test_kiosk_edges.py", "tests/test_kiosk.py", "tests/live/test_message.py"),
             "museum/live/claims.py": (
+                "tests/live/test_claim_edges.py",
                 "tests/live/test_live_statement_guards.py",
                 "tests/live/test_topic_changes.py",
                 "tests/live/test_offsets.py",
@@ -46,9 +47,9 @@ SYSTEMS = {
         ("tests/test_*.py",),
         (f"{_HUB}/people_hub/sql/*.sql",),
         {
-            f"{_BRONZE}/accounting.py": ("tests/test_changes.py", "tests/test_rejects.py"),
-            f"{_BRONZE}/canonical.py": ("tests/test_canonical.py",),
-            f"{_BRONZE}/fingerprints.py": ("tests/test_fingerprints.py",),
+            f"{_BRONZE}/accounting.py": ("tests/test_hub_edges.py", "tests/test_changes.py"),
+            f"{_BRONZE}/canonical.py": ("tests/test_hub_edges.py", "tests/test_canonical.py"),
+            f"{_BRONZE}/fingerprints.py": ("tests/test_hub_edges.py", "tests/test_fingerprints.py"),
         },
     ),
 }

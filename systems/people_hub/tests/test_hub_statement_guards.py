@@ -222,7 +222,7 @@ class TestDetails:
         add(cursor, DETAIL, "alive", "gone", "buried", "unlisted")
         add(cursor, SIBLING, "alive", "unlisted")
         add(cursor, ("x", "t"), "alive")
-        add(cursor, ("x", "detail"), "gone")
+        add(cursor, ("x", "detail"), "alive", "gone")
         add(cursor, SIBLING, "gone")
         cursor.execute(
             "update bronze.entity_heads set is_deleted = true where external_id = 'buried' "
@@ -248,6 +248,19 @@ class TestDetails:
         add_reject(cursor, SIBLING, "gone")
         assert run(cursor, "resolve_gone_details", DETAIL, detail_of="t") == 2
         assert open_rejects(cursor) == {(*DETAIL, "alive"), (*SIBLING, "gone")}
+
+
+def test_a_head_never_goes_back_to_an_older_version(cursor):
+    add(cursor, STREAM, "1")
+    cursor.execute("update bronze.entity_heads set raw_id = 1000")  # what a session stored that began later
+    add(cursor, STREAM, "1", text="older")
+    assert heads(cursor, "raw_id") == {(STREAM, "1"): [1000]}
+
+
+def test_a_rejected_key_may_come_again(cursor):
+    for keys in (["1", "1"], ["1", "2"]):
+        run(cursor, "fill_rejected_key", external_ids=keys)
+    assert ask(cursor, "select external_id from rejected_key order by 1") == [("1",), ("2",)]
 
 
 def test_only_the_stream_s_own_living_records_are_buried(neighbours):

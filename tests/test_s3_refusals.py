@@ -22,6 +22,7 @@ KIOSK = (HEADER + ROW).encode()
 def s3(museum, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY", "AKIATESTTESTTEST")
     monkeypatch.setenv("AWS_SECRET_KEY", "very-secret-aws-key")
+    monkeypatch.setattr("extract.RETRIES", 2)
     with served() as server:
         museum.source_flags = ["--bucket", "some-bucket", "--endpoint-url", server.address]
         yield server

@@ -64,6 +64,7 @@ class Scene:
         """Push from an S3 that answers so for each key, its dots as underscores."""
         self.monkeypatch.setenv("AWS_ACCESS_KEY", "ASIATEST")
         self.monkeypatch.setenv("AWS_SECRET_KEY", "secret-of-the-test")
+        self.monkeypatch.setattr("extract.RETRIES", 2)
         for path in self.museum.bucket_dir.iterdir():
             path.unlink()
         with served() as server:

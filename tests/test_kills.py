@@ -115,6 +115,7 @@ def prepare_changes(museum: Museum, bucket: Bucket) -> None:
     fill(bucket, FIRST, CHANGED)
 
 
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize(
     ("prepare", "bulk_rows"),
     [(prepare_first_load, BULK_FROM_ROWS), (prepare_changes, 1_000_000)],

@@ -166,12 +166,7 @@ def download_objects(
         log.warning("skipped the key %s: %s", ascii_key(key), problem)
     try:
         _download_all(client, bucket, read_by_a_stage, bucket_dir / DOWNLOADING_DIR, manifest, summary)
-        for item in others:
-            try:
-                _download_all(client, bucket, [item], bucket_dir / DOWNLOADING_DIR, manifest, summary)
-            except SourceError as error:
-                summary.not_fetched[item[0].key] = error.problem
-                log.warning("%s No stage reads it, so the run goes on", error.problem)
+        _download_all(client, bucket, others, bucket_dir / DOWNLOADING_DIR, manifest, summary, tolerant=log)
     finally:
         shutil.rmtree(bucket_dir / DOWNLOADING_DIR, ignore_errors=True)
         write_manifest(bucket_dir, manifest)
@@ -217,10 +212,12 @@ def _download_all(
     downloading: Path,
     manifest: ExtractManifest,
     summary: ExtractSummary,
+    *,
+    tolerant: logging.Logger | None = None,
 ) -> None:
     """Fetch objects through boto3's transfer manager into temporary names and move each into place when it is whole.
 
-    The first that fails ends the others.
+    The first that fails ends the others, unless a `tolerant` log takes the failures as warnings.
     """
     if not wanted:
         return
@@ -242,9 +239,16 @@ def _download_all(
             for _ in wanted:
                 number = ended.get()
                 remote, path = wanted[number]
-                with source_errors(bucket, remote.key):
-                    futures[number].result()
-                    _move_into_place(remote, downloading / str(number), path)
+                try:
+                    with source_errors(bucket, remote.key):
+                        futures[number].result()
+                        _move_into_place(remote, downloading / str(number), path)
+                except SourceError as error:
+                    if tolerant is None:
+                        raise
+                    summary.not_fetched[remote.key] = error.problem
+                    tolerant.warning("%s No stage reads it, so the run goes on", error.problem)
+                    continue
                 manifest.note(remote, path)
                 summary.downloaded += 1
                 summary.bytes_downloaded += remote.size_bytes

@@ -96,7 +96,7 @@ def run_session(
 
     def report(exit_code: int, message: str) -> None:
         message = redact(message, session.secrets)
-        session.logger.error(f"{failure} [exit %s] %s", message, exit_code, session.trailer)
+        session.logger.error("%s", f"{failure % message} [exit {exit_code}] {session.trailer}".rstrip())
         if as_json:
             document = {"outcome": "failed", "exit_code": exit_code, "error": message}
             print_json({**document, **session.figures})
@@ -110,7 +110,7 @@ def run_session(
             document = {"outcome": word, "exit_code": outcome.exit_code, **outcome.figures}
             print_json({**document, **session.figures})
         if outcome.sentence and untold() is None:
-            session.logger.log(outcome.level, "%s %s", outcome.sentence, session.trailer, extra=BARE)
+            session.logger.log(outcome.level, "%s", f"{outcome.sentence} {session.trailer}".rstrip(), extra=BARE)
         return told(outcome.exit_code, session.logger, outcome.sentence, session.trailer)
 
     try:

@@ -310,6 +310,49 @@ def test_rejects_of_whole_files_and_exhibitions_go_with_their_object(cursor):
     assert len(open_rejects(cursor)) == 7
 
 
+def test_a_copy_under_the_key_of_a_fresh_object_in_another_bucket_is_one(cursor):
+    add_objects(cursor, "c", CHANGED)
+    cursor.execute("update event_source set content_hash = 'other' where bucket = 'b'")
+    run(cursor, "list_copies")
+    assert cursor.fetchall() == [(CHANGED, f"s3://c/{CHANGED}")]
+
+
+SPAN = {"first_hour": AT, "end_hour": "2024-03-05 11:00:00+00"}
+
+
+@pytest.mark.parametrize(("hour", "is_within"), [("09:59", False), ("10:00", True), ("10:59", True), ("11:00", False)])
+@pytest.mark.parametrize("wrong", ["", "_hour", "_hour_change"])
+@pytest.mark.parametrize("table", ["review", "incident"])
+def test_hours_are_compared_within_their_span_alone(cursor, table, wrong, hour, is_within):
+    code = "rating_id" if table == "review" else "incident_type_id"
+    if wrong:
+        whole = f"{hour[:2]}:00" if is_within else hour
+        cursor.execute(f"insert into {table}{wrong} values (1, %s, 1, 5)", (f"2024-03-05 {whole}+00",))
+    else:
+        store(cursor, table, code, CHANGED, 1)
+        cursor.execute(f"update {table} set at = %s", (f"2024-03-05 {hour}+00",))
+        cursor.execute(f"delete from {table}_hour_change")
+    run(cursor, f"find_{table}_differences", **SPAN)
+    found = ask(cursor, f"select {table}s from staging_{table}_difference")
+    assert found == ([(-5 if wrong else 1,)] if is_within else [])
+
+
+def test_only_the_batch_s_completed_loads_move_the_span(cursor):
+    for system, entity, status in (
+        ("museum", "batch", "completed"),
+        ("museum", "batch", "failed"),
+        ("museum", "live", "completed"),
+        ("people_hub", "batch", "completed"),
+    ):
+        cursor.execute(
+            "insert into meta.ingestion_runs (run_id, source_system, entity_type, status) "
+            "values (gen_random_uuid(), %s, %s, %s)",
+            (system, entity, status),
+        )
+    run(cursor, "read_span_of_presses", press_bytes=60)
+    assert cursor.fetchone()[-1] == 1
+
+
 def test_hours_are_folded_a_portion_at_a_time_and_nothing_is_no_hour(cursor):
     cursor.execute("delete from review_hour_change")
     for reviews in (1, 2, -3):

@@ -152,6 +152,8 @@ class Column(Strict):
         """Read a value of the definition as a cell is read."""
         text = str(given).lower() if isinstance(given, bool) else str(given)
         value = reader_of(self.type, self.format, self.true_values, self.false_values)(text)
+        if value is None and self.format is not None:  # a definition may write its dates as JSON usually does
+            value = reader_of(self.type)(text)
         if value is None:
             raise ValueError(f"{rule}: {text!r} is no {self.type}")
         return value

@@ -17,7 +17,7 @@ import re2
 
 BLANKS = " \t\r\n\f\v"
 """What is stripped around a value of any type but string, and what a cell without a value may consist of."""
-LONGEST_PATTERN = 1_000
+LONGEST_PATTERN = 5_000
 LONGEST_INTEGER = 4_000
 """Digits; Python reads no longer ones."""
 TRUE_TEXTS = ("true", "t", "yes", "y", "on", "1")

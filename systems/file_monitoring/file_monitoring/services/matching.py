@@ -11,17 +11,22 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timezone, tzinfo
+from functools import lru_cache
 
-LONGEST_NAME = 250
+import re2
+
+from file_monitoring.scoring.values import compile_pattern
+
 TOKENS = {
     "{YYYY}": "[0-9]{4}",
     "%Y": "[0-9]{4}",
     "%j": "[0-9]{3}",
     **dict.fromkeys(("{YY}", "{MM}", "{DD}", "{HH}", "{mm}", "{ss}", "%y", "%m", "%d", "%H", "%M", "%S"), "[0-9]{2}"),
-    "*": ".*",
+    "*": "(?s:.*)",
 }
 """What stands in a file's name for a part of a date, or for anything."""
 _TOKEN = re.compile("|".join(re.escape(token) for token in TOKENS))
+_TOKENS_APART = re.compile(f"({_TOKEN.pattern})")
 _DATED = re.compile(r"(?P<y>(?:19|20)\d\d)(?P<s>[-_]?)(?P<m>0[1-9]|1[0-2])(?P=s)(?P<d>0[1-9]|[12]\d|3[01])", re.ASCII)
 _TIME = re.compile(r"[T_-]?(?:[01]\d|2[0-3])(?:[0-5]\d){0,2}(?!\d)", re.ASCII)
 _LAYOUT = re.compile(
@@ -95,7 +100,7 @@ def _by_pattern(_bucket: str, key: str, fold: Fold) -> Test:
     return lambda candidate: (
         _TOKEN.search(candidate.file_name) is not None
         and _is_of(candidate, folders, fold)
-        and _as_pattern(candidate.file_name, is_folded=fold is str.casefold).fullmatch(name) is not None
+        and _as_test(_folded_outside_tokens(candidate.file_name, fold))(name)
     )
 
 
@@ -108,6 +113,11 @@ def _by_masked_name(_bucket: str, key: str, fold: Fold) -> Test | None:
     return lambda candidate: _is_of(candidate, folders, fold) and _masked(fold(candidate.file_name)) == masked
 
 
+def _folded_outside_tokens(name: str, fold: Fold) -> str:
+    """Return a name in the form in which names are compared, its places for a date as they are."""
+    return "".join(part if part in TOKENS else fold(part) for part in _TOKENS_APART.split(name))
+
+
 def _is_of(candidate: Candidate, folders: Sequence[str], fold: Fold) -> bool:
     """Tell whether one of the folders is the agency's."""
     return fold(candidate.agency_slug) in folders
@@ -118,17 +128,15 @@ def _without_scheme(url: str) -> str:
     return re.sub(r"(?i)^s3[an]?://", "", url.strip()).lstrip("/")
 
 
-def _as_pattern(name: str, *, is_folded: bool) -> re.Pattern[str]:
-    """Return the pattern of a name with places for a date; the first star stands for anything, others for a little."""
-    text, end, has_star = "", 0, False
-    for found in _TOKEN.finditer(name[:LONGEST_NAME]):
-        text += re.escape(name[end : found.start()].casefold() if is_folded else name[end : found.start()])
-        token = found.group()
-        text += TOKENS[token] if token != "*" or not has_star else "[^/]{0,50}"  # noqa: S105 - no password
-        has_star = has_star or token == "*"  # noqa: S105
+@lru_cache(maxsize=1024)
+def _as_test(name: str) -> Callable[[str], bool]:
+    """Return the test of a name with places for a date or for anything; RE2's, so that no name takes long."""
+    parts, end = [], 0
+    for found in _TOKEN.finditer(name):
+        parts += [re2.escape(name[end : found.start()]), TOKENS[found.group()]]
         end = found.end()
-    rest = name[end:LONGEST_NAME]
-    return re.compile(text + re.escape(rest.casefold() if is_folded else rest), re.DOTALL)
+    parts.append(re2.escape(name[end:]))
+    return compile_pattern("".join(parts))
 
 
 def _masked(name: str) -> str:

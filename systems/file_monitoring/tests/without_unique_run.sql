@@ -1,0 +1,1 @@
+alter table reporting.monitoring_file_run drop constraint monitoring_file_run_once;

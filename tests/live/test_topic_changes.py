@@ -60,7 +60,9 @@ def test_a_recreated_topic_is_noticed_and_accepted_with_a_flag_only(live, count)
     assert refused.exit_code == 1
     assert "the topic was re-created" in refused.last_line
     assert "--accept-new-topic" in refused.last_line
-    assert "--accept-new-topic" not in live.consume("--dry-run").last_line
+    dry = live.consume("--dry-run")
+    assert (dry.exit_code, "--accept-new-topic" in dry.last_line) == (1, False)
+    assert "A dry run cannot accept that." in dry.last_line
     assert live.state() == before
 
     accepted = live.consume("--accept-new-topic")

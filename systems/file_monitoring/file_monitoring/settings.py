@@ -69,7 +69,7 @@ def _database(found: DatabaseSettings) -> dict[str, Any]:
     if found.db_sslrootcert:
         options["sslrootcert"] = str(found.db_sslrootcert)
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "file_monitoring.secret_login" if found.db_secret_id else "django.db.backends.postgresql",
         "HOST": found.db_host,
         "PORT": found.db_port,
         "NAME": found.db_name,

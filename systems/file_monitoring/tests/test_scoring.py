@@ -317,7 +317,7 @@ def test_a_name_that_steers_a_terminal_is_told_harmlessly():
 
 
 def test_warnings_stand_beside_the_deductions():
-    found = score("a,b\n\nx,\nx\n".encode(), {"columns": [A, B, {"name": "c"}]})
+    found = score(b"a,b\n\nx,\nx\n", {"columns": [A, B, {"name": "c"}]})
     assert found.score == 100
     assert found.warnings == [
         "optional columns that are not there: c", "1 blank lines", "1 rows are shorter than the header; what they lack is null",

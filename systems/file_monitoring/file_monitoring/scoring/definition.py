@@ -134,6 +134,7 @@ class Column(Strict):
         low, high = self.bounds.get("min"), self.bounds.get("max")
         if low is not None and high is not None and low > high:
             raise ValueError("min is greater than max")
+        reader_of(self.type, self.format, self.true_values, self.false_values)
         _ = self.choices
         return self
 
@@ -190,7 +191,7 @@ class Dialect(Strict):
             return None
         try:
             codec = codecs.lookup(name)
-            b"".decode(name)
+            "a".encode(name)  # nothing at all would be accepted by what is no text's
         except (LookupError, ValueError) as error:
             raise ValueError(f"there is no encoding {name!r}") from error
         return codec.name

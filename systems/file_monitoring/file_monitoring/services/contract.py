@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from django.apps import apps
-from django.db import connection
+from django.conf import settings
 
 from etlkit.errors import ConfigError
+from etlkit.postgres import connect, load_errors
 from file_monitoring.models import Agency
 
 
 def missing_columns() -> list[str]:
-    """Return what the database lacks of the models, table by table."""
-    with connection.cursor() as cursor:
+    """Return what the database lacks of the models, table by table; ConfigError or LoadError for one that is away."""
+    with (
+        closing(connect(settings.DATABASE, "file_monitoring")) as connection,
+        load_errors("looking for the tables", "Nothing was touched."),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(
             "select table_name, column_name from information_schema.columns where table_schema = 'reporting'"
         )

@@ -97,7 +97,7 @@ def _from_s3(records: Any) -> list[ObjectRef] | Ignored:
         if not isinstance(described, Mapping) or not isinstance(bucket, Mapping):
             raise BadMessage("a record names no object")
         raw = described.get("key")
-        key = unquote_plus(raw, errors="strict") if isinstance(raw, str) else raw
+        key = _decoded(raw) if isinstance(raw, str) else raw
         found.append(
             _checked(
                 ObjectRef(
@@ -113,6 +113,14 @@ def _from_s3(records: Any) -> list[ObjectRef] | Ignored:
             )
         )
     return _files(found)
+
+
+def _decoded(key: str) -> str:
+    """Return a key that is written as in a form; BadMessage for what is no text."""
+    try:
+        return unquote_plus(key, errors="strict")
+    except UnicodeDecodeError as error:
+        raise BadMessage("the key is no text") from error
 
 
 def _from_event_bridge(document: Mapping[str, Any]) -> list[ObjectRef] | Ignored:

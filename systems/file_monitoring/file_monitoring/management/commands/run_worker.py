@@ -12,11 +12,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import Error as DatabaseError
 
 from etlkit.command import explain
 from etlkit.console import positive_count
-from etlkit.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_REJECTS, LoadError
+from etlkit.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_REJECTS
 from etlkit.process import SIGNAL_EXIT_BASE, flush, heard_signals
 from etlkit.settings import unknown_settings
 from file_monitoring.console import require_queue
@@ -56,7 +55,7 @@ class Command(BaseCommand):
             for sentence in unknown_settings(EVERY_SETTING, PREFIXES, ENV_FILE):
                 logger.warning("%s", sentence)
             queue_settings = require_queue({"sqs_queue_url": flags["queue_url"]})
-            _require_tables()
+            require_tables()
             queue = Queue(client_of("sqs", settings.MONITOR, settings.AWS), queue_settings)
             queue.require()
             logger.info("taking messages from %s", queue_settings.sqs_queue_url)
@@ -84,11 +83,3 @@ def _exit_code(worker: Worker, *, once: bool) -> int:
     if once and worker.counts["tried again later"]:
         return EXIT_FAILED
     return EXIT_REJECTS if worker.counts["never scored"] else EXIT_CLEAN
-
-
-def _require_tables() -> None:
-    """Look for the founding tables; LoadError where the database does not answer."""
-    try:
-        require_tables()
-    except DatabaseError as error:
-        raise LoadError(f"the database refused: {' '.join(str(error).split())}.") from error

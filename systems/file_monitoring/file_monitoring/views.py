@@ -146,12 +146,12 @@ def readyz(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok", content_type="text/plain")
 
 
-def bad_request(_request: HttpRequest, _error: Exception) -> JsonResponse:
+def bad_request(_request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001 - Django names it
     """Answer what is no proper request."""
     return refused(400, "bad_request", "The request is not understood.")
 
 
-def not_found(_request: HttpRequest, _error: Exception) -> JsonResponse:
+def not_found(_request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001 - Django names it
     """Answer for an address where nothing is."""
     return refused(404, "not_found", "There is nothing here.")
 

@@ -1,6 +1,6 @@
 # The suite's commands; `make` alone is the menu.
 .DEFAULT_GOAL := help
-SYSTEMS := people_hub
+SYSTEMS := people_hub file_monitoring
 PYTHON ?= python3
 PYTHON_3_10 ?= $(lastword $(wildcard /usr/bin/python3.10 /usr/local/bin/python3.10 $(HOME)/.pyenv/versions/3.10.*/bin/python))
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin
@@ -17,6 +17,7 @@ CHECKOV_FLAGS := --directory terraform_db --framework terraform --compact --quie
 BENCHMARKS := museum live dashboard hub
 .PHONY: $(foreach system,$(SYSTEMS),setup-$(system) demo-$(system) test-$(system) types-$(system)) \
 	$(BENCHMARKS:%=bench-%) bench-peers help setup demo demo-live test test-all test-postgres-15 test-python-3.10 soak mutants \
+	test-file_monitoring-python-3.10 \
 	schema dashboard stop lint types terraform check format clean
 
 help: ## this menu
@@ -60,6 +61,14 @@ test: $(STAMP) ## museum and kit tests on real servers, short counts
 
 $(SYSTEMS:%=test-%): test-%: systems/%/.venv/.set-up
 	@cd systems/$* && .venv/bin/$(PYTEST)
+
+test-file_monitoring: test-file_monitoring-python-3.10
+test-file_monitoring-python-3.10: $(STAMP)
+	@if [ -n "$(PYTHON_3_10)" ]; then \
+		test -x .local/file_monitoring-3.10/bin/python || $(UV) venv --quiet --python $(PYTHON_3_10) .local/file_monitoring-3.10 && \
+		$(UV) pip install --quiet --python .local/file_monitoring-3.10/bin/python -e "systems/file_monitoring[dev]" -c constraints-3.10.txt && \
+		cd systems/file_monitoring && ../../.local/file_monitoring-3.10/bin/$(PYTEST) -m "not soak"; \
+	else echo "there is no Python 3.10; the file monitor's tests on it were left out"; fi
 
 test-all: test $(SYSTEMS:%=test-%) ## every system's tests, short counts
 

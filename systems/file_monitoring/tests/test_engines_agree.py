@@ -56,6 +56,7 @@ CELLS = st.sampled_from(
 )  # fmt: skip
 ROWS = st.lists(st.tuples(*[CELLS] * len(COLUMNS)), max_size=12)
 
+pytestmark = pytest.mark.xdist_group("engines")  # one process counts how often each was taken
 NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 """The examples are small as they are, and an engine starts for each."""
 
@@ -123,7 +124,7 @@ seen = {"fast": 0, "deferred": 0}
 
 
 @settings(
-    max_examples=full_count("files with dirt", 150, 5_000),
+    max_examples=full_count("files with dirt", 100, 5_000),
     deadline=None,
     phases=NO_SHRINKING,
     suppress_health_check=list(HealthCheck),
@@ -237,7 +238,7 @@ ONE_COLUMN = {"columns": [{"name": "id", "type": "integer", "required": True}], 
 
 
 @settings(
-    max_examples=full_count("files of raw dirt", 300, 6_000),
+    max_examples=full_count("files of raw dirt", 200, 6_000),
     deadline=None,
     phases=NO_SHRINKING,
     suppress_health_check=list(HealthCheck),

@@ -1,4 +1,4 @@
-"""What the Dockerfile promises, as far as it can be tried without a Docker engine: lint, an unprivileged user, a read-only tree."""
+"""What the Dockerfile promises, tried without a Docker engine: lint, an unprivileged user, a read-only tree."""
 
 from __future__ import annotations
 
@@ -10,14 +10,21 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from monitor_case import Monitor, wait_until
 
+from etlkit.testing import make_server_home
+
 PROJECT_DIR = Path(__file__).resolve().parents[1]
 DOCKERFILE = PROJECT_DIR / "Dockerfile"
 NOBODY = 65534
+COMMANDS = {
+    "worker": ["manage.py", "run_worker"],
+    "server": ["-m", "gunicorn", "--bind", "127.0.0.1:0", "file_monitoring.wsgi"],
+}
 
 
 def test_the_linter_has_nothing_to_say():
@@ -40,12 +47,11 @@ def test_what_it_copies_is_there_and_nothing_secret_is():
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The image's /app as the Dockerfile fills it, its packages not editable; read-only, in a place that all can reach."""
-    home = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp") / f"etl-test-image-{os.getpid()}"
+def tree() -> Iterator[Path]:
+    """The image's /app as the Dockerfile fills it, its packages not editable; read-only, where all can reach it."""
+    home = make_server_home("image")
     app, source = home / "app", home / "source"
     app.mkdir(parents=True)
-    home.chmod(0o755)
     root = PROJECT_DIR.parents[1]
     ignore = shutil.ignore_patterns(
         ".venv", ".local", "*.egg-info", "__pycache__", ".hypothesis", ".pytest_cache", "build"
@@ -56,25 +62,24 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     packages = app / "packages"
     subprocess.run(
         [
-            str(root / ".venv" / "bin" / "uv"), "pip", "install", "--system-certs", "--quiet", "--no-deps", "--python", sys.executable, "--target",
-            str(packages), str(source), str(source / "systems" / "file_monitoring"),
+            str(root / ".venv" / "bin" / "uv"), "pip", "install", "--system-certs", "--quiet", "--no-deps",
+            "--python", sys.executable, "--target", str(packages), str(source),
+            str(source / "systems" / "file_monitoring"),
         ],
         check=True,
     )  # fmt: skip
     for name in ("manage.py", "gunicorn.conf.py"):
         shutil.copy(PROJECT_DIR / name, app)
-    for folder, _, files in os.walk(app):
-        os.chmod(folder, 0o555)
-        for name in files:
-            os.chmod(Path(folder) / name, 0o444)
+    for path in app.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
     yield app
-    for folder, _, _ in os.walk(app):
-        os.chmod(folder, 0o755)
+    for path in app.rglob("*/"):
+        path.chmod(0o755)
     shutil.rmtree(home)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
-@pytest.mark.parametrize("command", ["worker", "server"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_runs_as_nobody_on_a_read_only_tree_and_stops_with_0(monitor: Monitor, tree: Path, command: str):
     path = f"{tree / 'packages'}:{sysconfig.get_path('purelib')}"
     scratch = tree.parent / f"scratch-{command}"
@@ -87,11 +92,7 @@ def test_a_command_runs_as_nobody_on_a_read_only_tree_and_stops_with_0(monitor: 
         "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(scratch), "HOME": "/nonexistent",
         "DJANGO_SETTINGS_MODULE": "file_monitoring.settings", "WORKER_HEALTH_FILE": str(alive), "PATH": "/usr/bin:/bin",
     }  # fmt: skip
-    arguments = (
-        ["manage.py", "run_worker"]
-        if command == "worker"
-        else ["-m", "gunicorn", "--bind", "127.0.0.1:0", "file_monitoring.wsgi"]
-    )
+    arguments = COMMANDS[command]
     program = _reachable_python(path)
     monitor.expect()
     monitor.send(monitor.event(eTag=monitor.put()))

@@ -24,8 +24,6 @@ from file_monitoring.scoring.limits import LONGEST_CELL, MIB, Limits
 from file_monitoring.scoring.plain_csv import PlainCsv
 from file_monitoring.scoring.values import BLANKS, FALSE_TEXTS, TRUE_TEXTS
 
-SMALLEST_FILE = 4 * MIB
-"""Below it the judge is done before DuckDB has begun."""
 BUFFER_BYTES = 4 * MIB
 """Of DuckDB's CSV reader; with its own 32 MB the limit of memory is reached at once."""
 THREADS = 2

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from file_monitoring.scoring.definition import Definition
-from file_monitoring.scoring.fast_path import SMALLEST_FILE, Deferred, sieve
 from file_monitoring.scoring.findings import Check, FailedRows, Findings
 from file_monitoring.scoring.judge import Judge
 from file_monitoring.scoring.layout import Layout
-from file_monitoring.scoring.limits import Limits
+from file_monitoring.scoring.limits import MIB, Limits
 from file_monitoring.scoring.plain_csv import PlainCsv, Unreadable, plain_csv
 
+SMALLEST_FOR_ENGINE = 4 * MIB
+"""Bytes of a plain file; below them the judge is done before the fast path has begun."""
 BASE = 100
 PASSING = 80
 ROW_CHECKS: tuple[Check, ...] = ("completeness", "bounds", "uniqueness")
@@ -95,7 +96,7 @@ def score_file(
     *,
     report: FailedRows | None = None,
     scratch: Path | None = None,
-    smallest_for_engine: int = SMALLEST_FILE,
+    smallest_for_engine: int = SMALLEST_FOR_ENGINE,
 ) -> Score:
     """Return the score of a file; scratch files lie below `scratch` and are gone afterwards."""
     started = time.perf_counter()
@@ -160,6 +161,8 @@ def _judge_rows(
     """Return what is in the rows: by the fast path where it is worth it and sure, else by the judge alone."""
     take = report.take if report else None
     if layout is not None and is_large:
+        from file_monitoring.scoring.fast_path import Deferred, sieve  # noqa: PLC0415 - DuckDB, for large files only
+
         try:
             return sieve(plain, layout, Judge(layout, len(plain.header), take), limits, folder)
         except Deferred:

@@ -97,9 +97,8 @@ def process_s3_file(
         return known
     definition = _definition_of(file)
     with scratch_folder(settings.MONITOR.scratch_dir) as folder:
-        client = client_of("s3", settings.MONITOR, settings.AWS)
         try:
-            fetched = fetch(client, ref, folder / "object", settings.MONITOR.max_file_bytes)
+            fetched = fetch(_s3(), ref, folder / "object", settings.MONITOR.max_file_bytes)
         except (ObjectGone, ObjectReplaced) as error:
             logger.warning("%s", error, extra={"bucket": bucket, "key": key})
             status = "gone" if isinstance(error, ObjectGone) else "replaced"
@@ -107,6 +106,12 @@ def process_s3_file(
         score = _scored(folder, fetched, definition, report)
     score.metrics["source"] = _source(ref, fetched)
     return _store(file, ref, fetched, score, force=force, dry_run=dry_run)
+
+
+@lru_cache(maxsize=1)
+def _s3() -> Any:
+    """Return the client of this process; making one takes a tenth of a second, and threads may share it."""
+    return client_of("s3", settings.MONITOR, settings.AWS)
 
 
 def _matched(ref: ObjectRef) -> MonitoringFile | None:

@@ -14,7 +14,7 @@ PYTEST = python -m pytest -q -n $(WORKERS)
 SOAK_SYSTEMS := $(or $(SYSTEM),museum $(SYSTEMS))
 SEED ?= $(shell $(PYTHON) -c 'import random; print(random.randrange(100_000))')
 CHECKOV_FLAGS := --directory terraform_db --framework terraform --compact --quiet --skip-download
-BENCHMARKS := museum live dashboard hub
+BENCHMARKS := museum live dashboard hub file_monitoring
 .PHONY: $(foreach system,$(SYSTEMS),setup-$(system) demo-$(system) test-$(system) types-$(system)) \
 	$(BENCHMARKS:%=bench-%) bench-peers help setup demo demo-live test test-all test-postgres-15 test-python-3.10 soak mutants \
 	test-file_monitoring-python-3.10 \
@@ -114,6 +114,9 @@ bench-dashboard: $(STAMP) ## the pages at 20 million reviews, against the same f
 
 bench-hub: systems/people_hub/.venv/.set-up ## change detection of 300,000 people against the founding pattern (minutes)
 	@systems/people_hub/.venv/bin/python benchmarks/hub.py $(BENCH_FLAGS)
+
+bench-file_monitoring: systems/file_monitoring/.venv/.set-up .local/peers/great_expectations .local/peers/frictionless ## large files, and three libraries beside it (minutes)
+	@systems/file_monitoring/.venv/bin/python benchmarks/file_monitoring.py $(BENCH_FLAGS)
 
 bench-peers: $(STAMP) .local/peers/sling .local/peers/dlt ## Sling and dlt beside the pipeline, in one run (minutes)
 	@$(BIN)/python benchmarks/peers.py $(BENCH_FLAGS)

@@ -361,7 +361,7 @@ def test_a_signal_during_the_merge_is_a_signal_s_exit(number, exit_code):
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT_DIR, capture_output=True, text=True, check=False, timeout=60
     )
-    assert done.returncode == exit_code, done.stderr
+    assert done.returncode == exit_code, done.stdout + done.stderr
     assert done.stdout == f"{exit_code} stopped by {number.name}; everything open was rolled back\n"
 
 

@@ -120,6 +120,9 @@ def test_a_local_file_needs_neither_s3_nor_a_database(files):
     done = local("process_file", "--local", str(files / "bad.csv"), *flags[:-1], "--report", str(report))
     assert done.stdout.strip().splitlines()[-1].endswith("55 points, failed; would be kept.")
     assert len(report.read_text().splitlines()) == 4
+    done = local("process_file", "--local", str(files / "bad.csv"), "--dry-run", "--report", str(files / "bad.csv"))
+    assert (done.returncode, (files / "bad.csv").read_bytes()) == (2, BAD)
+    assert "--report would overwrite what is read" in done.stdout
 
 
 @pytest.mark.parametrize(

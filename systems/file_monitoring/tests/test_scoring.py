@@ -227,6 +227,12 @@ NAMED = {
     "macros called xlsx": ("f.xlsx", changed_archive(XLSX, add={"xl/vbaProject.bin": b"x"}), BASE, 65),
     "a bomb of strings": ("f.xlsx", changed_archive(XLSX, add={"xl/sharedStrings.xml": b" " * 9_000_000}), BASE, 65),
     "a bomb of parts": ("f.xlsx", changed_archive(XLSX, add={f"x/{number}": b"" for number in range(5_001)}), BASE, 65),
+    "a row at the end of the world": (
+        "f.xlsx",
+        changed_archive(XLSX, change={"xl/worksheets/sheet1.xml": lambda body: body.replace(b'<row r="2"', b'<row r="99999999999"')}),
+        BASE,
+        65,
+    ),
     "a bomb of rows": ("f.xlsx", changed_archive(XLSX, add={"xl/worksheets/sheet2.xml": b" " * 12_000_000}), BASE, 65),
     "entities in the XML": (
         "f.xlsx",

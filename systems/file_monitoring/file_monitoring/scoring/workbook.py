@@ -21,6 +21,8 @@ from file_monitoring.scoring.limits import LONGEST_CELL, MIB, Limits
 from file_monitoring.scoring.plain_csv import OLE, Unreadable
 
 MOST_PARTS = 5_000
+MOST_ROWS = 1_048_576
+"""As many as a sheet has; a row's own number may be any."""
 SHEETS = re.compile(r"(?i)xl/worksheets/[^/]+\.xml")
 LONGEST_ROW = 64 * MIB
 """Bytes of a row's XML, which is in memory at once."""
@@ -182,7 +184,9 @@ def _write(rows: Iterable[Sequence[Any]], target: Path, limits: Limits) -> None:
     width, written = 0, 0
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        for row in rows:
+        for number, row in enumerate(rows, 1):
+            if number > MOST_ROWS:
+                raise Unreadable(f"the sheet has more than {MOST_ROWS:,} rows")
             texts = [as_text(value) for value in row]
             while len(texts) > width and not texts[-1]:
                 texts.pop()

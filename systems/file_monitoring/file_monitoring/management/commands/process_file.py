@@ -66,6 +66,8 @@ class Command(BaseCommand):
 
 def _run(session: Session, flags: dict[str, Any]) -> Outcome:
     """Score what the flags name."""
+    if flags["report"] and any(_is_same(flags["report"], flags[name]) for name in ("local", "definition")):
+        raise ConfigError("--report would overwrite what is read.", "Nothing was touched.")
     if flags["local"]:
         if not flags["dry_run"] or flags["bucket"] or flags["key"]:
             raise ConfigError("--local is for --dry-run alone, without --bucket and --key.", "Nothing was touched.")
@@ -82,6 +84,11 @@ def _run(session: Session, flags: dict[str, Any]) -> Outcome:
         raise LoadError(
             f"the database refused: {' '.join(str(error).split())}.", "The transaction was rolled back."
         ) from error
+
+
+def _is_same(report: Path, other: Path | None) -> bool:
+    """Tell whether two paths are one file."""
+    return other is not None and report.exists() and other.exists() and report.samefile(other)
 
 
 def _score_local(flags: dict[str, Any]) -> Score:

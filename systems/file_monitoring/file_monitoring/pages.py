@@ -12,12 +12,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.paginator import Paginator
-from django.db.models import F, Window
-from django.db.models.functions import RowNumber
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -30,7 +30,7 @@ FILES_A_PAGE, RUNS_A_PAGE = 200, 60
 TREND_RUNS = 20
 TREND_WIDTH, TREND_HEIGHT = 120, 28
 CHART_WIDTH, CHART_HEIGHT = 640, 160
-LATEST_FIRST = (F("monitoring_file_run__run_date").desc(), F("monitoring_file_run__run_hour").desc())
+SQL = Path(__file__).parent / "sql"
 
 logger = logging.getLogger("file_monitoring")
 View = Callable[..., HttpResponse]
@@ -92,22 +92,11 @@ class FileRow:
 def files(request: HttpRequest) -> HttpResponse:
     """List the active files, worst first."""
     active = list(MonitoringFile.objects.filter(is_active=True).order_by("agency_slug", "file_name"))
-    ranked = Window(RowNumber(), partition_by=F("monitoring_file_run__monitoring_file"), order_by=LATEST_FIRST)
-    recent = (
-        MonitoringFileDataQuality.objects.filter(monitoring_file_run__monitoring_file__in=[file.pk for file in active])
-        .annotate(place=ranked)
-        .filter(place__lte=TREND_RUNS)
-        .defer("metrics")
-        .select_related("monitoring_file_run")
-        .order_by("monitoring_file_run__monitoring_file", "place")
-    )
-    by_file: dict[int, list[MonitoringFileDataQuality]] = {}
-    for quality in recent:
-        by_file.setdefault(quality.monitoring_file_run.monitoring_file_id, []).append(quality)
+    recent = _recent_scores([file.pk for file in active])
     latest = MonitoringFileDataQuality.objects.select_related("monitoring_file_run").in_bulk(
-        [qualities[0].pk for qualities in by_file.values()]
+        [scores[0][0] for scores in recent.values()]
     )
-    rows = [_file_row(file, by_file.get(file.pk, []), latest) for file in active]
+    rows = [_file_row(file, recent.get(file.pk, []), latest) for file in active]
     rows.sort(key=lambda row: row.badness)
     page = Paginator(rows, FILES_A_PAGE).get_page(request.GET.get("page"))
     counts = {
@@ -118,15 +107,23 @@ def files(request: HttpRequest) -> HttpResponse:
     return render(request, "file_monitoring/files.html", {"page": page, "counts": counts, **_sizes()})
 
 
+def _recent_scores(numbers: list[int]) -> dict[int, list[tuple[int, int]]]:
+    """Return the last scores of each file, the newest first, each with the id of its row."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute((SQL / "list_recent_scores.sql").read_text(), {"files": numbers, "scores": TREND_RUNS})
+        for number, quality, score in cursor.fetchall():
+            found.setdefault(number, []).append((quality, score))
+    return found
+
+
 def _file_row(
-    file: MonitoringFile,
-    qualities: Sequence[MonitoringFileDataQuality],
-    latest: Mapping[int, MonitoringFileDataQuality],
+    file: MonitoringFile, recent: Sequence[tuple[int, int]], latest: Mapping[int, MonitoringFileDataQuality]
 ) -> FileRow:
     """Return a file with its latest arrivals, the newest first."""
-    scores = [quality.score for quality in reversed(qualities)]
+    scores = [score for _, score in reversed(recent)]
     change = scores[-1] - scores[-2] if len(scores) > 1 else None
-    newest = latest[qualities[0].pk] if qualities else None
+    newest = latest.get(recent[0][0]) if recent else None
     return FileRow(file, newest, line_through(scores, TREND_WIDTH, TREND_HEIGHT), change)
 
 

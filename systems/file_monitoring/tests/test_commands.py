@@ -235,6 +235,24 @@ def test_only_the_founding_tables_are_written(monitor: Monitor):
     assert [(row[0], row[4]) for row in monitor.runs()] == [(number, 55)]
 
 
+def test_every_setting_is_in_the_example_and_nothing_else():
+    from etlkit.settings import AwsSettings, DatabaseSettings
+    from file_monitoring.monitor_settings import MonitorSettings, QueueSettings
+
+    lines = (MANAGE.parent / ".env.example").read_text().splitlines()
+    documented = {line.split("=")[0] for line in lines if "=" in line and not line.startswith("#")}
+    classes = (MonitorSettings, DatabaseSettings, QueueSettings, AwsSettings)
+    wanted = {name.upper() for one in classes for name in one.model_fields} - {"AWS_SECRET_ACCESS_KEY"}
+    assert documented == wanted
+    example = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    for one in (MonitorSettings, QueueSettings):  # what it shows is what holds without it
+        for name, field in one.model_fields.items():
+            if (shown := example[name.upper()]) and field.default not in (None, ...) and not field.is_required():
+                default = field.default
+                told = ",".join(default) if isinstance(default, tuple) else str(default)
+                assert shown.lower() == told.lower(), name
+
+
 class ProcessFile(System):
     """process_file on one object, which passes or not."""
 

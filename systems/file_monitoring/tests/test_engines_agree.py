@@ -56,7 +56,7 @@ CELLS = st.sampled_from(
 )  # fmt: skip
 ROWS = st.lists(st.tuples(*[CELLS] * len(COLUMNS)), max_size=12)
 
-pytestmark = pytest.mark.xdist_group("engines")  # one process counts how often each was taken
+pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("engines")]  # one process counts how often each was taken
 NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 """The examples are small as they are, and an engine starts for each."""
 

@@ -116,7 +116,7 @@ bench-hub: systems/people_hub/.venv/.set-up ## change detection of 300,000 peopl
 	@systems/people_hub/.venv/bin/python benchmarks/hub.py $(BENCH_FLAGS)
 
 bench-file_monitoring: systems/file_monitoring/.venv/.set-up .local/peers/great_expectations .local/peers/frictionless ## large files, and three libraries beside it (minutes)
-	@systems/file_monitoring/.venv/bin/python benchmarks/file_monitoring.py $(BENCH_FLAGS)
+	@systems/file_monitoring/.venv/bin/python benchmarks/file_quality.py $(BENCH_FLAGS)
 
 bench-peers: $(STAMP) .local/peers/sling .local/peers/dlt ## Sling and dlt beside the pipeline, in one run (minutes)
 	@$(BIN)/python benchmarks/peers.py $(BENCH_FLAGS)

@@ -1,6 +1,6 @@
 """The same rules on the same file by one of several libraries: python quality_ways.py WAY FILE prints what it found.
 
-A process a way, in the environment that has its library; the rules are those of `file_monitoring.py` beside this file.
+A process a way, in the environment that has its library; the rules are those of `file_quality.py` beside this file.
 """
 
 from __future__ import annotations

@@ -183,14 +183,19 @@ def _told(quality: MonitoringFileDataQuality) -> dict[str, Any]:
     rules: list[dict[str, Any]] = []
     for category in ("completeness", "bounds", "uniqueness"):
         metric = metrics.get(METRICS[category])
-        failures = metric.get("failures", ()) if isinstance(metric, dict) else ()
-        rules += [failure for failure in failures if isinstance(failure, dict)]
+        failures = metric.get("failures") if isinstance(metric, dict) else None
+        rules += [failure for failure in _list(failures) if isinstance(failure, dict)]
     return {
         "rows": metrics.get("rowCount"),
-        "warnings": metrics.get("warnings") or [],
-        "source": metrics.get("source") or {},
+        "warnings": _list(metrics.get("warnings")),
+        "source": metrics.get("source") if isinstance(metrics.get("source"), dict) else {},
         "rules": rules,
     }
+
+
+def _list(given: Any) -> list[Any]:
+    """Return a list of what somebody else may have written, an empty one for anything else."""
+    return given if isinstance(given, list) else []
 
 
 def line_through(scores: Sequence[int], width: int, height: int) -> str:

@@ -37,10 +37,10 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = False
 MIDDLEWARE = [
+    "file_monitoring.views.SafeAnswers",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "file_monitoring.views.SafeAnswers",
 ]
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"

@@ -53,6 +53,17 @@ def test_by_hand_the_run_is_the_one_that_the_event_made(monitor: Monitor):
     assert [(row[1], row[2]) for row in monitor.runs()] == [("2026-01-10", 10)]
 
 
+def test_the_event_that_comes_after_a_hand_finds_its_run(monitor: Monitor):
+    """S3's event has another time than the object, in another hour perhaps; the object is one all the same."""
+    monitor.expect()
+    etag = monitor.put()
+    first = monitor.process().json
+    monitor.send(monitor.event(eTag=etag, at="2026-01-10T10:15:00Z"))
+    assert monitor.work().exit_code == 0
+    assert len(monitor.runs()) == 1
+    assert monitor.metrics()["source"]["eventTime"] == first["metrics"]["source"]["eventTime"]
+
+
 def test_a_dry_run_says_the_same_and_writes_nothing(monitor: Monitor):
     monitor.expect()
     monitor.put(body=BAD)

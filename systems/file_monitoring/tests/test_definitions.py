@@ -77,6 +77,8 @@ WRONG = {
     "a match that is none": ({"fields": [A], "fieldsMatch": "some"}, "fieldsMatch is 'some'"),
     "fields that are none": ({"fields": "a"}, "fields is not a list"),
     "a key of no field": ({"fields": [A], "primaryKey": ["b"]}, "no column is called b"),
+    "a type that is an object": ({"fields": [{"name": "a", "type": {}}]}, "the Table Schema is not understood"),
+    "keys that are a number": ({"fields": [A], "uniqueKeys": 5}, "the Table Schema is not understood"),
     "names that are no list": ({"fields": [A], "missingValues": 5}, "is no list of names"),
 }
 

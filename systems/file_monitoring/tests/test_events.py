@@ -120,6 +120,9 @@ def test_what_asks_for_nothing_is_ignored(document):
         '{"bucket": "b", "key": "k"}', '{"bucket": "../x", "key": "k"}', '{"bucket": 5, "key": "k"}', '{"bucket": "bucket", "key": null}',
         '{"source": "aws.s3", "detail-type": "Object Created", "detail": 5}', '{"Type": "Notification", "Message": 5}',
         json.dumps({"Records": [record()] * 1_001}),
+        json.dumps(s3({**record(), "eventTime": "9999-12-31T23:59:59-12:00"})),
+        json.dumps(s3({**record(), "eventTime": "0001-01-01T00:00:00+05:00"})),
+        json.dumps(s3(record(versionId="\ud800"))), json.dumps(s3(record(eTag="\ud800"))), json.dumps(s3(record(eTag="a\r\nX: y"))),
     ],
 )  # fmt: skip
 def test_what_can_never_succeed_is_told_without_its_content(body):

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import tempfile
+import time
 import zipfile
 from datetime import date, datetime
 from pathlib import Path
@@ -72,6 +73,7 @@ def hidden_first(content: bytes) -> bytes:
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600
 XLSX = workbook(["a", "b"], [1, 2])
+SHEET = "xl/worksheets/sheet1.xml"
 
 CASES = {
     # --- what costs nothing
@@ -124,6 +126,8 @@ CASES = {
     "a delimiter too many, on every row": (b"a,b\n1,2,\n3,4,\n", BASE, 65),
     "a NUL": (b"a,b\n1,\x002\n", BASE, 65),
     "a cell beyond the limit": (b'a,b\n1,"' + b"x\n" * 600_000 + b'"\n', BASE, 65),
+    "a line as long as the limit": (b"a,b\n1," + b"x" * 1_048_574 + b"\n", BASE, 100),
+    "a line longer by one": (b"a,b\n1," + b"x" * 1_048_575 + b"\n", BASE, 65),
     "a line beyond the limit": (b"a,b\n" + b"1," * 600_000, BASE, 65),
     "a missing column and a broken row: format comes first": (b"b\n1\n1,2\n", BASE, 65),
     "no definition and a broken row": (b"a,b\n1,2,3\n", None, 65),
@@ -243,6 +247,20 @@ NAMED = {
         BASE,
         65,
     ),
+    "a hole in a workbook": ("f.xlsx", XLSX[:2000] + XLSX[3000:], BASE, 65),
+    "a row twice": ("f.xlsx", changed_archive(XLSX, change={SHEET: lambda body: body.replace(b'r="2"', b'r="1"')}), BASE, 65),
+    "many empty rows of one number": (
+        "f.xlsx", changed_archive(XLSX, change={SHEET: lambda body: body.replace(b"<sheetData>", b"<sheetData>" + b'<row r="1"></row>' * 700_000)}), BASE, 65
+    ),
+    "a bomb of styles": ("f.xlsx", changed_archive(XLSX, add={"xl/other.xml": b"<x/>" * 1_200_000}), BASE, 65),
+    "tags that are no cells": (
+        "f.xlsx", changed_archive(XLSX, change={SHEET: lambda body: body.replace(b"</worksheet>", b"<x/>" * 2_200_000 + b"</worksheet>")}), BASE, 65
+    ),
+    "comments in the XML": ("f.xlsx", changed_archive(XLSX, change={SHEET: lambda body: body + b"<!--row>-->"}), BASE, 65),
+    "what a regex would take hours for": ("f.xlsx", changed_archive(XLSX, change={SHEET: lambda body: body + b"<f " * 300_000}), BASE, 65),
+    "whole numbers of sixteen digits": ("f.xlsx", workbook(["a"], [1234567890123456.0], [1e16]), column(type="integer"), 100),
+    "a column called PAR1": ("f.csv", b"PAR1,b\n1,2\n", None, 100),
+    "a name that says json": ("f.json", b'{"x": 1}\n', None, 65),
     "a broken workbook": ("f.xlsx", XLSX[:-60], BASE, 65),
     "a broken sheet": ("f.xlsx", changed_archive(XLSX, change={"xl/worksheets/sheet1.xml": lambda body: body[:-40]}), BASE, 65),
 }  # fmt: skip
@@ -388,6 +406,40 @@ def test_more_keys_than_memory_should_hold_are_kept_on_disk():
     assert (failure["count"], failure["rows"]) == (2, [5002, 5003])
 
 
+def test_long_keys_go_to_disk_by_their_length(monkeypatch):
+    monkeypatch.setattr("file_monitoring.scoring.seen_keys.MOST_CHARACTERS", 10_000)
+    content = b"a\n" + b"".join(b"%d%s\n" % (number, b"x" * 1_000) for number in range(50)) + b"7%s\n" % (b"x" * 1_000)
+    assert score(content, column(unique=True)).metrics["uniqueness"]["failures"][0]["rows"] == [52]
+
+
+def test_wide_rows_of_nothing_take_no_time():
+    wide = ",".join(f"c{number}" for number in range(16_000)).encode() + b"\n" + (b"1" + b"," * 15_999 + b"\n") * 20
+    started = time.monotonic()
+    assert score(wide, {"columns": [{"name": "c0"}]}, smallest_for_engine=0).score == 100
+    assert time.monotonic() - started < 5
+
+
+def test_nothing_of_an_archive_s_content_is_told():
+    found = score(gzip.compress(b"a,b\n1,2\n") + b"John Secret", BASE, "f.csv.gz")
+    assert found.score == 65
+    assert "Jo" not in str(found.metrics)
+
+
+def test_a_name_that_an_engine_takes_for_several_is_one_file(tmp_path):
+    for name, body in (("e[1].csv", b"a\n1\n"), ("e1.csv", b"a\nx\n")):
+        (tmp_path / name).write_bytes(body)
+    definition = read_definition(column(type="integer"))
+    found = score_file(tmp_path / "e[1].csv", "f.csv", definition, scratch=tmp_path, smallest_for_engine=0)
+    assert (found.score, found.metrics["rowCount"]) == (100, 1)
+
+
+def test_everything_that_is_wrong_with_a_schema_is_told():
+    found = score(b"a,b,c\n1,2,3\n", {**BASE, "strict": True, "min_rows": 5})
+    details = found.metrics["schemaValidation"]["details"]
+    assert "columns that the definition does not have: c" in details
+    assert "1 rows, at least 5 are wanted" in details
+
+
 def test_an_engine_out_of_memory_is_no_score():
     """The judge reads the file instead."""
     content = b"a,b\n" + b"".join(b"%d,%s\n" % (number, b"x" * 40) for number in range(200_000)) + b"7,x\n"
@@ -416,3 +468,43 @@ def test_a_full_disk_is_no_score(monkeypatch):
 def test_a_pattern_that_explodes_elsewhere_takes_no_time_here():
     found = score(b"a\n" + b"a" * 100_000 + b"!\n", column(pattern="(a+)+"))
     assert found.score == 85
+
+
+def old_workbook(*cells: tuple[int, int, object], sheets: int = 1) -> bytes:
+    import xlwt
+
+    book = xlwt.Workbook()
+    day = xlwt.easyxf(num_format_str="YYYY-MM-DD")
+    for number in range(sheets):
+        sheet = book.add_sheet(f"sheet{number}")
+        for row, column_number, value in cells:
+            style = {"style": day} if isinstance(value, date) else {}
+            sheet.write(row, column_number, value, **style)
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+TABLE = ((0, 0, "a"), (0, 1, "b"), (1, 0, 1.0), (1, 1, date(2026, 1, 5)), (3, 0, 2.5), (3, 1, None))
+
+
+@pytest.mark.parametrize(
+    ("content", "definition", "expected"),
+    [
+        (
+            old_workbook(*TABLE),
+            {"columns": [{"name": "a", "type": "number", "enum": [1, 2.5]}, {"name": "b", "type": "date"}]},
+            100,
+        ),
+        (old_workbook(*TABLE), {"columns": [A, {"name": "b", "required": True}]}, 80),
+        (old_workbook(*TABLE, (65_535, 255, "x")), BASE, 65),
+        (old_workbook(*TABLE, (65_535, 20, "x"), sheets=2), BASE, 65),
+        (old_workbook(*TABLE)[:-1500], BASE, 65),
+    ],
+    ids=["read", "empty rows keep their numbers", "a cell at the end of the sheet", "two wide sheets", "broken"],
+)
+def test_an_old_workbook(content, definition, expected):
+    found = score(content, definition, "f.xls")
+    assert found.score == expected, found.metrics
+    if expected == 80:
+        assert found.metrics["completeness"]["failures"][0]["rows"] == [4]

@@ -202,6 +202,7 @@ def test_every_answer_is_framed_by_nobody_and_loads_nothing(server: Server):
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"
     assert server.ask("/", Host="evil.example")[0] == 400
+    assert server.ask("/healthz", Host="10.1.2.3:8000")[0] == server.ask("/readyz", Host="10.1.2.3:8000")[0] == 200
 
 
 def fill(monitor: Monitor) -> None:
@@ -225,7 +226,8 @@ def fill(monitor: Monitor) -> None:
         (number,) = cursor.fetchone()
         cursor.execute(
             "insert into reporting.monitoring_file_data_quality (monitoring_file_run_id, score, passed, metrics, "
-            "deductions, created_at) values (%s, 40, false, '[5]', '{\"schema\": 40}', now())",
+            'deductions, created_at) values (%s, 40, false, \'{"warnings": 5, "source": 5, "completeness": {"failures": null}}\', '
+            "'{\"schema\": 40}', now())",
             (number,),
         )
 

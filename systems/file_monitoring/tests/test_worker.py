@@ -180,6 +180,24 @@ def test_a_foreign_bucket_is_never_read(monitor: Monitor):
     assert (done.exit_code, monitor.scores(), len(monitor.dead())) == (3, [], 1)
 
 
+def test_a_dead_letter_queue_that_is_not_there_is_told_at_the_start(monitor: Monitor):
+    monitor.send("not { JSON")
+    done = monitor.work(SQS_DEAD_LETTER_URL=f"{monitor.dead_url}-not-there")
+    assert done.exit_code == 2
+    assert "asking for the dead-letter queue was refused" in done.err
+    assert monitor.messages() == (1, 0)
+
+
+def test_what_fails_for_the_moment_keeps_no_brother_from_its_score(monitor: Monitor):
+    monitor.expect()
+    monitor.put()
+    records = [json.loads(monitor.event(key))["Records"][0] for key in (KEY, KEY)]
+    records[0]["s3"]["bucket"]["name"] = "no-such-bucket"
+    monitor.send(json.dumps({"Records": records}))
+    assert monitor.work().exit_code == 1
+    assert (monitor.scores(), monitor.messages()) == ([100], (0, 1))
+
+
 def test_without_a_dead_letter_queue_it_is_logged_and_acknowledged(monitor: Monitor):
     plain = monitor.sqs.create_queue(QueueName=f"{monitor.queue_name}-plain")["QueueUrl"]
     monitor.sqs.send_message(QueueUrl=plain, MessageBody="not { JSON")

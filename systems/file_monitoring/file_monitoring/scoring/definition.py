@@ -258,7 +258,10 @@ def read_definition(document: Any) -> Definition:
         raise DefinitionError(f"a definition is a JSON object, this is {type(document).__name__}.")
     if "content_hash" in document:
         raise DefinitionError("the definition is not understood: content_hash is not a key of it.")
-    columns_form = from_table_schema(document) if "fields" in document else dict(document)
+    try:
+        columns_form = from_table_schema(document) if "fields" in document else dict(document)
+    except (TypeError, AttributeError, ValueError) as error:  # a list for a name, a number for a list
+        raise DefinitionError(f"the Table Schema is not understood: {error}.") from error
     written = json.dumps(document, sort_keys=True, ensure_ascii=True, default=str)
     try:
         return Definition(**{**columns_form, "content_hash": hashlib.sha256(written.encode()).hexdigest()})

@@ -29,7 +29,9 @@ BUFFER_BYTES = 4 * MIB
 THREADS = 2
 MOST_REPEATED_KEYS = 100_000
 """Repeated keys that are held in memory at once; a file with more is the judge's."""
-ROWS_AT_ONCE = 1_000
+ROWS_AT_ONCE = 50
+MOST_KEY_BYTES = 32 * MIB
+"""Characters of repeated keys that are held in memory at once."""
 EXACT_DIGITS = 15
 """Significant digits that a double holds exactly, in the order of the numbers."""
 
@@ -67,6 +69,8 @@ def _defer_what_looks_alike(plain: PlainCsv) -> None:
         raise Deferred("suspicions")
     if not plain.header_is_one_line:
         raise Deferred("header")
+    if set("*?[]{}") & set(str(plain.path)):  # a name that DuckDB would take for several
+        raise Deferred("path")
     if len((dialect.delimiter or ",").encode()) > 1:
         raise Deferred("delimiter")
 
@@ -130,14 +134,17 @@ class _Sieve:
         self._engine.execute("create or replace temp table repeated (h ubigint)")
         self._engine.executemany("insert into repeated values (?)", hashes)
         seen: set[str] = set()
+        size = 0
         for number, cells in self._numbered(places, f"{key} in (select h from repeated)"):
             found = self._judge.key(cells, places)
             if found is None:
                 continue
             if found in seen:
                 self._judge.find(number, "uniqueness", name, "unique")
-            seen.add(found)
-            if len(seen) > 2 * MOST_REPEATED_KEYS:
+            if found not in seen:
+                seen.add(found)
+                size += len(found)
+            if len(seen) > 2 * MOST_REPEATED_KEYS or size > MOST_KEY_BYTES:
                 raise Deferred("repeated keys")
 
     def _without_nulls(self, places: Sequence[int]) -> str:

@@ -25,6 +25,7 @@ from file_monitoring.scoring.values import BLANKS
 
 BLOCK = MIB
 NUL = "a NUL stands in the text"
+FEW_COLUMNS = 20
 OVERLAP = 20_000
 """Bytes of a block that are looked at with the next one: more than the widest row's empty cells take."""
 DELIMITERS = ",;\t|"
@@ -33,11 +34,12 @@ FOREIGN = {
     b"%PDF-": "a PDF",
     b"\x89PNG": "a picture",
     b"\xff\xd8\xff": "a picture",
-    b"GIF8": "a picture",
-    b"PAR1": "a Parquet file",
+    b"GIF87a": "a picture",
+    b"GIF89a": "a picture",
+    b"PAR1\x15": "a Parquet file",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
-    b"Rar!": "a RAR archive",
-    b"BZh": "a bzip2 archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"BZh91AY&SY": "a bzip2 archive",
     b"\xfd7zXZ": "an xz archive",
     b"\x28\xb5\x2f\xfd": "a zstd archive",
     b"PK\x05\x06": "an empty zip archive",
@@ -55,6 +57,9 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 WORKBOOK_NAMES = (".xlsx", ".xlsm", ".xltx", ".xltm", ".xls", ".xlsb")
+_FOREIGN = "json jsonl xml html htm pdf doc docx parquet avro zip 7z rar tar jpg jpeg png gif exe sql"
+FOREIGN_NAMES = tuple(f".{name}" for name in _FOREIGN.split())
+"""What a name may say that is no table."""
 TEXT_NAMES = (".csv", ".tsv", ".tab", ".psv", ".txt", ".dat")
 
 
@@ -132,7 +137,7 @@ def _unpacked(path: Path, limits: Limits, target: Path) -> Path:
                     raise Unreadable(f"the gzip archive unpacks to more than {limits.unpacked_bytes:,} bytes")
                 file.write(block)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise Unreadable(f"the gzip archive is broken: {error}") from error
+        raise Unreadable(f"the gzip archive is broken: {type(error).__name__}") from error
     if written == 0:
         raise Unreadable("the gzip archive is empty")
     if _begins(target, GZIP):
@@ -168,6 +173,8 @@ def _text(path: Path, name: str, dialect: Dialect, limits: Limits, scratch: Path
         raise Unreadable("the content is markup, such as a web page")
     if name.endswith(WORKBOOK_NAMES):
         raise Unreadable("the name says workbook and the content is none")
+    if name.endswith(FOREIGN_NAMES):
+        raise Unreadable("the name says that it is no table")
     encoding = next((encoding for mark, encoding in MARKS if beginning.startswith(mark)), None) or dialect.encoding
     is_guessed = False
     if encoding is None or codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii"):
@@ -250,20 +257,20 @@ def _looked_through(path: Path, delimiter: str, columns: int) -> Suspicions:
 
 
 def _count_before(block: bytes, mark: bytes, end: bytes, most: int) -> int:
-    """Count the marks that stand before the line ends of a block, of each end so many at most."""
-    total = 0
-    for run in range(1, most + 1):
-        found = block.count(mark * run + end)
-        if not found:
-            break
-        total += found
-    return total
+    """Count the marks that stand before the line ends of a block; `most` is the columns' number."""
+    if mark + end not in block:
+        return 0
+    if most <= FEW_COLUMNS:
+        return sum(block.count(mark * run + end) for run in range(1, most + 1))
+    return sum(len(line) - len(line.rstrip(mark)) for line in block.split(end)[:-1])
 
 
 def _has_blanks_at_quotes(block: bytes, delimiter: bytes) -> bool:
     """Tell whether blanks stand between a quote and its end of a cell."""
     if not any(pair in block for pair in (b' "', b'" ', b'\t"', b'"\t')):
         return False
+    if delimiter == b" ":
+        return True  # a quote beside the delimiter is nothing odd, but who can tell
     blank = b"[ ]" if delimiter == b"\t" else b"[ \t]"
     edge = re.escape(delimiter) or b",;\t|"
     before = b"[" + edge + b"\\r\\n]" + blank + b'+"'
@@ -349,8 +356,8 @@ class Rows:
 
     def _lines(self) -> Iterator[str]:
         """Yield the lines, none of them longer than memory should hold."""
-        while line := self._file.readline(LONGEST_CELL + 1):
-            if len(line) > LONGEST_CELL:
+        while line := self._file.readline(LONGEST_CELL + 3):
+            if len(line.rstrip("\r\n")) > LONGEST_CELL:
                 raise Unreadable(f"a line has more than {LONGEST_CELL:,} characters")
             yield line
 

@@ -150,6 +150,8 @@ def _judge_findings(
         return
     if findings.rows < layout.definition.min_rows:
         details = f"{findings.rows:,} rows, at least {layout.definition.min_rows:,} are wanted"
+        if score.deductions["schema"]:
+            details = f"{score.details('schema')}; {details}"
         score.deduct("schema", details, **_columns_told(layout))
     for category in ROW_CHECKS:
         _judge_category(score, category, findings)

@@ -13,6 +13,9 @@ PRAGMAS = (
 )
 """It is thrown away in the end, so nothing needs to be durable; 20 MB of it are kept in memory."""
 
+MOST_CHARACTERS = 32_000_000
+"""Of all keys that are in memory."""
+
 
 class SeenKeys:
     """A growing set of texts whose memory does not grow beyond a count."""
@@ -22,6 +25,7 @@ class SeenKeys:
         self._path = path
         self._most = most_in_memory
         self._known: set[str] = set()
+        self._size = 0
         self._database: sqlite3.Connection | None = None
 
     def has_seen(self, key: str) -> bool:
@@ -30,7 +34,8 @@ class SeenKeys:
             if key in self._known:
                 return True
             self._known.add(key)
-            if len(self._known) > self._most:
+            self._size += len(key)
+            if len(self._known) > self._most or self._size > MOST_CHARACTERS:
                 self._go_to_disk()
             return False
         return self._database.execute("insert or ignore into seen values (?)", (key,)).rowcount == 0

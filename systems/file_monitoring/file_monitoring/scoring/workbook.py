@@ -8,7 +8,9 @@ before anything is opened: macros, passwords, what unpacks to more than the limi
 from __future__ import annotations
 
 import csv
+import errno
 import re
+import struct
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,9 +28,26 @@ MOST_ROWS = 1_048_576
 SHEETS = re.compile(r"(?i)xl/worksheets/[^/]+\.xml")
 LONGEST_ROW = 64 * MIB
 """Bytes of a row's XML, which is in memory at once."""
-_FORMULA = re.compile(rb"<(?:\w+:)?f[ >/]")
+MOST_TAGS_BESIDE_CELLS = 2_000_000
+"""Tags of a sheet that are no part of a cell; what a parser has seen of them stays in memory."""
+MOST_XLS_CELLS = 2_000_000
+"""Cells that the sheets of an xls span; calamine makes them all, empty or not."""
+LARGEST_PART = 4 * MIB
+"""What a part may become that is neither a sheet nor the texts' table: its tree is a hundred times as large."""
+MACHINE_ERRORS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EACCES, errno.ENOMEM, errno.ESTALE,
+}  # fmt: skip
+"""What the machine refuses; any other error of the system comes of what an archive says, such as where a part is."""
+SHEET_BEGINS = 0x0809
+XLS_CELLS = {0x0006, 0x00BD, 0x00BE, 0x00D6, 0x00FD, 0x0201, 0x0203, 0x0204, 0x0205, 0x027E, 0x0406, 0x0206}
+"""The records of an xls that are cells: formulas, numbers, texts, blanks, errors."""
+_ROW = re.compile(rb"<(?:\w{1,20}:)?row[ >/]")
+_NUMBERED_ROW = re.compile(rb"<(?:\w{1,20}:)?row(?: [^<>]{0,300})? r=[\"']([0-9]{1,12})[\"']")
+_CELL = re.compile(rb"<(?:\w{1,20}:)?c[ >/]")
+_FORMULA = re.compile(rb"<(?:\w{1,20}:)?f[ >/]")
 _WITHOUT_VALUE = re.compile(
-    rb"<(?:\w+:)?f(?:\s[^>]*)?(?:/>|>[^<]*</(?:\w+:)?f>)(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v></(?:\w+:)?v>)?</(?:\w+:)?c>"
+    rb"<(?:\w{1,20}:)?f(?:\s[^<>]{0,500})?(?:/>|>[^<]{0,9000}</(?:\w{1,20}:)?f>)"
+    rb"(?:<(?:\w{1,20}:)?v\s{0,9}/>|<(?:\w{1,20}:)?v></(?:\w{1,20}:)?v>)?</(?:\w{1,20}:)?c>"
 )
 
 
@@ -66,6 +85,7 @@ def _from_xlsx(path: Path, target: Path, wanted: int | str | None, limits: Limit
             sheet = book[name]
             formulas = _formulas_without_value(path, str(getattr(sheet, "_worksheet_path")))  # noqa: B009 - it has no public name, nor a type
             sheet.reset_dimensions()  # what a sheet says of its size may be wrong
+            _refuse_disorder(path, str(getattr(sheet, "_worksheet_path")))  # noqa: B009 - as above
             _write(sheet.iter_rows(values_only=True), target, limits)
         finally:
             book.close()
@@ -94,30 +114,78 @@ def _refuse_bombs(path: Path, limits: Limits) -> None:
         if total > limits.unpacked_bytes:
             raise Unreadable(f"the workbook unpacks to {total:,} bytes, the limit is {limits.unpacked_bytes:,}")
         for part in parts:
-            if part.file_size > limits.part_bytes and not SHEETS.fullmatch(part.filename):
-                raise Unreadable(
-                    f"a part of the workbook unpacks to {part.file_size:,} bytes, the limit is {limits.part_bytes:,}"
-                )
+            most = limits.part_bytes if part.filename.lower() == "xl/sharedstrings.xml" else LARGEST_PART
+            if part.file_size > most and not SHEETS.fullmatch(part.filename):
+                raise Unreadable(f"a part of the workbook unpacks to {part.file_size:,} bytes, the limit is {most:,}")
 
 
 def _formulas_without_value(path: Path, part: str) -> int:
-    """Count a sheet's formulas that nobody has computed; Unreadable for a row or a text of a bomb's size."""
-    found, tail, since_row, since_tag = 0, b"", 0, 0
+    """Count a sheet's formulas that nobody has computed; Unreadable for a sheet that would take memory without end."""
+    found, tail, since_row, since_tag, rows, tags, cells = 0, b"", 0, 0, 0, 0, 0
     with zipfile.ZipFile(path) as archive, archive.open(part) as file:
         while block := file.read(MIB):
             row, tag = block.rfind(b"row>"), block.rfind(b"<")
             since_row = since_row + len(block) if row < 0 else len(block) - row
             since_tag = since_tag + len(block) if tag < 0 else len(block) - tag
-            if since_row > LONGEST_ROW or since_tag > 8 * LONGEST_CELL:
-                raise Unreadable("a row or a cell of the sheet is too large")
+            if b"<!--" in block or since_row > LONGEST_ROW or since_tag > 8 * LONGEST_CELL:
+                raise Unreadable("a row or a cell of the sheet is too large, or the sheet has comments in its XML")
+            rows += len(_ROW.findall(block))
+            tags += block.count(b"<")
+            cells += len(_CELL.findall(block))
+            # a cell has five tags and the ends of them at most: c, f, v, is, t
+            if rows > MOST_ROWS or tags > 10 * cells + 2 * rows + MOST_TAGS_BESIDE_CELLS:
+                raise Unreadable("the sheet has too many rows, or too much that is no cell")
             seen = tail + block
             if _FORMULA.search(seen):
                 matches = list(_WITHOUT_VALUE.finditer(seen))
                 found += len(matches)
                 tail = seen[max(matches[-1].end() if matches else 0, len(seen) - 10_000) :]
             else:
-                tail = seen[-16:]
+                tail = seen[-32:]
     return found
+
+
+def _refuse_disorder(path: Path, part: str) -> None:
+    """Raise Unreadable where rows of a sheet are out of order: openpyxl would leave them out without a word."""
+    last, tail = 0, b""
+    with zipfile.ZipFile(path) as archive, archive.open(part) as file:
+        while block := file.read(MIB):
+            seen = tail + block
+            end = 0
+            for found in _NUMBERED_ROW.finditer(seen):
+                number, end = int(found[1]), found.end()
+                if number <= last:
+                    raise Unreadable("rows of the sheet stand there twice or out of order")
+                last = number
+            tail = seen[max(end, len(seen) - 500) :]
+
+
+def _refuse_wide_xls(path: Path, name: str) -> None:
+    """Raise Unreadable for an xls whose sheets span more cells than memory should hold, empty ones included."""
+    import olefile  # noqa: PLC0415 - see above
+
+    with _broken_workbooks(), olefile.OleFileIO(path) as container, container.openstream(name) as stream:
+        data = stream.read()
+        position, total, low, high, left, right = 0, 0, None, 0, None, 0
+        while position + 4 <= len(data):
+            kind, length = struct.unpack_from("<HH", data, position)
+            body = data[position + 4 : position + 4 + length]
+            position += 4 + length
+            if kind == SHEET_BEGINS:
+                total += _span(low, high, left, right)
+                low, high, left, right = None, 0, None, 0
+            elif kind in XLS_CELLS and length >= 6:  # noqa: PLR2004 - row, column, format
+                row, column = struct.unpack_from("<HH", body)
+                low, high = row if low is None else min(low, row), max(high, row)
+                left, right = column if left is None else min(left, column), max(right, column)
+        total += _span(low, high, left, right)
+    if total > MOST_XLS_CELLS:
+        raise Unreadable(f"the sheets span {total:,} cells, the limit is {MOST_XLS_CELLS:,}; save it as xlsx")
+
+
+def _span(low: int | None, high: int, left: int | None, right: int) -> int:
+    """Return how many cells a sheet spans, from the first row and column on, since rows keep their numbers."""
+    return 0 if low is None or left is None else (high + 1) * (right + 1)
 
 
 def _from_xls(path: Path, target: Path, wanted: int | str | None, limits: Limits) -> WrittenSheet:
@@ -133,6 +201,7 @@ def _from_xls(path: Path, target: Path, wanted: int | str | None, limits: Limits
         raise Unreadable("the workbook has macros")
     if not streams & {"workbook", "book"}:
         raise Unreadable("the content is an OLE container and no workbook")
+    _refuse_wide_xls(path, "Workbook" if "workbook" in streams else "Book")
     if path.stat().st_size > limits.part_bytes:
         raise Unreadable(
             f"the workbook has more than {limits.part_bytes:,} bytes and cannot be streamed; save it as xlsx"
@@ -154,7 +223,7 @@ def _broken_workbooks() -> Iterator[None]:
     except (Unreadable, MemoryError):
         raise
     except OSError as error:
-        if error.errno is not None:
+        if error.errno in MACHINE_ERRORS:
             raise
         raise Unreadable(f"the workbook is broken: {type(error).__name__}") from error
     except Exception as error:  # there is no end to what a hostile workbook makes a parser raise
@@ -206,7 +275,7 @@ def as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)  # noqa: PLR2004 - exact until there
+        return str(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value)  # noqa: PLR2004 - as long as a number is shown whole
     if isinstance(value, datetime):
         return value.date().isoformat() if value.time() == time(0) else value.isoformat(sep=" ")
     if isinstance(value, (date, time)):

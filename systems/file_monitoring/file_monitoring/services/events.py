@@ -22,6 +22,7 @@ LONGEST_KEY = 1024
 """Bytes, as S3 says."""
 MOST_RECORDS = 1_000
 DEEPEST_ENVELOPE = 2
+EARLIEST_YEAR, LATEST_YEAR = 1970, 2200
 _BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,254}")
 
 
@@ -167,8 +168,12 @@ def _checked(ref: ObjectRef) -> ObjectRef:
 
 
 def _text(given: Any) -> str | None:
-    """Return a short text, None for nothing."""
-    return given[:1024].strip('"') or None if isinstance(given, str) else None
+    """Return a short text, None for nothing; BadMessage for what no header can carry."""
+    if not isinstance(given, str):
+        return None
+    if not given.isascii() or not given.isprintable():
+        raise BadMessage("a version or a tag is no plain text")
+    return given[:1024].strip('"') or None
 
 
 def _count(given: Any) -> int | None:
@@ -190,7 +195,7 @@ def _time(given: Any) -> datetime | None:
     if given is None:
         return None
     found = reader_of("datetime")(str(given))
-    if not isinstance(found, datetime):
+    if not isinstance(found, datetime) or not EARLIEST_YEAR <= found.year <= LATEST_YEAR:
         raise BadMessage("the time of the event cannot be read")
     return found
 

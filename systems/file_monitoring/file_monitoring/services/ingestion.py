@@ -28,6 +28,7 @@ from file_monitoring.models import (
 from file_monitoring.scoring.definition import Definition, DefinitionError, read_definition
 from file_monitoring.scoring.findings import FailedRows
 from file_monitoring.scoring.score import Score, score_file, score_of_too_many_bytes
+from file_monitoring.scoring.values import reader_of
 from file_monitoring.services.events import BadMessage, ObjectRef, is_older
 from file_monitoring.services.matching import Ambiguous, Candidate, match_file, run_of
 from file_monitoring.services.objects import Fetched, ObjectGone, ObjectReplaced, client_of, fetch
@@ -96,6 +97,8 @@ def process_s3_file(
     if not force and not dry_run and ref.event_time and (known := _known_already(file, ref)):
         return known
     definition = _definition_of(file)
+    if not connection.in_atomic_block:
+        connection.close()  # none idles while a large file is fetched and scored; a firewall or a server would cut it
     with scratch_folder(settings.MONITOR.scratch_dir) as folder:
         try:
             fetched = fetch(_s3(), ref, folder / "object", settings.MONITOR.max_file_bytes)
@@ -213,8 +216,10 @@ def _compare(stored: dict[str, Any], ours: dict[str, Any]) -> str | None:
         return "unchanged"
     if is_same_key and sequencers[0] and sequencers[1]:
         return "older" if is_older(sequencers[1], sequencers[0]) else None
-    is_earlier = datetime.fromisoformat(ours["eventTime"]) < datetime.fromisoformat(stored["eventTime"])
-    return "older" if is_earlier else None
+    stored_time = reader_of("datetime")(str(stored.get("eventTime")))
+    if not isinstance(stored_time, datetime):  # somebody else's row
+        return None
+    return "older" if datetime.fromisoformat(ours["eventTime"]) < stored_time else None
 
 
 def _store(
@@ -225,7 +230,7 @@ def _store(
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("select pg_advisory_xact_lock(%s, %s)", (LOCK_CLASS, file.pk))
-        run = _run_of_same_object(file, source) if ref.event_time is None else None
+        run = _run_of_same_object(file, source, has_event=ref.event_time is not None)
         if run is None:
             run_date, run_hour = run_of(ref.key, ref.event_time or fetched.last_modified, settings.MONITOR.zone)
             run = MonitoringFileRun.objects.filter(monitoring_file=file, run_date=run_date, run_hour=run_hour).first()
@@ -245,11 +250,15 @@ def _store(
     return Ingested("scored", ref.bucket, ref.key, file.pk, run.pk, score)
 
 
-def _run_of_same_object(file: MonitoringFile, source: dict[str, Any]) -> MonitoringFileRun | None:
-    """Return the run in which an event brought the very object that a person names, who knows of no event."""
-    same = {
-        f"data_quality__metrics__source__{name}": source[name] for name in ("bucket", "key", "eTag", "lastModified")
-    }
+def _run_of_same_object(file: MonitoringFile, source: dict[str, Any], *, has_event: bool) -> MonitoringFileRun | None:
+    """Return the run of the very object that a person named, or names now: neither knew of the event's time.
+
+    S3 gives an object the time at which its upload began, its event another one.
+    """
+    names = ("bucket", "key", "eTag", "lastModified")
+    same = {f"data_quality__metrics__source__{name}": source[name] for name in names}
+    if has_event:
+        same["data_quality__metrics__source__eventTime"] = source["lastModified"]
     return MonitoringFileRun.objects.filter(monitoring_file=file, **same).order_by("-run_date", "-run_hour").first()
 
 

@@ -22,6 +22,8 @@ from file_monitoring.monitor_settings import QueueSettings
 LONGEST_WORDS = 300
 FIRST_WAIT, LONGEST_WAIT = 10, 900
 LONGEST_VISIBILITY = 43_200
+LARGEST_MESSAGE = 256 * 1024
+"""Bytes, attributes included."""
 REASON_ATTRIBUTE = "Reason"
 LOST_RECEIPT = ("ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight")
 NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "InvalidAddress")
@@ -57,6 +59,9 @@ class Queue:
         """Find the queue and its dead letters; ConfigError where it is not there, RetryableError without an answer."""
         with _refusals("asking for the queue"):
             told = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["RedrivePolicy"])
+        if self._dead_letter_url is not None:
+            with _refusals("asking for the dead-letter queue"):
+                self._client.get_queue_attributes(QueueUrl=self._dead_letter_url, AttributeNames=["QueueArn"])
         policy = json.loads(told.get("Attributes", {}).get("RedrivePolicy") or "{}")
         if self._dead_letter_url is None and (arn := policy.get("deadLetterTargetArn")):
             *_, account, name = arn.split(":")
@@ -110,11 +115,12 @@ class Queue:
         """Move a message that can never succeed to the dead-letter queue; return whether there is one."""
         if self._dead_letter_url:
             attribute = {"DataType": "String", "StringValue": _printable(reason)[:LONGEST_WORDS]}
+            attributes = {REASON_ATTRIBUTE: attribute}
+            if len(message.body.encode()) + 2 * LONGEST_WORDS > LARGEST_MESSAGE:  # they count, too
+                attributes = {}
             with _refusals("writing to the dead-letter queue"):
                 self._client.send_message(
-                    QueueUrl=self._dead_letter_url,
-                    MessageBody=message.body,
-                    MessageAttributes={REASON_ATTRIBUTE: attribute},
+                    QueueUrl=self._dead_letter_url, MessageBody=message.body, MessageAttributes=attributes
                 )
         self.delete(message)
         return self.has_dead_letters

@@ -11,10 +11,13 @@ import logging
 import sqlite3
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillAtWork
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from django.db import Error as DatabaseError
@@ -30,7 +33,11 @@ SLICE_SECONDS = 0.2
 """How often the flag is looked at while something is waited for."""
 LONGEST_WORK = 11.5 * 3600
 """Seconds for which a message is kept invisible; SQS ends it at twelve hours."""
+LONGEST_CLOCK = 12 * 3600 - 60
+"""Seconds from its receipt on for which SQS keeps a message invisible, less a minute."""
 WORRYING_COUNT = 3
+ONCE_POLL_SECONDS = 1
+"""A poll without any wait asks a part of the queue's servers only."""
 QUIET_SECONDS = (1, 60)
 """The first and the longest wait after the queue did not answer."""
 
@@ -52,12 +59,11 @@ class Worker:
     def run(self, *, once: bool, max_messages: int | None) -> None:
         """Take messages: with `once` until none is left, else until the flag is set or so many were taken."""
         taken, wait = 0, QUIET_SECONDS[0]
+        poll = ONCE_POLL_SECONDS if once else self._settings.worker_poll_seconds
         while not self._stop.is_set() and (max_messages is None or taken < max_messages):
             self._show_life()
             try:
-                message = self._while_waiting(
-                    lambda: self._queue.receive(0 if once else self._settings.worker_poll_seconds)
-                )
+                message = self._while_waiting(lambda: self._queue.receive(poll))
             except _Stopped:
                 return
             except RetryableError as error:
@@ -90,10 +96,9 @@ class Worker:
             self._queue.give_back(message, 0)
         except ReceiptLost as error:
             logger.warning("%s; whoever has the message now finds the work done", error, extra=about)
-        except Exception as error:  # whatever it is, the message is not lost, and the next one has its turn
+        except Exception as error:  # noqa: BLE001 - whatever it is, no message is lost and the next has its turn
             self.counts["tried again later"] += 1
-            expected = isinstance(error, (EtlError, DatabaseError, OSError, sqlite3.Error))
-            logger.error("not scored: %s", _words(error), extra=about, exc_info=None if expected else error)
+            logger.error("not scored: %s", _words(error), extra=about)
             self._queue.give_back(message)
 
     def _bury(self, message: Message, reason: str, about: dict[str, Any]) -> None:
@@ -101,7 +106,7 @@ class Worker:
         self.counts["never scored"] += 1
         try:
             has_grave = self._queue.bury(message, reason)
-        except (RetryableError, ReceiptLost) as error:
+        except (EtlError, ReceiptLost) as error:
             logger.error("%s", error, extra=about)
             self._queue.give_back(message)
             return
@@ -116,11 +121,16 @@ class Worker:
             logger.info("%s", refs.why, extra={"message_id": message.message_id})
             return
         never: list[str] = []
-        for ref in refs:
+        later: Exception | None = None
+        for ref in refs:  # each has its turn, whatever becomes of its brothers
             try:
                 self._score(message, ref)
-            except NeverScored as error:  # its brothers have their turn all the same
+            except NeverScored as error:
                 never.append(f"{ref.key!r}: {error}")
+            except Exception as error:  # noqa: BLE001 - it goes up after its brothers
+                later = later or error
+        if later:
+            raise later
         if never:
             raise NeverScored("; ".join(never))
 
@@ -175,7 +185,8 @@ class Worker:
     def _show_life(self) -> None:
         """Touch the file by whose age a probe sees that the loop turns."""
         if self._settings.worker_health_file:
-            self._settings.worker_health_file.touch()
+            with suppress(OSError):  # a full disk stops no work; the probe sees it
+                self._settings.worker_health_file.touch()
 
 
 class _Stopped(Exception):
@@ -198,7 +209,8 @@ class _Beats:
             return
         self._last = now
         try:
-            self._queue.keep_invisible(self._message, 2 * self._timeout)
+            age = now - self._started
+            self._queue.keep_invisible(self._message, min(2 * self._timeout, int(LONGEST_CLOCK - age)))
         except ReceiptLost as error:
             self.is_lost = True
             logger.warning("%s", error, extra={"message_id": self._message.message_id})
@@ -236,4 +248,9 @@ def _is_done(future: Future[Any]) -> bool:
 def _words(error: BaseException) -> str:
     """Return what an error says, in one line."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, EtlError) else f"{type(error).__name__}: {text}"
+    if isinstance(error, EtlError):
+        return text
+    if isinstance(error, (DatabaseError, OSError, sqlite3.Error)):
+        return f"{type(error).__name__}: {text}"
+    place = traceback.extract_tb(error.__traceback__)[-1]  # its text may hold a value of the file
+    return f"unexpected {type(error).__name__} in {Path(place.filename).name}:{place.lineno}"

@@ -30,6 +30,7 @@ from tabulate import tabulate
 import etlkit
 from etlkit.embedded import EmbeddedServer
 from etlkit.postgres import apply_schema, connect, only_value
+from etlkit.testing import make_server_home
 from file_monitoring.demo import SCHEMA_FILE, client, environment_of, event_of, make_bucket_and_queue
 from file_monitoring.monitor_settings import PROJECT_DIR
 from file_monitoring.sample_files import AGENCY, BUCKET
@@ -46,12 +47,12 @@ def main() -> None:
     """Measure what the flags ask for and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--rows", type=int, default=1_000_000, help="rows of the file that every way scores (1,000,000)"
+        "--rows", type=int, default=4_000_000, help="rows of the file that every way scores (4,000,000)"
     )
     parser.add_argument(
         "--sizes", type=float, nargs="*", default=[1.0, 2.0], metavar="GB", help="objects for the worker (1 2)"
     )
-    parser.add_argument("--repeats", type=int, default=3, help="how often each way is run (3)")
+    parser.add_argument("--repeats", type=int, default=1, help="how often each way is run (1)")
     parser.add_argument("--ways", nargs="*", default=["ours", "judge", *PEERS], help="which ways")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     flags = parser.parse_args()
@@ -144,7 +145,8 @@ def run_worker(folder: Path, sizes: list[float]) -> Iterator[dict[str, Any]]:
     """Have the worker score objects of some sizes; yield its seconds and memory."""
     if not sizes:
         return
-    server = EmbeddedServer(folder / "postgres")
+    home = make_server_home("bench")
+    server = EmbeddedServer(home)
     moto = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", "5719"],
         stdout=subprocess.DEVNULL,
@@ -209,6 +211,7 @@ def run_worker(folder: Path, sizes: list[float]) -> Iterator[dict[str, Any]]:
         moto.kill()
         moto.wait()
         server.stop()
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def wait_for(endpoint: str) -> None:

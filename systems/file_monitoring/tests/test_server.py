@@ -226,9 +226,8 @@ def fill(monitor: Monitor) -> None:
         (number,) = cursor.fetchone()
         cursor.execute(
             "insert into reporting.monitoring_file_data_quality (monitoring_file_run_id, score, passed, metrics, "
-            'deductions, created_at) values (%s, 40, false, \'{"warnings": 5, "source": 5, "completeness": {"failures": null}}\', '
-            "'{\"schema\": 40}', now())",
-            (number,),
+            "deductions, created_at) values (%s, 40, false, %s, %s, now())",
+            (number, '{"warnings": 5, "source": 5, "completeness": {"failures": null}}', '{"schema": 40}'),
         )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import itertools
 import re
 import zlib
 from collections.abc import Iterator
@@ -261,7 +262,8 @@ def _count_before(block: bytes, mark: bytes, end: bytes, most: int) -> int:
     if mark + end not in block:
         return 0
     if most <= FEW_COLUMNS:
-        return sum(block.count(mark * run + end) for run in range(1, most + 1))
+        counts = (block.count(mark * run + end) for run in range(1, most + 1))
+        return sum(itertools.takewhile(bool, counts))
     return sum(len(line) - len(line.rstrip(mark)) for line in block.split(end)[:-1])
 
 

@@ -44,7 +44,7 @@ class MonitorSettings(Settings):
     allowed_buckets: Names = ()
     max_file_bytes: int = Field(default=5 * 1024 * MIB, ge=1, description="a number of bytes from 1 on")
     max_unpacked_bytes: int = Field(default=10 * 1024 * MIB, ge=1, description="a number of bytes from 1 on")
-    engine_memory_bytes: int = Field(default=200 * MIB, ge=100 * MIB, description="a number of bytes from 104857600 on")
+    engine_memory_bytes: int = Field(default=140 * MIB, ge=100 * MIB, description="a number of bytes from 104857600 on")
     run_timezone: str = "UTC"
     has_schema_definition: bool = Field(default=True, description="true or false")
     log_level: str = Field(

@@ -93,7 +93,6 @@ class _Sieve:
         if plain.suspicions.delimiters_at_line_ends:  # in a row of nothing they are one less than the cells
             for place in range(1, len(plain.header)):
                 empty = f"case when c{place} is null then 1 + {empty} else 0 end"
-        engine.execute("set force_compression = 'fsst'")  # trying all of them takes longer than reading the file
         self._execute(
             f"create table cells as select {wanted}, {empty} as empty_at_end "
             f"from read_csv($path, auto_detect = false, header = false, skip = {plain.header_row}, "

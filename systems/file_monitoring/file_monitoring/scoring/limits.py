@@ -20,7 +20,7 @@ class Limits:
     """What an archive or a workbook may become, and the plain file that is made of one."""
     part_bytes: int = 64 * MIB
     """What any part of a workbook but a sheet may become, since it is read into memory whole."""
-    engine_bytes: int = 200 * MIB
+    engine_bytes: int = 140 * MIB
     """What the fast path may hold in memory."""
     keys_in_memory: int = 500_000
     """Keys that the judge remembers before they go to disk."""

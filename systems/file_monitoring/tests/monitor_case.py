@@ -92,6 +92,12 @@ class Monitor:
     def close(self) -> None:
         self._connection.close()
 
+    def again(self) -> Monitor:
+        """Connect anew, to a server that was away."""
+        self._connection = connect(self.database, "monitor's tests")
+        self._connection.autocommit = True
+        return self
+
     def _arn(self, url: str) -> str:
         return self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 

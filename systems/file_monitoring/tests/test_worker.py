@@ -8,14 +8,18 @@ import random
 import signal
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from monitor_case import AGENCY, GOOD, Monitor, finish, kill, wait_until
 
+from etlkit.embedded import EmbeddedServer
+from etlkit.postgres import apply_schema, connect
 from etlkit.testing import FULL, full_count, seeded_random, seeds
 
 KEY = f"{AGENCY}/f.csv"
+REPORTING_SCHEMA = Path(__file__).parent / "reporting_schema.sql"
 SLOWED = str(Path(__file__).parent / "slowed")
 """On the path of a command, it makes the command wait at one place."""
 
@@ -412,29 +416,35 @@ def test_a_kill_at_any_moment_loses_nothing(monitor: Monitor, seed):
     assert (sum(monitor.messages()), monitor.leftovers()) == (0, [])
 
 
-def test_a_database_that_restarts_meanwhile_costs_nothing(monitor: Monitor, postgres):
-    monitor.expect("{YYYY}{MM}{DD}.csv")
-    for day in range(10, 16):
-        etag = monitor.put(f"{AGENCY}/202601{day}.csv")
-        monitor.send(monitor.event(f"{AGENCY}/202601{day}.csv", eTag=etag, at=f"2026-01-{day}T10:00:00Z"))
-    worker = monitor.start(
-        "run_worker",
-        VISIBILITY_TIMEOUT="2",
-        FIRST_WAIT_OF_THE_TEST="1",
-        PYTHONPATH=SLOWED,
-        SLOW_SECONDS_OF_THE_TEST="0.5",
-    )
-    wait_until(lambda: len(monitor.scores()) >= 1, "a score")
-    with monitor._connection.cursor() as cursor:  # every session ends, as in a restart
-        for _ in range(3):
-            cursor.execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'file_monitoring'"
-            )
-            time.sleep(0.4)
-    wait_until(lambda: len(monitor.scores()) == 6 and sum(monitor.messages()) == 0, "all scores", 60)
-    worker.send_signal(signal.SIGTERM)
-    assert finish(worker).exit_code == 0
-    assert monitor.scores() == [100] * 6
+@pytest.mark.soak
+def test_a_database_that_restarts_meanwhile_costs_nothing(aws: str, tmp_path: Path, server_home: Path):
+    server = EmbeddedServer(server_home)
+    try:
+        database = server.ensure_database("monitor")
+        with closing(connect(database, "tests")) as connection:
+            apply_schema(connection, REPORTING_SCHEMA)
+        monitor = Monitor(database, aws, tmp_path)
+        monitor.expect("{YYYY}{MM}{DD}.csv")
+        for day in range(10, 18):
+            etag = monitor.put(f"{AGENCY}/202601{day}.csv")
+            monitor.send(monitor.event(f"{AGENCY}/202601{day}.csv", eTag=etag, at=f"2026-01-{day}T10:00:00Z"))
+        slowed = {"FIRST_WAIT_OF_THE_TEST": "1", "PYTHONPATH": SLOWED, "SLOW_SECONDS_OF_THE_TEST": "0.5"}
+        worker = monitor.start("run_worker", VISIBILITY_TIMEOUT="2", **slowed)
+        wait_until(lambda: len(monitor.scores()) >= 1, "a score")
+        monitor.close()
+        for _ in range(2):
+            assert server.stop()
+            time.sleep(1)
+            server.ensure_running()
+            time.sleep(0.7)
+        monitor = monitor.again()
+        wait_until(lambda: len(monitor.scores()) == 8 and sum(monitor.messages()) == 0, "all scores", 60)
+        worker.send_signal(signal.SIGTERM)
+        assert finish(worker).exit_code == 0
+        assert monitor.scores() == [100] * 8
+        monitor.close()
+    finally:
+        server.stop()
 
 
 @pytest.mark.soak

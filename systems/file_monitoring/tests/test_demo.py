@@ -1,0 +1,28 @@
+"""The demo, as a user runs it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from file_monitoring.sample_files import sample_files
+
+
+@pytest.mark.xdist_group("demo")  # one database, which begins anew
+@pytest.mark.parametrize(
+    "hostile", [{}, {"DB_HOST": "nowhere", "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "SQS_QUEUE_URL": "x"}]
+)
+def test_the_demo_does_what_it_says(monkeypatch, hostile):
+    for name, value in hostile.items():
+        monkeypatch.setenv(name, value)
+    done = subprocess.run(
+        [sys.executable, "-m", "file_monitoring.demo"], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "Traceback" not in done.stdout + done.stderr
+    scores = dict(re.findall(r"^(\S+) .*? (\d+)  (?:passed|failed)", done.stdout, re.MULTILINE))
+    assert scores == {file.key: str(file.score) for file in sample_files()}
+    assert "52,uniqueness,badge,unique" in done.stdout

@@ -117,3 +117,47 @@ def test_a_date_is_written_day_first_or_iso(text, meant):
 def test_a_record_does_not_change(record):
     with pytest.raises(FrozenInstanceError):
         record.key = "another"
+
+
+def test_line_ends_stay_in_a_description_and_nowhere_else():
+    found = exhibition(exhibition_name="Room\nOne", department="Zoo\r\nlogy", description="first\r\nsecond\x0bthird")
+    assert (found.name, found.department, found.description) == ("Room One", "Zoo logy", "first\nsecond\nthird")
+
+
+def test_what_was_cleaned_is_told_by_field_and_the_rest_is_not():
+    found = parsed({**RECORD, "description": "a\x07b", "floor": ["1\x07", "2"], "department": "Zoology"})
+    assert found.cleaned == {"key": {"description", "floor"}}
+    assert found.exhibitions[0].floors == ("1", "2")
+    assert parsed({**RECORD, "floor": ["1", "2"]}).cleaned == {}
+
+
+@pytest.mark.parametrize("character", ["\ufffe", "\uffff", "\U0001fffe", "\U0001ffff", "\U0010fffe", "\U0010ffff"])
+def test_what_is_no_character_is_taken_out_on_every_plane(character):
+    assert exhibition(exhibition_name=f"Ro{character}om").name == "Room"
+
+
+@pytest.mark.parametrize("neighbour", ["\U0001fffd", "\U00020000", "\U0010fffd"])
+def test_its_neighbours_stay(neighbour):
+    assert exhibition(exhibition_name=f"Ro{neighbour}om").name == f"Ro{neighbour}om"
+
+
+@pytest.mark.parametrize("field", ["exhibition_name", "department", "floor"])
+def test_a_name_may_be_as_long_as_the_limit(field):
+    assert parsed({**RECORD, field: "x" * 500}).rejects == []
+    assert len(parsed({**RECORD, field: "x" * 501}).rejects) == 1
+
+
+@pytest.mark.parametrize(("year", "meant"), [("49", 2049), ("50", 1950), ("51", 1951)])
+def test_two_digits_of_a_year_turn_at_fifty(year, meant):
+    assert parse_date(f"01/07/{year}") == date(meant, 7, 1)
+
+
+@pytest.mark.parametrize(
+    "twice", ['"FLOOR": "1", "floor": "2"', '"floor": "1", " floor ": "1"', '"floor": "1", "floor": "1"']
+)
+def test_a_field_that_is_there_twice_is_refused(twice):
+    found = ParsedExhibitions()
+    text = f'[{{"exhibition_id": "EXH_01", "exhibition_name": "Room", {twice}}}]'
+    parse_exhibition_file("key", text.encode(), found)
+    assert [reject.reasons for reject in found.rejects] == [("repeated_field",)]
+    assert found.exhibitions == []

@@ -31,8 +31,17 @@ SYSTEMS = {
                 "tests/test_accounting.py",
                 "tests/test_load_rejects.py",
             ),
-            "museum/exhibitions.py": ("tests/test_exhibition_edges.py", "tests/test_transform.py"),
-            "museum/kiosk.py": ("tests/test_kiosk_edges.py", "tests/test_kiosk.py", "tests/live/test_message.py"),
+            "museum/exhibitions.py": (
+                "tests/test_exhibition_edges.py",
+                "tests/test_transform.py",
+                "tests/test_odd_files.py",
+            ),
+            "museum/kiosk.py": (
+                "tests/test_kiosk_edges.py",
+                "tests/test_kiosk.py",
+                "tests/live/test_message.py",
+                "tests/test_odd_files.py",
+            ),
             "museum/live/claims.py": (
                 "tests/live/test_claim_edges.py",
                 "tests/live/test_live_statement_guards.py",

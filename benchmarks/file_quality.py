@@ -1,8 +1,8 @@
 """make bench-file_monitoring: the file monitor on large files, and beside pandas, Great Expectations and Frictionless.
 
 One part has the worker score objects of one and two gigabytes from S3 on this machine and looks at its memory. The
-other scores one file by every way, in turn in this call, a process each (`quality_ways.py`). All use every rule and
-find the same.
+other scores one file by every way, in turn in this call, a process each (`quality_ways.py`). All use every rule;
+of a repeated key some count every row, some all but the first.
 """
 
 from __future__ import annotations

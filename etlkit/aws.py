@@ -1,4 +1,4 @@
-"""A session with AWS from the settings, for S3 and for secrets alike."""
+"""A session with AWS from the settings, for S3 and for secrets alike, and what AWS says when it refuses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from etlkit.settings import AwsSettings
 
 if TYPE_CHECKING:
     import boto3
+    from botocore.exceptions import ClientError
+
+LONGEST_WORDS = 300
 
 LASTING_KEY = "AKIA"
 """How the keys begin that never have a session token; one of the environment belongs to other keys then."""
@@ -26,3 +29,9 @@ def aws_session(settings: AwsSettings) -> boto3.Session:
         aws_secret_access_key=settings.aws_secret_key.get_secret_value(),
         aws_session_token=token.get_secret_value() if token else None,
     )
+
+
+def refusal(error: ClientError) -> tuple[str, str]:
+    """Return the code of what AWS refused, and its words in one line."""
+    told = error.response.get("Error", {})
+    return str(told.get("Code", "unknown")), " ".join(str(told.get("Message") or "").split())[:LONGEST_WORDS]

@@ -12,7 +12,4 @@ graceful_timeout = 25
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
-max_requests = 0
-limit_request_line = 4096
 limit_request_fields = 50
-limit_request_field_size = 8190

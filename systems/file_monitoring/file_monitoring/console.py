@@ -39,10 +39,11 @@ def require_database() -> None:
 def require_queue(flags: dict[str, Any]) -> QueueSettings:
     """Return the worker's settings; ConfigError names everything that is missing of them, the database's too."""
     complaints: list[ConfigError] = [settings.DATABASE_COMPLAINT] if settings.DATABASE_COMPLAINT else []
+    queue: QueueSettings
     try:
         (queue,) = load_settings((QueueSettings,), flags, ENV_FILE)
     except ConfigError as error:
         complaints.append(error)
     if complaints:
         raise ConfigError(" ".join(complaint.problem for complaint in complaints), complaints[0].advice)
-    return queue  # type: ignore[no-any-return]
+    return queue

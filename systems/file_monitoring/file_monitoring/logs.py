@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 import sys
+import traceback
 from collections.abc import Iterable
 from datetime import datetime, timezone
+from pathlib import Path
 
+from django.db import Error as DatabaseError
+
+from etlkit.errors import EtlError
 from etlkit.logs import ConsoleHandler, close_handlers, redact
 
 TOLD = (
@@ -39,12 +45,22 @@ class JsonFormatter(logging.Formatter):
         for name in TOLD:
             if (value := getattr(record, name, None)) is not None:
                 line[name] = redact(value, self._secrets) if isinstance(value, str) else value
-        if record.exc_info and record.levelno < logging.ERROR:
-            line["traceback"] = redact(self.formatException(record.exc_info), self._secrets)
-        elif record.exc_info:
-            kind, error, _ = record.exc_info
-            line["error"] = redact(f"{kind.__name__ if kind else ''}: {error}", self._secrets)
+        if record.exc_info and record.exc_info[1]:
+            line["error"] = redact(words_of(record.exc_info[1]), self._secrets)
+            line["traceback"] = "".join(traceback.format_tb(record.exc_info[2]))
         return json.dumps(line, default=str, ensure_ascii=True)
+
+
+def words_of(error: BaseException) -> str:
+    """Return what an error says, in one line; of one that nobody expects the place, since its text may hold a value."""
+    text = " ".join(str(error).split())
+    if isinstance(error, EtlError):
+        return text
+    if isinstance(error, (DatabaseError, OSError, sqlite3.Error)):
+        return f"{type(error).__name__}: {text}"
+    place = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" in {Path(place[0].filename).name}:{place[0].lineno}" if place else ""
+    return f"unexpected {type(error).__name__}{where}"
 
 
 def log_as_json(level: str, secrets: Iterable[str]) -> logging.Logger:

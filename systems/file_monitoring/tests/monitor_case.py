@@ -173,7 +173,7 @@ class Monitor:
 
     def work(self, *arguments: str, **settings: str) -> Done:
         """Run the worker until no message is left."""
-        return self.run("run_worker", "--once", *arguments, **settings)
+        return self.run("run_worker", "--once", *arguments, **{"WORKER_POLL_SECONDS": "0", **settings})
 
     def process(self, key: str = f"{AGENCY}/f.csv", *flags: str, **settings: str) -> Done:
         """Run process_file on an object, with --json."""

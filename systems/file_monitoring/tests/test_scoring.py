@@ -508,3 +508,14 @@ def test_an_old_workbook(content, definition, expected):
     assert found.score == expected, found.metrics
     if expected == 80:
         assert found.metrics["completeness"]["failures"][0]["rows"] == [4]
+
+
+def test_a_run_of_cells_is_as_wide_as_its_last_one():
+    """An xls writes numbers side by side as one record; calamine makes every cell that they span."""
+    numbers = tuple((row, place, 1) for row in (0, 65_535) for place in range(40))
+    assert score(old_workbook(*numbers), None, "f.xls").score == 65
+    assert score(old_workbook(*numbers[:40], *((65_535, place, 1) for place in range(5))), None, "f.xls").score == 65
+    assert (
+        score(old_workbook(*((row, place, 1) for row in (0, 40_000) for place in range(40))), None, "f.xls").score
+        == 100
+    )

@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from etlkit.errors import ConfigError
+from file_monitoring.scoring.table_schema import from_table_schema
 from file_monitoring.scoring.values import ORDERED_TYPES, CellValue, ValueType, compile_pattern, reader_of
 
 LONGEST_NAME = 500
@@ -252,8 +253,6 @@ class Definition(Strict):
 
 def read_definition(document: Any) -> Definition:
     """Return the definition that a JSON document holds; DefinitionError names everything that is wrong in it."""
-    from file_monitoring.scoring.table_schema import from_table_schema  # noqa: PLC0415 - it needs the error of this module
-
     if not isinstance(document, Mapping):
         raise DefinitionError(f"a definition is a JSON object, this is {type(document).__name__}.")
     if "content_hash" in document:

@@ -6,19 +6,20 @@ rows.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from file_monitoring.scoring.definition import Column
-from file_monitoring.scoring.findings import Findings, Report
+from file_monitoring.scoring.findings import Check, Findings, Report
 from file_monitoring.scoring.layout import Layout
 from file_monitoring.scoring.limits import Limits
 from file_monitoring.scoring.plain_csv import PlainCsv, Unreadable, is_blank, opened_rows
 from file_monitoring.scoring.seen_keys import SeenKeys
 from file_monitoring.scoring.values import BLANKS, compile_pattern, reader_of
 
-Rule = tuple[str, Callable[[object], bool]]
+Rule = tuple[str, Callable[[Any], bool]]
 
 
 class ColumnCheck(NamedTuple):
@@ -63,9 +64,9 @@ class Judge:
             for rule in rules(text if is_stripped else cell):
                 self.find(number, "bounds", column.name, rule)
 
-    def find(self, number: int, check: str, column: str, rule: str) -> None:
+    def find(self, number: int, check: Check, column: str, rule: str) -> None:
         """Count a row that breaks a rule, and report it."""
-        self.findings.add(number, check, column, rule)  # type: ignore[arg-type]
+        self.findings.add(number, check, column, rule)
         if self._report:
             self._report(number, check, column, rule)
 
@@ -130,7 +131,7 @@ def _rules(column: Column) -> Callable[[str], Iterable[str]]:
     read = reader_of(column.type, column.format, column.true_values, column.false_values)
     checks: list[Rule] = []
     for rule, bound in column.bounds.items():
-        checks.append((rule, _COMPARISONS[rule](bound)))
+        checks.append((rule, _compared(rule, bound)))
     if column.choices is not None:
         checks.append(("enum", column.choices.__contains__))
     texts: list[tuple[str, Callable[[str], bool]]] = []
@@ -152,9 +153,15 @@ def _rules(column: Column) -> Callable[[str], Iterable[str]]:
     return broken
 
 
-_COMPARISONS: dict[str, Callable[[object], Callable[[object], bool]]] = {
-    "min": lambda bound: lambda value: value >= bound,  # type: ignore[operator]
-    "max": lambda bound: lambda value: value <= bound,  # type: ignore[operator]
-    "exclusive_min": lambda bound: lambda value: value > bound,  # type: ignore[operator]
-    "exclusive_max": lambda bound: lambda value: value < bound,  # type: ignore[operator]
+def _compared(rule: str, bound: Any) -> Callable[[Any], bool]:
+    """Return the test of a value against a bound."""
+    holds = _COMPARISONS[rule]
+    return lambda value: holds(value, bound)
+
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "min": operator.ge,
+    "max": operator.le,
+    "exclusive_min": operator.gt,
+    "exclusive_max": operator.lt,
 }

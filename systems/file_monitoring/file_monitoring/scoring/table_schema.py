@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from file_monitoring.scoring.definition import DefinitionError
-
 TYPES = {"string", "integer", "number", "boolean", "date", "datetime"}
 SCHEMA_KEYS = {"fields", "fieldsMatch", "missingValues", "primaryKey", "uniqueKeys"}
 SCHEMA_WORDS = {"$schema", "profile", "name", "title", "description", "homepage", "version", "created", "keywords"}
@@ -40,7 +38,7 @@ MATCHES: dict[str, tuple[bool, bool, bool]] = {
 
 
 def from_table_schema(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns form of a Table Schema; DefinitionError names what it asks for and nobody here checks."""
+    """Return the columns form of a Table Schema; ValueError names what it asks for and nobody here checks."""
     complaints = [f"{key} is not supported" for key in sorted(set(document) - SCHEMA_KEYS - SCHEMA_WORDS - {"dialect"})]
     match = document.get("fieldsMatch", "exact")
     if isinstance(match, list) and len(match) == 1:  # the first drafts of v2 wrote it as a list
@@ -65,7 +63,7 @@ def from_table_schema(document: Mapping[str, Any]) -> dict[str, Any]:
         if column.get("name") in primary:
             column["required"] = True  # as the standard says of a primary key
     if complaints:
-        raise DefinitionError(f"the Table Schema is not understood: {'; '.join(complaints)}.")
+        raise ValueError("; ".join(complaints))
     missing = _names(document.get("missingValues", [""]))
     return {
         "columns": columns,
@@ -113,5 +111,5 @@ def _names(given: Any) -> list[Any]:
     if isinstance(given, str):
         return [given]
     if not isinstance(given, Sequence):
-        raise DefinitionError(f"the Table Schema is not understood: {given!r} is no list of names.")
+        raise TypeError(f"{given!r} is no list of names")
     return [part.get("value") if isinstance(part, Mapping) else part for part in given]

@@ -34,6 +34,8 @@ MOST_XLS_CELLS = 2_000_000
 """Cells that the sheets of an xls span; calamine makes them all, empty or not."""
 LARGEST_PART = 4 * MIB
 """What a part may become that is neither a sheet nor the texts' table: its tree is a hundred times as large."""
+LONGEST_WHOLE = 1e21
+"""Up to here a whole number is written with all its digits."""
 MACHINE_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EACCES, errno.ENOMEM, errno.ESTALE,
 }  # fmt: skip
@@ -41,6 +43,8 @@ MACHINE_ERRORS = {
 SHEET_BEGINS = 0x0809
 XLS_CELLS = {0x0006, 0x00BD, 0x00BE, 0x00D6, 0x00FD, 0x0201, 0x0203, 0x0204, 0x0205, 0x027E, 0x0406, 0x0206}
 """The records of an xls that are cells: formulas, numbers, texts, blanks, errors."""
+XLS_RUNS = {0x00BD, 0x00BE}
+"""Those of several cells of a row, which end with the last one's column."""
 _ROW = re.compile(rb"<(?:\w{1,20}:)?row[ >/]")
 _NUMBERED_ROW = re.compile(rb"<(?:\w{1,20}:)?row(?: [^<>]{0,300})? r=[\"']([0-9]{1,12})[\"']")
 _CELL = re.compile(rb"<(?:\w{1,20}:)?c[ >/]")
@@ -83,9 +87,10 @@ def _from_xlsx(path: Path, target: Path, wanted: int | str | None, limits: Limit
             visible = [sheet.title for sheet in book.worksheets if sheet.sheet_state == "visible"]
             name = _chosen(names, visible, wanted)
             sheet = book[name]
-            formulas = _formulas_without_value(path, str(getattr(sheet, "_worksheet_path")))  # noqa: B009 - it has no public name, nor a type
+            part = str(getattr(sheet, "_worksheet_path"))  # noqa: B009 - it has no public name, nor a type
+            formulas = _formulas_without_value(path, part)
+            _refuse_disorder(path, part)
             sheet.reset_dimensions()  # what a sheet says of its size may be wrong
-            _refuse_disorder(path, str(getattr(sheet, "_worksheet_path")))  # noqa: B009 - as above
             _write(sheet.iter_rows(values_only=True), target, limits)
         finally:
             book.close()
@@ -127,15 +132,17 @@ def _formulas_without_value(path: Path, part: str) -> int:
             row, tag = block.rfind(b"row>"), block.rfind(b"<")
             since_row = since_row + len(block) if row < 0 else len(block) - row
             since_tag = since_tag + len(block) if tag < 0 else len(block) - tag
-            if b"<!--" in block or since_row > LONGEST_ROW or since_tag > 8 * LONGEST_CELL:
-                raise Unreadable("a row or a cell of the sheet is too large, or the sheet has comments in its XML")
+            seen = tail + block
+            if b"<!--" in seen:  # they could hide how long a row is
+                raise Unreadable("the sheet has comments in its XML")
+            if since_row > LONGEST_ROW or since_tag > 8 * LONGEST_CELL:
+                raise Unreadable("a row or a cell of the sheet is too large")
             rows += len(_ROW.findall(block))
             tags += block.count(b"<")
             cells += len(_CELL.findall(block))
             # a cell has five tags and the ends of them at most: c, f, v, is, t
             if rows > MOST_ROWS or tags > 10 * cells + 2 * rows + MOST_TAGS_BESIDE_CELLS:
                 raise Unreadable("the sheet has too many rows, or too much that is no cell")
-            seen = tail + block
             if _FORMULA.search(seen):
                 matches = list(_WITHOUT_VALUE.finditer(seen))
                 found += len(matches)
@@ -166,26 +173,20 @@ def _refuse_wide_xls(path: Path, name: str) -> None:
 
     with _broken_workbooks(), olefile.OleFileIO(path) as container, container.openstream(name) as stream:
         data = stream.read()
-        position, total, low, high, left, right = 0, 0, None, 0, None, 0
+        position, total, row, column = 0, 0, -1, -1
         while position + 4 <= len(data):
             kind, length = struct.unpack_from("<HH", data, position)
             body = data[position + 4 : position + 4 + length]
             position += 4 + length
             if kind == SHEET_BEGINS:
-                total += _span(low, high, left, right)
-                low, high, left, right = None, 0, None, 0
-            elif kind in XLS_CELLS and length >= 6:  # noqa: PLR2004 - row, column, format
-                row, column = struct.unpack_from("<HH", body)
-                low, high = row if low is None else min(low, row), max(high, row)
-                left, right = column if left is None else min(left, column), max(right, column)
-        total += _span(low, high, left, right)
+                total += (row + 1) * (column + 1)
+                row, column = -1, -1
+            elif kind in XLS_CELLS and len(body) >= 6:  # noqa: PLR2004 - row, column, format
+                last = body[-2:] if kind in XLS_RUNS else body[2:4]
+                row, column = max(row, *struct.unpack_from("<H", body)), max(column, *struct.unpack("<H", last))
+        total += (row + 1) * (column + 1)  # from the first cell on, since rows keep their numbers
     if total > MOST_XLS_CELLS:
         raise Unreadable(f"the sheets span {total:,} cells, the limit is {MOST_XLS_CELLS:,}; save it as xlsx")
-
-
-def _span(low: int | None, high: int, left: int | None, right: int) -> int:
-    """Return how many cells a sheet spans, from the first row and column on, since rows keep their numbers."""
-    return 0 if low is None or left is None else (high + 1) * (right + 1)
 
 
 def _from_xls(path: Path, target: Path, wanted: int | str | None, limits: Limits) -> WrittenSheet:
@@ -201,11 +202,11 @@ def _from_xls(path: Path, target: Path, wanted: int | str | None, limits: Limits
         raise Unreadable("the workbook has macros")
     if not streams & {"workbook", "book"}:
         raise Unreadable("the content is an OLE container and no workbook")
-    _refuse_wide_xls(path, "Workbook" if "workbook" in streams else "Book")
     if path.stat().st_size > limits.part_bytes:
         raise Unreadable(
             f"the workbook has more than {limits.part_bytes:,} bytes and cannot be streamed; save it as xlsx"
         )
+    _refuse_wide_xls(path, "Workbook" if "workbook" in streams else "Book")
     with _broken_workbooks(), path.open("rb") as file:
         book = python_calamine.CalamineWorkbook.from_filelike(file)
         sheets = [sheet for sheet in book.sheets_metadata if sheet.typ == python_calamine.SheetTypeEnum.WorkSheet]
@@ -275,7 +276,7 @@ def as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value)  # noqa: PLR2004 - as long as a number is shown whole
+        return str(int(value)) if value.is_integer() and abs(value) < LONGEST_WHOLE else repr(value)
     if isinstance(value, datetime):
         return value.date().isoformat() if value.time() == time(0) else value.isoformat(sep=" ")
     if isinstance(value, (date, time)):

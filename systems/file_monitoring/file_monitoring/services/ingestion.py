@@ -29,7 +29,7 @@ from file_monitoring.scoring.definition import Definition, DefinitionError, read
 from file_monitoring.scoring.findings import FailedRows
 from file_monitoring.scoring.score import Score, score_file, score_of_too_many_bytes
 from file_monitoring.scoring.values import reader_of
-from file_monitoring.services.events import BadMessage, ObjectRef, is_older
+from file_monitoring.services.events import ObjectRef, is_older
 from file_monitoring.services.matching import Ambiguous, Candidate, match_file, run_of
 from file_monitoring.services.objects import Fetched, ObjectGone, ObjectReplaced, client_of, fetch
 from file_monitoring.services.scratch import scratch_folder
@@ -270,6 +270,3 @@ def _keep_latest_score(file: MonitoringFile, run: MonitoringFileRun, score: Scor
     if runs.filter(run_date=run.run_date, run_hour__gt=run.run_hour).exists():
         return
     MonitoringFile.objects.filter(pk=file.pk).update(latest_data_quality_score=score.score)
-
-
-__all__ = ["BadMessage", "Ingested", "NeverScored", "process_s3_file"]

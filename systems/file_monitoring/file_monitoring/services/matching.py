@@ -2,7 +2,7 @@
 
 Levels, the first that hits decides: the file's s3_url; the layout agency/SLUG/files/NAME/DATE/HOUR/data.EXT; a folder
 of the agency's slug and the name; a name with a date's place or a star; both names with their dates masked. Exact case
-comes before any case. A name alone, without its agency, decides only where one agency has it.
+comes before any case. A name alone, without its agency, decides nothing.
 """
 
 from __future__ import annotations

@@ -17,14 +17,13 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from etlkit.aws import aws_session
+from etlkit.aws import LONGEST_WORDS, aws_session, refusal
 from etlkit.errors import RetryableError
 from etlkit.settings import AwsSettings
 from file_monitoring.monitor_settings import MonitorSettings
 from file_monitoring.services.events import ObjectRef
 
 BLOCK = 1 << 20
-LONGEST_WORDS = 300
 GONE = ("404", "NoSuchKey", "NoSuchVersion", "NotFound")
 REPLACED = ("412", "PreconditionFailed")
 
@@ -110,13 +109,11 @@ def _refusals(what: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        told = error.response.get("Error", {})
-        code = str(told.get("Code", "unknown"))
+        code, words = refusal(error)
         if code in GONE:
             raise ObjectGone(f"{what} is gone ({code})") from error
         if code in REPLACED:
             raise ObjectReplaced(f"{what} was replaced since the event") from error
-        words = " ".join(str(told.get("Message") or "").split())[:LONGEST_WORDS]
         raise RetryableError(f"S3 refused {what} ({code}): {words}.", "Tried again later.") from error
     except (BotoCoreError, HTTPError) as error:
         words = " ".join(str(error).split())[:LONGEST_WORDS]

@@ -16,10 +16,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from etlkit.aws import LONGEST_WORDS, refusal
 from etlkit.errors import ConfigError, RetryableError
 from file_monitoring.monitor_settings import QueueSettings
 
-LONGEST_WORDS = 300
 FIRST_WAIT, LONGEST_WAIT = 10, 900
 LONGEST_VISIBILITY = 43_200
 LARGEST_MESSAGE = 256 * 1024
@@ -143,9 +143,7 @@ def _refusals(what: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        told = error.response.get("Error", {})
-        code = str(told.get("Code", "unknown"))
-        words = " ".join(str(told.get("Message") or "").split())[:LONGEST_WORDS]
+        code, words = refusal(error)
         if code in NO_QUEUE:
             raise ConfigError(
                 f"{what} was refused ({code}): {words}.", "Check SQS_QUEUE_URL and SQS_DEAD_LETTER_URL."

@@ -8,22 +8,19 @@ within the grace, else given back and rolled back.
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillAtWork
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
-from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections
 
 from etlkit.errors import EtlError, RetryableError
+from file_monitoring.logs import words_of
 from file_monitoring.monitor_settings import QueueSettings
 from file_monitoring.services.events import BadMessage, Ignored, ObjectRef, parse_message
 from file_monitoring.services.ingestion import NeverScored, process_s3_file
@@ -59,7 +56,8 @@ class Worker:
     def run(self, *, once: bool, max_messages: int | None) -> None:
         """Take messages: with `once` until none is left, else until the flag is set or so many were taken."""
         taken, wait = 0, QUIET_SECONDS[0]
-        poll = ONCE_POLL_SECONDS if once else self._settings.worker_poll_seconds
+        poll = self._settings.worker_poll_seconds
+        poll = min(poll, ONCE_POLL_SECONDS) if once else poll
         while not self._stop.is_set() and (max_messages is None or taken < max_messages):
             self._show_life()
             try:
@@ -98,7 +96,7 @@ class Worker:
             logger.warning("%s; whoever has the message now finds the work done", error, extra=about)
         except Exception as error:  # noqa: BLE001 - whatever it is, no message is lost and the next has its turn
             self.counts["tried again later"] += 1
-            logger.error("not scored: %s", _words(error), extra=about)
+            logger.error("not scored: %s", words_of(error), extra=about)
             self._queue.give_back(message)
 
     def _bury(self, message: Message, reason: str, about: dict[str, Any]) -> None:
@@ -243,14 +241,3 @@ def _is_done(future: Future[Any]) -> bool:
     except StillAtWork:
         return False
     return True
-
-
-def _words(error: BaseException) -> str:
-    """Return what an error says, in one line."""
-    text = " ".join(str(error).split())
-    if isinstance(error, EtlError):
-        return text
-    if isinstance(error, (DatabaseError, OSError, sqlite3.Error)):
-        return f"{type(error).__name__}: {text}"
-    place = traceback.extract_tb(error.__traceback__)[-1]  # its text may hold a value of the file
-    return f"unexpected {type(error).__name__} in {Path(place.filename).name}:{place.lineno}"

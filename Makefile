@@ -66,7 +66,7 @@ test-file_monitoring: test-file_monitoring-python-3.10
 test-file_monitoring-python-3.10: $(STAMP)
 	@if [ -n "$(PYTHON_3_10)" ]; then \
 		test -x .local/file_monitoring-3.10/bin/python || $(UV) venv --quiet --python $(PYTHON_3_10) .local/file_monitoring-3.10 && \
-		$(UV) pip install --quiet --python .local/file_monitoring-3.10/bin/python -e "systems/file_monitoring[dev]" -c constraints-3.10.txt && \
+		$(UV) pip install --quiet --python .local/file_monitoring-3.10/bin/python --compile-bytecode -e "systems/file_monitoring[dev]" -c constraints-3.10.txt && \
 		cd systems/file_monitoring && ../../.local/file_monitoring-3.10/bin/$(PYTEST) -k "not (kill or poison or restarts)"; \
 	else echo "there is no Python 3.10; the file monitor's tests on it were left out"; fi
 

@@ -157,7 +157,7 @@ def test_two_digits_of_a_year_turn_at_fifty(year, meant):
 )
 def test_a_field_that_is_there_twice_is_refused(twice):
     found = ParsedExhibitions()
-    text = f'[{{"exhibition_id": "EXH_01", "exhibition_name": "Room", {twice}}}]'
+    text = f'[{{"exhibition_id": "EXH_01", "exhibition_name": "Room", {twice}}}, {json.dumps(RECORD)}]'
     parse_exhibition_file("key", text.encode(), found)
     assert [reject.reasons for reject in found.rejects] == [("repeated_field",)]
-    assert found.exhibitions == []
+    assert [record.position for record in found.exhibitions] == [2]

@@ -124,6 +124,7 @@ def test_an_offset_of_a_day_or_of_sixty_minutes_is_bad(text):
         ("2023-03-06T10:01:02", AT + timedelta(seconds=62)),
         ("06/03/2023 10:01:02", AT + timedelta(seconds=62)),
         ("06/03/2023 10:01", AT + timedelta(seconds=60)),
+        ("2023-03-06 10:01", AT + timedelta(seconds=60)),
     ],
 )
 def test_a_time_is_read_to_the_microsecond(text, moment):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,21 +61,23 @@ UNKNOWN = RunFigures()
 def open_run(
     run: Run,
     schema: Schema,
-    lock_name: str,
+    lock_names: Sequence[str],
     connect: Callable[[], Connection],
     logger: logging.Logger,
     *,
     secrets: Sequence[str] = (),
     figures_so_far: Callable[[], RunFigures] = lambda: UNKNOWN,
 ) -> Iterator[Connection]:
-    """Connect, require the schema, hold the target's lock and record the run; whatever fails inside marks it failed.
+    """Connect, require the schema, hold the target's locks and record the run; whatever fails inside marks it failed.
 
     A signal cancels the statement under way. Whoever is inside completes the run, in the transaction of its data.
-    Raises ConfigError for an absent or older schema, LockedError when another run holds the lock.
+    Raises ConfigError for an absent or older schema, LockedError when another run holds one of the locks.
     """
     with closing(connect()) as connection:
         require_schema(connection, schema)
-        with advisory_lock(connection, lock_name):
+        with ExitStack() as locks:
+            for name in lock_names:
+                locks.enter_context(advisory_lock(connection, name))
             try:
                 with cancelled_by_signals(connection):
                     if orphans := start_run(connection, run):

@@ -51,7 +51,7 @@ def open_museum_run(
     name = process_name(program, command.run_id)
     lock_name = f"{SCHEMA.system}:{entity_type}"
     with (
-        open_run(run, SCHEMA, lock_name, lambda: connect(database, name), log, secrets=command.secrets) as connection,
+        open_run(run, SCHEMA, [lock_name], lambda: connect(database, name), log, secrets=command.secrets) as connection,
         ExitStack() as later_sessions,
     ):
 

@@ -77,7 +77,9 @@ def load(session: Load, *, dry_run: bool) -> Outcome:
     lock_name = f"{LOCK_NAME} {session.run.run_id}" if has_defect("lock") else LOCK_NAME
     name = process_name("smallest", session.run.run_id)
     with (
-        open_run(session.run, SCHEMA, lock_name, lambda: connect(session.database, name), session.logger) as connection,
+        open_run(
+            session.run, SCHEMA, [lock_name], lambda: connect(session.database, name), session.logger
+        ) as connection,
         load_errors("storing numbers"),
         unit_of_work(connection, dry_run=dry_run and not has_defect("dry run")) as cursor,
     ):

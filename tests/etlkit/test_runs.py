@@ -303,7 +303,7 @@ def has_schema(connection):
 @pytest.fixture
 def envelope(opened, has_schema, logger):
     """Return a function that opens a run of the kit."""
-    return lambda run, **more: open_run(run, SCHEMA, "kit:batch", opened, logger, **more)
+    return lambda run, **more: open_run(run, SCHEMA, ["kit:batch"], opened, logger, **more)
 
 
 def lose_connection(opening, connection, *, ghost=None):
@@ -350,7 +350,7 @@ def test_a_run_holds_its_lock_and_gives_it_back(envelope, opened, connection):
 def test_a_run_does_not_begin_without_its_schema(opened, logger, connection):
     with (
         pytest.raises(ConfigError, match="no kit schema yet"),
-        open_run(new_run(), SCHEMA, "kit:batch", opened, logger),
+        open_run(new_run(), SCHEMA, ["kit:batch"], opened, logger),
     ):
         pass
     assert count(connection, "meta.ingestion_runs") == 0

@@ -104,7 +104,7 @@ class IngestionService:
                 open_run(
                     run,
                     SCHEMA,
-                    self.stream.lock_name,
+                    [self.stream.lock_name],
                     self.db_adapter.detached_connection,
                     self.logger,
                     secrets=self.options.secrets,

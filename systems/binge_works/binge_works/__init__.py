@@ -1,0 +1,1 @@
+"""TMDB's popular shows, movies and people: raw pages, staging, dimensions and their true history."""

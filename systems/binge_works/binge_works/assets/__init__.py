@@ -1,0 +1,1 @@
+"""The assets, a folder each as founded; a table's asset is named as the table."""

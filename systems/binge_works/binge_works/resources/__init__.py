@@ -1,0 +1,1 @@
+"""TMDB and Postgres as Dagster reaches them."""

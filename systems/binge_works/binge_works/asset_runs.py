@@ -153,7 +153,7 @@ def _staged(context: dg.AssetExecutionContext, popular: PopularList) -> Staged:
 def _upstream(context: dg.AssetExecutionContext, key: dg.AssetKey) -> Mapping[str, Any]:
     """Return the metadata of an upstream asset's materialisation in this run, or else of its last one."""
     records = context.instance.get_records_for_run(
-        context.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+        context.run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
     ).records
     own = [record.event_log_entry for record in records if record.asset_key == key]
     event = own[-1] if own else context.instance.get_latest_materialization_event(key)

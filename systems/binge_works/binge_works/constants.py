@@ -13,6 +13,6 @@ DIM_POPULAR_PEOPLE = "dim_popular_people"
 DIM_POPULAR_PEOPLE_HISTORY = "dim_popular_people_history"
 BRIDGE_PERSON_PROJECT = "bridge_person_project"
 
-LOAD_POOL = "tmdb_load"
-"""Of the loads into Postgres; it limits nothing until the instance says how many may run, as dagster.yaml does."""
+LIST_TAG = "binge_works/list"
+"""Of a job: the list that it loads. dagster.yaml lets the queue start one run a list at a time."""
 DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))

@@ -8,6 +8,7 @@ it as a whole, and one that was cut short is refused.
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import shutil
 import zlib
@@ -17,8 +18,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
-
-import orjson
 
 from binge_works.popular_lists import PopularList
 from binge_works.tmdb import Page
@@ -66,9 +65,9 @@ def save_pages(raw_dir: Path, popular: PopularList, as_of: date, pages: Iterable
                 "extraction_id": str(extraction_id),
                 "extracted_at": datetime.now(UTC).isoformat(),
             }
-            file.write(orjson.dumps(first) + b"\n")
+            file.write(_line(first))
             for page in pages:
-                file.write(orjson.dumps(page.results) + b"\n")
+                file.write(_line(page.results))
                 written += 1
                 results += len(page.results)
         beside.replace(path)
@@ -131,12 +130,17 @@ def _day_folders(raw_dir: Path) -> list[Path]:
     return [path for path in raw_dir.iterdir() if _DAY_FOLDER.fullmatch(path.name) and path.is_dir()]
 
 
+def _line(document: Any) -> bytes:
+    """Return a document as a line; in ASCII, which any text of JSON goes through unharmed."""
+    return json.dumps(document, separators=(",", ":")).encode() + b"\n"
+
+
 def _lines(path: Path) -> Iterator[Any]:
     """Yield the documents of a file, one a line."""
     try:
         with gzip.open(path, "rb") as file:
             for line in file:
-                yield orjson.loads(line)
-    except (EOFError, gzip.BadGzipFile, zlib.error, orjson.JSONDecodeError) as error:
+                yield json.loads(line)
+    except (EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:
         text = " ".join(str(error).split())
         raise SourceError(f"{path} is not whole ({text}). Nothing was loaded.", "Run the day anew.") from error

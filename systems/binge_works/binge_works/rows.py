@@ -7,14 +7,13 @@ TMDB promises is a reason against the whole item.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
-
-import orjson
 
 LARGEST_INTEGER = 2**31 - 1
 MEDIA_TYPES = ("movie", "tv")
@@ -159,4 +158,4 @@ def _storable(value: Any) -> Any:
 
 def _json(value: Any) -> str:
     """Return a value as JSON text."""
-    return orjson.dumps(value).decode()
+    return json.dumps(value, ensure_ascii=False)

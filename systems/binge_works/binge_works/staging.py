@@ -6,13 +6,12 @@ Of an id that is there twice, since the list moves while it is read, the first o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 from uuid import UUID
-
-import orjson
 
 from binge_works.popular_lists import PopularList
 from binge_works.raw_pages import RawPages
@@ -125,4 +124,4 @@ def _good_rows(
         elif position in rejects:
             figures.duplicates += 1
         else:
-            rejects[position] = Reject(source_of(popular), position, orjson.dumps(item), judged)
+            rejects[position] = Reject(source_of(popular), position, json.dumps(item).encode(), judged)

@@ -7,6 +7,7 @@ in a header, or in the address where TMDB knows no other way, and neither errors
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import threading
@@ -19,7 +20,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-import orjson
 import requests
 from pyrate_limiter import Duration, Limiter, Rate
 from tenacity import (
@@ -135,8 +135,8 @@ class Tmdb:
         body = self._get(endpoint, {"page": str(number), "language": self._settings.tmdb_language}, is_given_up)
         where = f"TMDB: page {number} of {endpoint}"
         try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
+            document = json.loads(body, parse_constant=_no_number)
+        except (ValueError, RecursionError) as error:
             raise SourceError(f"{where} is no JSON ({error}); it begins with {body[:60]!r}.", _UNTOUCHED) from None
         if not isinstance(document, dict) or not isinstance(document.get("results"), list):
             raise SourceError(f"{where} has no results.", _UNTOUCHED)
@@ -211,6 +211,11 @@ class Tmdb:
 _UNTOUCHED = "Nothing was loaded."
 
 
+def _no_number(name: str) -> None:
+    """Refuse NaN and Infinity, which JSON does not know."""
+    raise ValueError(f"{name} is no number")
+
+
 def _read(where: str, response: requests.Response) -> bytes:
     """Return a whole body, of bounded size and in bounded time."""
     started, chunks, size = time.monotonic(), [], 0
@@ -240,8 +245,8 @@ def _raise_for_status(where: str, response: requests.Response, body: bytes) -> N
 def _words(body: bytes) -> str:
     """Return what TMDB says about a refusal, shortened."""
     try:
-        message = orjson.loads(body)["status_message"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+        message = json.loads(body)["status_message"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""
     return f": {' '.join(str(message).split())[:200].rstrip('.')}"
 

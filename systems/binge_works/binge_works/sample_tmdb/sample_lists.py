@@ -23,7 +23,7 @@ def sample_day(day: date, *, items: int = 60, seed: int = 4) -> dict[str, list[d
     each list stands twice, as it does where the list moves while it is read.
     """
     found = {
-        "tv": [_show(number, day, seed) for number in _listed(day, items, seed)],
+        "tv": [_show(number, day, seed) for number in [STARRED, *_listed(day, items, seed)][:items]],
         "movie": [_movie(number, day, seed) for number in _listed(day, items, seed + 1)],
         "person": [_person(number, day, seed) for number in _listed(day, items, seed + 2)],
     }
@@ -37,7 +37,7 @@ def sample_day(day: date, *, items: int = 60, seed: int = 4) -> dict[str, list[d
 
 def _listed(day: date, items: int, seed: int) -> list[int]:
     """Return who is in a list: a window that moves by one number in two days."""
-    first = 1000 + 97 * seed + day.toordinal() // 2 % 500
+    first = 2000 + 97 * seed + day.toordinal() // 2 % 500
     return list(range(first, first + items))
 
 

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzY29wZXMiOlsiYXBpX3JlYWQiXX0.c3RhbmQtaW4tdG9rZW4"  # noqa: S105 - of this server alone
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.c3RhbmQtaW4.dG9rZW4tb2YtdGhlLXN0YW5kLWlu"  # noqa: S105 - of this server alone
 API_KEY = "0123456789abcdef0123456789abcdef"
 PAGE_ITEMS = 20
 LAST_PAGE = 500
@@ -115,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
-        elif "body" in fault or "status" in fault:
+        elif {"body", "text", "status"} & fault.keys():
             self._send(fault.get("status", 200), fault.get("body"), fault.get("headers", {}), text=fault.get("text"))
         else:
             return False
@@ -128,7 +128,7 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, document: Any, headers: dict[str, str] | None = None, text: str | None = None) -> None:
         """Send a document as JSON, or a text as it is."""
         body = (json.dumps(document) if text is None else text).encode("utf-8", "surrogatepass")
-        self.send_response(status)
+        self.send_response_only(status)
         self.send_header("Content-Type", "application/json;charset=utf-8")
         for name, value in (headers or {}).items():
             self.send_header(name, value)

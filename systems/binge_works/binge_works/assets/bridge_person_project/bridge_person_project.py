@@ -3,7 +3,7 @@
 import dagster as dg
 
 from binge_works.asset_runs import fill, key_of
-from binge_works.constants import DAILY, LOAD_POOL
+from binge_works.constants import DAILY
 from binge_works.popular_lists import PEOPLE
 from binge_works.resources.PostgreSQLResource import PostgreSQLResource
 
@@ -15,7 +15,6 @@ from binge_works.resources.PostgreSQLResource import PostgreSQLResource
     kinds={"sql", "postgres", "gold"},
     tags={"layer": "prod"},
     freshness_policy=DAILY,
-    pool=LOAD_POOL,
 )
 def bridge_person_project(
     context: dg.AssetExecutionContext, postgres: PostgreSQLResource

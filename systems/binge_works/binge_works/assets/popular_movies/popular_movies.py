@@ -3,7 +3,7 @@
 import dagster as dg
 
 from binge_works.asset_runs import ExtractConfig, StagingConfig, extract, fill, key_of, raw_key, stage
-from binge_works.constants import DAILY, LOAD_POOL
+from binge_works.constants import DAILY
 from binge_works.popular_lists import MOVIES
 from binge_works.resources.PostgreSQLResource import PostgreSQLResource
 from binge_works.resources.TMDBResource import TMDBResource
@@ -30,7 +30,6 @@ def raw_popular_movies(
     kinds={"python", "postgres", "silver"},
     tags={"layer": "staging"},
     freshness_policy=DAILY,
-    pool=LOAD_POOL,
 )
 def staging_popular_movies(
     context: dg.AssetExecutionContext, config: StagingConfig, postgres: PostgreSQLResource
@@ -46,7 +45,6 @@ def staging_popular_movies(
     kinds={"python", "postgres", "gold"},
     tags={"layer": "prod"},
     freshness_policy=DAILY,
-    pool=LOAD_POOL,
 )
 def popular_movies(context: dg.AssetExecutionContext, postgres: PostgreSQLResource) -> dg.MaterializeResult[None]:
     """What is known now of every movie in English that was ever popular; the view dim_popular_movies is the same."""
@@ -60,7 +58,6 @@ def popular_movies(context: dg.AssetExecutionContext, postgres: PostgreSQLResour
     kinds={"python", "postgres", "gold"},
     tags={"layer": "history"},
     freshness_policy=DAILY,
-    pool=LOAD_POOL,
 )
 def movies_popularity_snapshot(
     context: dg.AssetExecutionContext, postgres: PostgreSQLResource

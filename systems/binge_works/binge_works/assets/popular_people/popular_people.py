@@ -3,7 +3,7 @@
 import dagster as dg
 
 from binge_works.asset_runs import ExtractConfig, StagingConfig, extract, fill, key_of, raw_key, stage
-from binge_works.constants import DAILY, LOAD_POOL
+from binge_works.constants import DAILY
 from binge_works.popular_lists import PEOPLE
 from binge_works.resources.PostgreSQLResource import PostgreSQLResource
 from binge_works.resources.TMDBResource import TMDBResource
@@ -30,7 +30,6 @@ def raw_popular_people(
     kinds={"python", "postgres", "silver"},
     tags={"layer": "staging"},
     freshness_policy=DAILY,
-    pool=LOAD_POOL,
 )
 def staging_popular_people(
     context: dg.AssetExecutionContext, config: StagingConfig, postgres: PostgreSQLResource
@@ -46,7 +45,6 @@ def staging_popular_people(
     kinds={"python", "postgres", "gold"},
     tags={"layer": "history"},
     freshness_policy=DAILY,
-    pool=LOAD_POOL,
 )
 def people_popularity_snapshot(
     context: dg.AssetExecutionContext, postgres: PostgreSQLResource
@@ -61,7 +59,6 @@ def people_popularity_snapshot(
     deps=[key_of(PEOPLE.snapshot)],
     kinds={"sql", "postgres", "gold"},
     tags={"layer": "history"},
-    pool=LOAD_POOL,
 )
 def people_churn(context: dg.AssetExecutionContext, postgres: PostgreSQLResource) -> dg.MaterializeResult[None]:
     """How many entered and left the list of people from one day to the next; the sensor starts it, no job of a list."""

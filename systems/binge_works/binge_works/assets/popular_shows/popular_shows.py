@@ -3,7 +3,7 @@
 import dagster as dg
 
 from binge_works.asset_runs import ExtractConfig, StagingConfig, extract, fill, key_of, raw_key, stage
-from binge_works.constants import DAILY, LOAD_POOL
+from binge_works.constants import DAILY
 from binge_works.popular_lists import SHOWS
 from binge_works.resources.PostgreSQLResource import PostgreSQLResource
 from binge_works.resources.TMDBResource import TMDBResource
@@ -30,7 +30,6 @@ def raw_popular_shows(
     kinds={"python", "postgres", "silver"},
     tags={"layer": "staging"},
     freshness_policy=DAILY,
-    pool=LOAD_POOL,
 )
 def staging_shows(
     context: dg.AssetExecutionContext, config: StagingConfig, postgres: PostgreSQLResource
@@ -46,7 +45,6 @@ def staging_shows(
     kinds={"python", "postgres", "gold"},
     tags={"layer": "prod"},
     freshness_policy=DAILY,
-    pool=LOAD_POOL,
 )
 def dim_popular_shows(context: dg.AssetExecutionContext, postgres: PostgreSQLResource) -> dg.MaterializeResult[None]:
     """What is known now of every show in English that was ever popular."""
@@ -60,7 +58,6 @@ def dim_popular_shows(context: dg.AssetExecutionContext, postgres: PostgreSQLRes
     kinds={"python", "postgres", "gold"},
     tags={"layer": "history"},
     freshness_policy=DAILY,
-    pool=LOAD_POOL,
 )
 def dim_shows_history(context: dg.AssetExecutionContext, postgres: PostgreSQLResource) -> dg.MaterializeResult[None]:
     """Every version of every show, from its effective date up to its expiration date (SCD type 2)."""
@@ -74,7 +71,6 @@ def dim_shows_history(context: dg.AssetExecutionContext, postgres: PostgreSQLRes
     kinds={"python", "postgres", "gold"},
     tags={"layer": "history"},
     freshness_policy=DAILY,
-    pool=LOAD_POOL,
 )
 def shows_popularity_snapshot(
     context: dg.AssetExecutionContext, postgres: PostgreSQLResource

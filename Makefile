@@ -14,7 +14,7 @@ PYTEST = python -m pytest -q -n $(WORKERS)
 SOAK_SYSTEMS := $(or $(SYSTEM),museum $(SYSTEMS))
 SEED ?= $(shell $(PYTHON) -c 'import random; print(random.randrange(100_000))')
 CHECKOV_FLAGS := --directory terraform_db --framework terraform --compact --quiet --skip-download
-BENCHMARKS := museum live dashboard hub file_monitoring
+BENCHMARKS := museum live dashboard hub file_monitoring binge_works
 .PHONY: $(foreach system,$(SYSTEMS),setup-$(system) demo-$(system) test-$(system) types-$(system)) \
 	$(BENCHMARKS:%=bench-%) bench-peers help setup demo demo-live test test-all test-postgres-15 test-python-3.10 soak mutants \
 	test-file_monitoring-python-3.10 \
@@ -117,6 +117,9 @@ bench-hub: systems/people_hub/.venv/.set-up ## change detection of 300,000 peopl
 
 bench-file_monitoring: systems/file_monitoring/.venv/.set-up .local/peers/great_expectations .local/peers/frictionless ## large files, and three libraries beside it (minutes)
 	@systems/file_monitoring/.venv/bin/python benchmarks/file_quality.py $(BENCH_FLAGS)
+
+bench-binge_works: systems/binge_works/.venv/.set-up ## a day of 10,000 shows on a month of history, against the founding way (minutes)
+	@systems/binge_works/.venv/bin/python benchmarks/daily_lists.py $(BENCH_FLAGS)
 
 bench-peers: $(STAMP) .local/peers/sling .local/peers/dlt ## Sling and dlt beside the pipeline, in one run (minutes)
 	@$(BIN)/python benchmarks/peers.py $(BENCH_FLAGS)

@@ -49,7 +49,8 @@ def raw_key(popular: PopularList) -> dg.AssetKey:
 
 def key_of(table: str) -> dg.AssetKey:
     """Return the asset of a table: `tmdb_data.dim_popular_shows` is tmdb_data/dim_popular_shows."""
-    return dg.AssetKey(table.replace(".", "/").split("/"))
+    schema, name = table.split(".")
+    return dg.AssetKey([schema, name.replace("/", "_")])
 
 
 def extract(

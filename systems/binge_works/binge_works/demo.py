@@ -67,12 +67,12 @@ def main() -> int:
         print(f"A process plays TMDB at {tmdb.url}; its lists change from day to day.\n")
         today = datetime.now(UTC).date()
         with dg.DagsterInstance.get() as instance:
-            is_good = all([run_day(tmdb, instance, today - timedelta(DAYS - 1 - n)) for n in range(DAYS)])
+            days = [run_day(tmdb, instance, today - timedelta(DAYS - 1 - number)) for number in range(DAYS)]
         print(f"\n$ python -m binge_works history show {STARRED}")
         codes = [command_line.main(["history", "show", str(STARRED)])]
         print("\n$ python -m binge_works check")
         codes.append(command_line.main(["check"]))
-    if any(codes) or not is_good:
+    if any(codes) or not all(days):
         return EXIT_FAILED
     print(f"\npsql:     {server.psql_command(DATABASE)}")
     home = "DAGSTER_HOME=$PWD/.local/demo/dagster"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import threading
 import time
@@ -21,7 +22,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import requests
-from pyrate_limiter import Duration, Limiter, Rate
+from pyrate_limiter import Limiter, Rate
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -88,7 +89,8 @@ class Tmdb:
     def __init__(self, settings: TmdbSettings) -> None:
         """Keep the settings; nothing is called yet."""
         self._settings = settings
-        self._limiter = Limiter(Rate(settings.tmdb_calls_per_second, Duration.SECOND))
+        pause_ms = math.ceil(1000 / settings.tmdb_calls_per_second)
+        self._limiter = Limiter(Rate(1, pause_ms), buffer_ms=0)  # evenly: no second's calls come all at once
         self._sessions = threading.local()
         self._opened: list[requests.Session] = []
 

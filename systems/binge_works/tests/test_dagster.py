@@ -33,14 +33,14 @@ ASSETS = {  # asset: what it is made from, group, kinds, layer
     "staging/shows": (("raw/popular_shows",), "popular_shows", "postgres python silver", "staging"),
     "tmdb_data/dim_popular_shows": (("staging/shows",), "popular_shows", "gold postgres python", "prod"),
     "tmdb_data/dim_shows_history": (("staging/shows",), "popular_shows", "gold postgres python", "history"),
-    "tmdb_data/popularity_snapshot/shows": (("staging/shows",), "popular_shows", "gold postgres python", "history"),
+    "tmdb_data/popularity_snapshot_shows": (("staging/shows",), "popular_shows", "gold postgres python", "history"),
     "raw/popular_people": ((), "popular_people", "bronze python", "source"),
     "staging/popular_people": (("raw/popular_people",), "popular_people", "postgres python silver", "staging"),
-    "tmdb_data/popularity_snapshot/people": (
+    "tmdb_data/popularity_snapshot_people": (
         ("staging/popular_people",), "popular_people", "gold postgres python", "history",
     ),
     "tmdb_data/people_churn": (
-        ("tmdb_data/popularity_snapshot/people",), "popular_people", "gold postgres sql", "history",
+        ("tmdb_data/popularity_snapshot_people",), "popular_people", "gold postgres sql", "history",
     ),
     "tmdb_data/dim_popular_people": (("staging/popular_people",), "dim_popular_people", "gold postgres sql", "prod"),
     "tmdb_data/dim_people_history": (
@@ -52,7 +52,7 @@ ASSETS = {  # asset: what it is made from, group, kinds, layer
     "raw/popular_movies": ((), "popular_movies", "bronze python", "source"),
     "staging/popular_movies": (("raw/popular_movies",), "popular_movies", "postgres python silver", "staging"),
     "tmdb_data/popular_movies": (("staging/popular_movies",), "popular_movies", "gold postgres python", "prod"),
-    "tmdb_data/popularity_snapshot/movies": (
+    "tmdb_data/popularity_snapshot_movies": (
         ("staging/popular_movies",), "popular_movies", "gold postgres python", "history",
     ),
 }  # fmt: skip
@@ -106,8 +106,8 @@ def materialize(selection, instance, **run_config):
 
 def failures(result):
     """The words of every step that failed."""
-    return [event.event_specific_data.user_failure_data.description for event in result.all_events if event.is_step_failure
-            and event.event_specific_data.user_failure_data]  # fmt: skip
+    told = [event.event_specific_data.user_failure_data for event in result.all_events if event.is_step_failure]
+    return [words.description for words in told if words]
 
 
 def test_the_graph_is_what_it_was():
@@ -129,9 +129,8 @@ def test_the_graph_is_what_it_was():
 
 def test_what_blocks_and_what_warns():
     graph = defs.resolve_asset_graph()
-    blocking = {
-        f"{key.asset_key.to_user_string()}:{key.name}": graph.get(key).blocking for key in graph.asset_check_keys
-    }
+    keys = graph.asset_check_keys
+    blocking = {f"{key.asset_key.to_user_string()}:{key.name}": graph.get(key).blocking for key in keys}
     assert {name for name, is_blocking in blocking.items() if is_blocking} == BLOCKING
     assert {name for name, is_blocking in blocking.items() if not is_blocking} == WARNING
 

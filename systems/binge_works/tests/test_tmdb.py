@@ -145,9 +145,10 @@ def test_the_limits_of_calls_are_kept(works):
     works.set(TMDB_CALLS_PER_SECOND="20")
     assert works.load("shows", DAY).exit_code == 0
     moments = sorted(call["at"] for call in works.tmdb.calls())
-    in_a_second = max(sum(moment <= other < moment + 0.9 for other in moments) for moment in moments)
+    in_a_second = max(sum(moment <= other < moment + 1 for other in moments) for moment in moments)
     assert len(moments) == 60
-    assert in_a_second <= 20
+    assert in_a_second <= 21  # as the other side sees them, one may come a moment late and the next in time
+    assert moments[-1] - moments[0] >= 59 / 20 - 0.1
     assert works.tmdb.most_at_work() <= CONNECTIONS
 
 
@@ -250,6 +251,6 @@ def test_memory_does_not_grow_with_the_pages(works):
 
 
 MEASURED = (
-    "import resource, sys; from binge_works.__main__ import main; assert main(sys.argv[1:]) == 0; "
-    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    "import re, sys; from pathlib import Path; from binge_works.__main__ import main; assert main(sys.argv[1:]) == 0; "
+    "print(re.search(r'VmHWM:\\s*(\\d+)', Path('/proc/self/status').read_text())[1])"
 )

@@ -52,8 +52,8 @@ def popular_movies(context: dg.AssetExecutionContext, postgres: PostgreSQLResour
 
 
 @dg.asset(
-    name="movies",
-    key_prefix=["tmdb_data", "popularity_snapshot"],
+    name="popularity_snapshot_movies",
+    key_prefix="tmdb_data",
     deps=[key_of(MOVIES.staging)],
     kinds={"python", "postgres", "gold"},
     tags={"layer": "history"},

@@ -39,8 +39,8 @@ def staging_popular_people(
 
 
 @dg.asset(
-    name="people",
-    key_prefix=["tmdb_data", "popularity_snapshot"],
+    name="popularity_snapshot_people",
+    key_prefix="tmdb_data",
     deps=[key_of(PEOPLE.staging)],
     kinds={"python", "postgres", "gold"},
     tags={"layer": "history"},

@@ -65,8 +65,8 @@ def dim_shows_history(context: dg.AssetExecutionContext, postgres: PostgreSQLRes
 
 
 @dg.asset(
-    name="shows",
-    key_prefix=["tmdb_data", "popularity_snapshot"],
+    name="popularity_snapshot_shows",
+    key_prefix="tmdb_data",
     deps=[key_of(SHOWS.staging)],
     kinds={"python", "postgres", "gold"},
     tags={"layer": "history"},

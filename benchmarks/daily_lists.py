@@ -27,7 +27,7 @@ from psycopg2.extras import execute_batch
 from tabulate import tabulate
 
 from binge_works.binge_settings import META_FILE, SCHEMA_FILE
-from binge_works.loading import Conditions, replayed, run_list
+from binge_works.loading import Conditions, run_list
 from binge_works.popular_lists import SHOWS
 from binge_works.raw_pages import RawPages, save_pages
 from binge_works.sample_tmdb.sample_lists import sample_day
@@ -71,6 +71,15 @@ FOUNDING_HISTORY = (
 )
 
 
+STAGE_ONE = f"insert into staging.shows ({NAMES}, rank, as_of, run_id) values ({VALUES}, 0, %s, %s)"
+UPSERT_ONE = UPSERT.format(source=f"values ({VALUES})")
+FIND_ONE = f"select {NAMES} from tmdb_data.dim_shows_history where id = %s and is_current"
+CLOSE_ONE = (
+    "update tmdb_data.dim_shows_history set expiration_date = %s, is_current = false where id = %s and is_current"
+)
+OPEN_ONE = f"insert into tmdb_data.dim_shows_history ({NAMES}, effective_date, is_current) values ({VALUES}, %s, true)"
+
+
 def pages_of(day: date, rows: int) -> list[Page]:
     """Return a day's list of shows in pages of twenty."""
     items = sample_day(day, items=rows)["tv"]
@@ -93,13 +102,13 @@ def tuples_of(raw: RawPages) -> list[tuple[Any, ...]]:
 def ours(database: DatabaseSettings, raw: RawPages) -> None:
     """Load the day as the command does."""
     conditions = Conditions(database, logging.getLogger("bench"))
-    run_list(SHOWS, raw.as_of, conditions, replayed(raw.path.parent.parent, SHOWS, raw.as_of))
+    run_list(SHOWS, raw.as_of, conditions, lambda _folder: raw)
 
 
 def ours_tracking_all(database: DatabaseSettings, raw: RawPages) -> None:
     """Load the day with a version for every change of popularity, as the founding way has it."""
     conditions = Conditions(database, logging.getLogger("bench"), track_metrics=True)
-    run_list(SHOWS, raw.as_of, conditions, replayed(raw.path.parent.parent, SHOWS, raw.as_of))
+    run_list(SHOWS, raw.as_of, conditions, lambda _folder: raw)
 
 
 def founding(database: DatabaseSettings, raw: RawPages) -> None:
@@ -123,30 +132,16 @@ def founding(database: DatabaseSettings, raw: RawPages) -> None:
 
 def row_at_a_time(database: DatabaseSettings, raw: RawPages) -> None:
     """Load the day with a statement a row for each table."""
-    columns = ", ".join(f"{name}" for name in COLUMNS)
     with closing(connect(database, "row at a time")) as connection, connection, connection.cursor() as cursor:
         cursor.execute("delete from staging.shows")
         run_id = str(uuid4())
         for values in tuples_of(raw):
-            cursor.execute(
-                f"insert into staging.shows ({NAMES}, rank, as_of, run_id) values ({VALUES}, 0, %s, %s)",
-                (*values, raw.as_of, run_id),
-            )
-            cursor.execute(UPSERT.format(source=f"values ({VALUES})"), values)
-            cursor.execute(
-                f"select {columns} from tmdb_data.dim_shows_history where id = %s and is_current", values[:1]
-            )
+            cursor.execute(STAGE_ONE, (*values, raw.as_of, run_id))
+            cursor.execute(UPSERT_ONE, values)
+            cursor.execute(FIND_ONE, values[:1])
             if cursor.fetchone() != values:
-                cursor.execute(
-                    "update tmdb_data.dim_shows_history set expiration_date = %s, is_current = false "
-                    "where id = %s and is_current",
-                    (raw.as_of, values[0]),
-                )
-                cursor.execute(
-                    f"insert into tmdb_data.dim_shows_history ({NAMES}, effective_date, is_current) "
-                    f"values ({VALUES}, %s, true)",
-                    (*values, raw.as_of),
-                )
+                cursor.execute(CLOSE_ONE, (raw.as_of, values[0]))
+                cursor.execute(OPEN_ONE, (*values, raw.as_of))
 
 
 def bare_copy(database: DatabaseSettings, raw: RawPages) -> None:

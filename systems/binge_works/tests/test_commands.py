@@ -1,4 +1,4 @@
-"""The command line around the loads: init and upgrades, checks, help, settings, what the README and .env.example say."""
+"""The command line around the loads: init and upgrades, checks, help, settings, what README and .env.example say."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 
+import psycopg2
 import pytest
 from works_case import person, show
 
@@ -61,7 +62,9 @@ def test_check_tells_what_does_not_hold(works):
     assert ("tmdb_data.dim_popular_people: is_recent", False, True) in told
     works.query("delete from tmdb_data.dim_popular_people where id = 1")
     works.query("delete from tmdb_data.bridge_person_project where person_id = 2")
-    works.query("update tmdb_data.dim_people_history set is_current = false, expiration_date = '2026-02-01' where id = 1")
+    works.query(
+        "update tmdb_data.dim_people_history set is_current = false, expiration_date = '2026-02-01' where id = 1"
+    )
     works.query("delete from staging.popular_people where id = 2")
     bad = works.run("check")
     assert bad.exit_code == 1
@@ -176,9 +179,12 @@ def test_a_role_that_may_only_load_can_load(works):
         result = works.run("run", "--only", "shows", "people", "--as-of", DAY)
         assert result.exit_code == 0, result.text
         assert works.run("check").exit_code == 0
-        with closing(connect(works.database.model_copy(update=changes), "loader")) as connection:
-            with pytest.raises(Exception, match="must be owner"), connection.cursor() as cursor:
-                cursor.execute("drop table tmdb_data.dim_shows_history")
+        with (
+            closing(connect(works.database.model_copy(update=changes), "loader")) as connection,
+            connection.cursor() as cursor,
+            pytest.raises(psycopg2.errors.InsufficientPrivilege, match="must be owner"),
+        ):
+            cursor.execute("drop table tmdb_data.dim_shows_history")
     finally:
         works.query("drop owned by loader")
         works.query("drop role loader")

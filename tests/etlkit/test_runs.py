@@ -347,6 +347,20 @@ def test_a_run_holds_its_lock_and_gives_it_back(envelope, opened, connection):
     assert [status(connection, run) for run in (first, second)] == ["failed", "completed"]
 
 
+def test_a_run_holds_all_of_its_locks_or_none(has_schema, opened, logger, connection):
+    first, second = new_run(), new_run()
+    with open_run(first, SCHEMA, ["kit:b"], opened, logger):
+        with (
+            pytest.raises(LockedError, match="kit:b is locked by worker"),
+            open_run(second, SCHEMA, ["kit:a", "kit:b"], opened, logger),
+        ):
+            pass
+        assert status(connection, first) == "running"
+        with open_run(new_run(), SCHEMA, ["kit:a"], opened, logger):
+            pass
+    assert count(connection, "meta.ingestion_runs") == 2  # nothing of the one that was refused
+
+
 def test_a_run_does_not_begin_without_its_schema(opened, logger, connection):
     with (
         pytest.raises(ConfigError, match="no kit schema yet"),

@@ -179,9 +179,7 @@ class Works:
         for table in ("tmdb_data.dim_shows_history", "tmdb_data.dim_people_history"):
             assert self.query(BROKEN_HISTORY.format(table=table)) == []
         return {
-            table: [
-                str(row) for row in self.query(f"select {columns} from {table} order by {columns.split(',')[0]}, 2, 3")
-            ]
+            table: sorted(str(row) for row in self.query(f"select {columns} from {table}"))
             for table, columns in TABLES.items()
         }
 

@@ -27,7 +27,7 @@ from psycopg2.extras import execute_batch
 from tabulate import tabulate
 
 from binge_works.binge_settings import META_FILE, SCHEMA_FILE
-from binge_works.loading import Conditions, run_list
+from binge_works.loading import Conditions, Loaded, run_list
 from binge_works.popular_lists import SHOWS
 from binge_works.raw_pages import RawPages, save_pages
 from binge_works.sample_tmdb.sample_lists import sample_day
@@ -102,13 +102,13 @@ def tuples_of(raw: RawPages) -> list[tuple[Any, ...]]:
 def ours(database: DatabaseSettings, raw: RawPages) -> None:
     """Load the day as the command does."""
     conditions = Conditions(database, logging.getLogger("bench"))
-    run_list(SHOWS, raw.as_of, conditions, lambda _folder: raw)
+    run_list(SHOWS, Loaded(raw.as_of), conditions, lambda _folder: raw)
 
 
 def ours_tracking_all(database: DatabaseSettings, raw: RawPages) -> None:
     """Load the day with a version for every change of popularity, as the founding way has it."""
     conditions = Conditions(database, logging.getLogger("bench"), track_metrics=True)
-    run_list(SHOWS, raw.as_of, conditions, lambda _folder: raw)
+    run_list(SHOWS, Loaded(raw.as_of), conditions, lambda _folder: raw)
 
 
 def founding(database: DatabaseSettings, raw: RawPages) -> None:
@@ -228,7 +228,7 @@ def extract_with(pages: int) -> None:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print; exit with 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5)
@@ -244,16 +244,17 @@ def main() -> None:
     finally:
         server.stop()
         shutil.rmtree(home)
-    report(found, flags.rows)
+    holds = report(found, flags.rows)
     if not flags.without_extract:
-        report_extract(found)
+        holds &= report_extract(found)
     if flags.json:
         flags.json.write_text(json.dumps(found, indent=2))
     print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
+    sys.exit(0 if holds else 1)
 
 
-def report(found: dict[str, Any], rows: int) -> None:
-    """Print the loads."""
+def report(found: dict[str, Any], rows: int) -> bool:
+    """Print the loads; return whether the bars hold."""
     medians = {name: statistics.median(seconds) for name, seconds in found["seconds"].items()}
     table = []
     for name, median in medians.items():
@@ -265,10 +266,11 @@ def report(found: dict[str, Any], rows: int) -> None:
         f"one day of {rows:,} shows on {HISTORY_DAYS} days of history, median of {len(found['seconds']['ours'])} days"
     )
     print(tabulate(table, ["", "seconds", "x ours", "bar", "target", "", "shows", "versions"], tablefmt="simple"))
+    return all(median / medians["ours"] >= BARS[name][0] for name, median in medians.items() if name in BARS)
 
 
-def report_extract(found: dict[str, Any]) -> None:
-    """Print the extracts of 100 and 500 pages."""
+def report_extract(found: dict[str, Any]) -> bool:
+    """Print the extracts of 100 and 500 pages; return whether memory stays flat."""
     found["extract"] = []
     for pages in (100, 500):
         command = [sys.executable, "-c", f"from daily_lists import extract_with; extract_with({pages})"]
@@ -278,6 +280,7 @@ def report_extract(found: dict[str, Any]) -> None:
     print(tabulate(rows, ["pages", "seconds", "calls a second (limit 20)", "peak MB"], tablefmt="simple"))
     growth = found["extract"][1][2] / found["extract"][0][2]
     print(f"peak memory of 500 pages is {growth:.2f} times that of 100 (bar 1.25)")
+    return bool(growth <= 1.25)
 
 
 if __name__ == "__main__":

@@ -31,10 +31,10 @@ _BEGIN_OF_WORD = r"(?:(?<!\w)|(?<=%[0-9A-Fa-f]{2})|(?<=\\[abfnrtv])|(?<=\\x[0-9a
 """The letter that an escape ends with is no part of the word behind it."""
 
 _URL_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s:/@]*:)\S+(?=@)", re.IGNORECASE)
-_SECRET_WORDS = ("password", "secret", "token", "signature", "access", "authorization")
+_SECRET_WORDS = ("password", "secret", "token", "signature", "access", "authorization", "api_key", "api-key", "apikey")
 """Without one of these there is no named secret, and looking for them is quicker. Behind a slash it ends an address."""
 _NAMED_SECRET = re.compile(
-    r"(?P<before>(?<!/)\b[\w-]*(?:password|secret|token|signature|access[-_]?key)[\w-]*[\"']?\s*[=:]\s*"
+    r"(?P<before>(?<!/)\b[\w-]*(?:password|secret|token|signature|access[-_]?key|api[-_]?key)[\w-]*[\"']?\s*[=:]\s*"
     r"|\bauthorization[\"']?\s*[=:]\s*[\"']?(?:bearer|basic)\s+)(?P<value>'[^']*'|\"[^\"]*\"|[^\s;&)]+)",
     re.IGNORECASE,
 )

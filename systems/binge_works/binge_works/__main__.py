@@ -62,7 +62,7 @@ from etlkit.postgres import (
 )
 from etlkit.process import exit_process
 from etlkit.settings import DatabaseSettings, Settings, secret_values, unknown_settings
-from etlkit.signals import cancelled_by_signals
+from etlkit.signals import cancelled_by_signals, stopping_signal
 
 LOGGER_NAME = "binge_works"
 GRAVEST_FIRST = (EXIT_FAILED, EXIT_CONFIG, EXIT_LOCKED, EXIT_REJECTS, EXIT_CLEAN)
@@ -161,7 +161,7 @@ def check_everything(command: BingeCommand) -> Outcome:
             require_schema(connection, SCHEMA)
             place = f"{command.database.db_host}:{command.database.db_port}/{command.database.db_name}"
             findings.append(("ok", "database", f"{place} has the schemas"))
-            findings += _check_tables(connection)
+            findings += _check_tables(connection, tracks_metrics=command.binge.binge_track_metrics)
     except EtlError as error:
         findings.append(("NO", "database", str(error)))
     command.figures["checks"] = [
@@ -191,11 +191,11 @@ def _tried(what: str, body: Callable[[], str]) -> tuple[str, str, str]:
         return "NO", what, str(error)
 
 
-def _check_tables(connection: Connection) -> Iterator[tuple[str, str, str]]:
+def _check_tables(connection: Connection, *, tracks_metrics: bool) -> Iterator[tuple[str, str, str]]:
     """Yield a line for every promise of a table that something was loaded into."""
     for check in CHECKS:
         with load_errors(f"checking {check.table}"), connection, connection.cursor() as cursor:
-            found = check.find(cursor, datetime.now(UTC).date())
+            found = check.find(cursor, datetime.now(UTC).date(), tracks_metrics=tracks_metrics)
         if found.is_loaded:
             mark = "ok" if found.passed else "NO" if check.blocks else "!"
             yield mark, f"{check.table}: {check.name}", found.told
@@ -203,7 +203,7 @@ def _check_tables(connection: Connection) -> Iterator[tuple[str, str, str]]:
 
 def _run_lists(command: BingeCommand, reader: Callable[[PopularList], Callable[[Path | None], RawPages]]) -> Outcome:
     """Load the lists one after the other; one that fails does not keep the others back."""
-    wanted = [find_list(name) for name in command.flags.only] or list(LISTS)
+    wanted = [find_list(name) for name in dict.fromkeys(command.flags.only)] or list(LISTS)
     conditions = Conditions(
         command.database,
         command.logger,
@@ -215,13 +215,19 @@ def _run_lists(command: BingeCommand, reader: Callable[[PopularList], Callable[[
     results: list[dict[str, Any]] = []
     command.figures["lists"] = results
     for popular in wanted:
+        loaded = Loaded(command.flags.as_of)
         try:
-            loaded = run_list(popular, command.flags.as_of, conditions, reader(popular))
-        except EtlError as error:
-            code, message = explain(error)
+            run_list(popular, loaded, conditions, reader(popular))
+        except Exception as error:  # whatever ends one list does not keep the others back
+            if stopping_signal():
+                raise
+            code, message = explain(error, f"Nothing of {popular.name} was loaded")
             message = redact(message, command.secrets)
-            results.append({"list": popular.name, "exit_code": code, "error": message})
+            result = {"list": popular.name, "exit_code": code, "error": message}
+            results.append(result | ({"run_id": str(loaded.run_id)} if loaded.is_begun else {}))
             if len(wanted) == 1:
+                if loaded.is_begun:
+                    command.trailer = f"Run {loaded.run_id}. {command.trailer}"
                 raise
             command.logger.error("%s: %s [exit %s]", popular.name, message, code)  # noqa: TRY400 - for its user
             command.logger.debug("traceback", exc_info=error)
@@ -282,8 +288,8 @@ def _summed_up(command: BingeCommand, results: list[dict[str, Any]]) -> Outcome:
     if still_open:
         sentence += f"; {still_open:,} earlier rejects are still open"
     sentence += f". [exit {worst}]" if worst else "."
-    if done:
-        command.trailer = f"Run {', '.join(result['run_id'] for result in done)}. {command.trailer}"
+    if not command.flags.dry_run and (runs := [result["run_id"] for result in results if "run_id" in result]):
+        command.trailer = f"Run {', '.join(runs)}. {command.trailer}"
     return Outcome(sentence, has_new_rejects=bool(new), gravest=worst)
 
 

@@ -15,17 +15,19 @@ from typing import Any
 from uuid import UUID
 
 import dagster as dg
+from psycopg2 import sql
 
 from binge_works.binge_settings import BingeSettings, load_binge_settings
 from binge_works.loading import Conditions, Loaded, day_to_load, extract_list, run_staging, run_table
 from binge_works.popular_lists import SQL, PopularList
-from binge_works.raw_pages import RawPages, open_pages, read_file
+from binge_works.raw_pages import RawPages, find_pages, open_pages
 from binge_works.resources.PostgreSQLResource import PostgreSQLResource
 from binge_works.resources.TMDBResource import TMDBResource
 from binge_works.staging import Staged
+from etlkit.command import explain
 from etlkit.errors import DataError, EtlError
 from etlkit.logs import redact
-from etlkit.postgres import fetch_dicts, load_errors
+from etlkit.postgres import connect, fetch_dicts, load_errors, only_value
 from etlkit.settings import secret_values
 
 
@@ -115,8 +117,9 @@ def told_to_dagster() -> Iterator[None]:
     """Turn what ends a step into a failure with its one line; what caused it may hold what Dagster is not to keep."""
     try:
         yield
-    except EtlError as error:
-        raise dg.Failure(redact(str(error)), metadata={"exit_code": error.exit_code}, allow_retries=False) from None
+    except (EtlError, OSError) as error:
+        code, message = explain(error)
+        raise dg.Failure(redact(message), metadata={"exit_code": code}, allow_retries=False) from None
 
 
 def _conditions(
@@ -137,7 +140,7 @@ def _conditions(
 def _raw_pages(context: dg.AssetExecutionContext, popular: PopularList) -> RawPages:
     """Return the raw pages that the upstream asset saved; DataError where others lie there by now."""
     told = _upstream(context, raw_key(popular))
-    raw = read_file(Path(told["path"]), popular)
+    raw = find_pages(Path(told["path"]), popular)
     if str(raw.extraction_id) != told["extraction_id"]:
         raise DataError(
             f"{raw.path} holds another extraction than this run's.", "Nothing was loaded; materialise both anew."
@@ -148,7 +151,7 @@ def _raw_pages(context: dg.AssetExecutionContext, popular: PopularList) -> RawPa
 def _staged(context: dg.AssetExecutionContext, popular: PopularList) -> Staged:
     """Return the load that the staging asset made."""
     told = _upstream(context, key_of(popular.staging))
-    return Staged(date.fromisoformat(told["as_of"]), UUID(told["run_id"]), int(told["dagster/row_count"]))
+    return Staged(date.fromisoformat(told["as_of"]), UUID(told["run_id"]), int(told["record_count"]))
 
 
 def _upstream(context: dg.AssetExecutionContext, key: dg.AssetKey) -> Mapping[str, Any]:
@@ -172,33 +175,38 @@ def _result(
     started: float,
 ) -> dg.MaterializeResult[None]:
     """Return what Dagster keeps of a load."""
-    rows = figures["rows"]
-    schema, name = table.split("/", maxsplit=1)[0].split(".")
     context.log.info("%s as of %s: %s", table, loaded.as_of, figures)
     return dg.MaterializeResult(
         metadata={
             **{label: count for label, count in figures.items() if label != "rows"},
-            "record_count": rows,
+            "record_count": figures["rows"],
             "execution_time": _seconds_since(started),
             "as_of": loaded.as_of.isoformat(),
             "run_id": str(loaded.run_id),
-            "dagster/row_count": rows,
-            "dagster/table_name": f"{conditions.database.db_name}.{schema}.{name}",
-            "dagster/column_schema": _columns(conditions, schema, name),
+            **_looks(context, conditions, table),
         }
     )
 
 
-def _columns(conditions: Conditions, schema: str, name: str) -> dg.TableSchema:
-    """Return a table's columns as Dagster shows them."""
-    with (
-        closing(PostgreSQLResource.connection(conditions.database)) as connection,
-        load_errors(f"reading the columns of {name}", ""),
-        connection,
-        connection.cursor() as cursor,
-    ):
-        rows = fetch_dicts(cursor, SQL / "days" / "list_columns.sql", {"schema": schema, "table": name})
-    return dg.TableSchema([dg.TableColumn(row["column_name"], row["type"]) for row in rows])
+def _looks(context: dg.AssetExecutionContext, conditions: Conditions, table: str) -> dict[str, Any]:
+    """Return what Dagster shows of a table: name, columns, rows; the name alone where nobody can look any more."""
+    schema, name = table.split("/", maxsplit=1)[0].split(".")
+    shown: dict[str, Any] = {"dagster/table_name": f"{conditions.database.db_name}.{schema}.{name}"}
+    try:
+        with (
+            closing(connect(conditions.database, "binge_works dagster")) as connection,
+            load_errors(f"looking at {name}", "It is loaded."),
+            connection,
+            connection.cursor() as cursor,
+        ):
+            columns = fetch_dicts(cursor, SQL / "days" / "list_columns.sql", {"schema": schema, "table": name})
+            cursor.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(schema, name)))
+            rows = only_value(cursor)
+    except EtlError as error:
+        context.log.warning("%s is loaded; its columns could not be read: %s", table, redact(error.problem))
+        return shown
+    schema_of_table = dg.TableSchema([dg.TableColumn(column["column_name"], column["type"]) for column in columns])
+    return {**shown, "dagster/column_schema": schema_of_table, "dagster/row_count": rows}
 
 
 def _seconds_since(started: float) -> dg.MetadataValue[Any]:

@@ -69,6 +69,12 @@ class BingeSettings(Settings):
     binge_track_metrics: bool = False
     binge_log_file: Path = PROJECT_DIR / "binge_works.log"
 
+    @field_validator("binge_raw_dir")
+    @classmethod
+    def _is_absolute(cls, value: Path) -> Path:
+        """Make it one that another process finds, whatever its working directory."""
+        return value.expanduser().resolve()
+
 
 class BingeDatabase(DatabaseSettings):
     """Where dimensions and history lie."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dagster as dg
-from dagster import load_assets_from_package_module
 
 from binge_works.assets import (
     bridge_person_project,
@@ -29,12 +28,12 @@ from binge_works.schedules.schedules import popular_movies_schedule, popular_peo
 from binge_works.sensors.people_sensors import people_churn_sensor
 
 asset_defs = [
-    *load_assets_from_package_module(popular_shows, group_name=POPULAR_SHOWS),
-    *load_assets_from_package_module(popular_people, group_name=POPULAR_PEOPLE),
-    *load_assets_from_package_module(popular_movies, group_name=POPULAR_MOVIES),
-    *load_assets_from_package_module(dim_popular_people, group_name=DIM_POPULAR_PEOPLE),
-    *load_assets_from_package_module(dim_popular_people_history, group_name=DIM_POPULAR_PEOPLE_HISTORY),
-    *load_assets_from_package_module(bridge_person_project, group_name=BRIDGE_PERSON_PROJECT),
+    *dg.load_assets_from_package_module(popular_shows, group_name=POPULAR_SHOWS),
+    *dg.load_assets_from_package_module(popular_people, group_name=POPULAR_PEOPLE),
+    *dg.load_assets_from_package_module(popular_movies, group_name=POPULAR_MOVIES),
+    *dg.load_assets_from_package_module(dim_popular_people, group_name=DIM_POPULAR_PEOPLE),
+    *dg.load_assets_from_package_module(dim_popular_people_history, group_name=DIM_POPULAR_PEOPLE_HISTORY),
+    *dg.load_assets_from_package_module(bridge_person_project, group_name=BRIDGE_PERSON_PROJECT),
 ]
 
 defs = dg.Definitions(

@@ -49,7 +49,8 @@ def fill_table(
         )
     require_no_later_day(cursor, [table], staged.as_of)
     part = next(part for part in _FILLERS if getattr(popular, part) == table)
-    figures = _FILLERS[part](cursor, popular, {"as_of": staged.as_of, "track_metrics": track_metrics})
+    values = {"as_of": staged.as_of, "run_id": str(staged.run_id), "track_metrics": track_metrics}
+    figures = _FILLERS[part](cursor, popular, values)
     if part == "current" and staged.items != sum(figures.values()):
         raise DataError(
             f"the figures do not add up: {staged.items:,} items of {popular.name} staged, {figures} to {table}. "
@@ -57,6 +58,13 @@ def fill_table(
         )
     note_day(cursor, table, staged)
     return figures
+
+
+def read_day(cursor: Cursor, table: str) -> tuple[date, str] | None:
+    """Return the day that a table holds and the run that staged it, None where nothing was loaded."""
+    run_file(cursor, SQL / "days" / "read_loaded_day.sql", {"table": table})
+    found: tuple[date, str] | None = cursor.fetchone()
+    return found
 
 
 def note_day(cursor: Cursor, table: str, staged: Staged) -> None:
@@ -93,7 +101,13 @@ def _fill_snapshot(cursor: Cursor, popular: PopularList, values: Mapping[str, An
 
 
 def _fill_churn(cursor: Cursor, popular: PopularList, values: Mapping[str, Any]) -> Figures:
-    """Say how the list differs from the one before."""
+    """Say how the list differs from the one before, as the snapshots have them."""
+    loaded = read_day(cursor, popular.snapshot)
+    if loaded != (values["as_of"], values["run_id"]):
+        raise DataError(
+            f"{popular.snapshot} holds {loaded[0] if loaded else 'nothing'}, staging the list of {values['as_of']}.",
+            "Fill the snapshot first; nothing was loaded.",
+        )
     return {"written": run_file(cursor, popular.sql / "fill_churn.sql", values)}
 
 

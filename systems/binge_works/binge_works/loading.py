@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,12 +18,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from binge_works.binge_settings import SCHEMA
-from binge_works.dimensions import Figures, fill_table, note_day, require_no_later_day
+from binge_works.dimensions import Figures, fill_table, note_day, read_day, require_no_later_day
 from binge_works.popular_lists import PopularList
-from binge_works.raw_pages import RawPages, open_pages, prune_pages, save_pages
+from binge_works.raw_pages import RawPages, keep_pages, open_pages, prune_pages, save_pages
 from binge_works.staging import Staged, StagingFigures, load_staging
 from binge_works.tmdb import Tmdb
-from etlkit.errors import ConfigError
+from etlkit.errors import ConfigError, DataError, SourceError
 from etlkit.postgres import Connection, connect, load_errors, process_name, unit_of_work
 from etlkit.runs import Run, RunFigures, complete_run, open_run
 from etlkit.settings import DatabaseSettings
@@ -46,24 +47,34 @@ class Conditions:
 class Loaded:
     """What a run did: the day, the run, and the figures of each table."""
 
-    run_id: UUID
     as_of: date
+    run_id: UUID = field(default_factory=uuid4)
+    items: int = 0
+    is_begun: bool = False
+    """Whether the run is in the history, so that its id means something."""
     staging: StagingFigures = field(default_factory=StagingFigures)
     tables: dict[str, Figures] = field(default_factory=dict)
     raw: RawPages | None = None
 
-    def run_figures(self) -> RunFigures:
-        """Return what the run's history tells."""
-        counted = next((one for one in self.tables.values() if "updated" in one), {})
+    def run_figures(self, *, is_failed: bool = False) -> RunFigures:
+        """Return what the run's history tells; of a failed run nothing was created."""
+        counted = Counter[str]()
+        for figures in list(self.tables.values())[:1]:
+            counted.update(figures)
+        created = counted["inserted"] + counted["opened"] + counted["written"]
+        updated = counted["updated"] + counted["refreshed"]
+        if not self.tables:
+            created = self.staging.staged
         metadata = {
             "as_of": self.as_of,
             "duplicates": self.staging.duplicates,
             "rejected": self.staging.rejected,
-            "tables": self.tables,
-            **({"raw_pages": str(self.raw.path), "pages": self.raw.pages} if self.raw else {}),
+            **({} if is_failed else {"tables": self.tables}),
+            **({"raw_pages": str(self.raw.kept_path), "pages": self.raw.pages} if self.raw else {}),
         }
-        items = self.staging.items_in or sum(counted.values())
-        return RunFigures(items, counted.get("inserted", self.staging.staged), counted.get("updated", 0), metadata)
+        if is_failed:
+            created = updated = 0
+        return RunFigures(self.staging.items_in or self.items, created, updated, metadata)
 
 
 def day_to_load(text: str, today: date) -> date:
@@ -94,23 +105,24 @@ def extract_list(
 
 
 def run_list(
-    popular: PopularList, as_of: date, conditions: Conditions, read: Callable[[Path | None], RawPages]
+    popular: PopularList, loaded: Loaded, conditions: Conditions, read: Callable[[Path | None], RawPages]
 ) -> Loaded:
-    """Load all tables of a list in one transaction, as of a day.
+    """Load all tables of a list in one transaction, as of the day of `loaded`, which then tells what was done.
 
     `read` brings the raw pages, into the folder that it is given on a dry run; it is asked when the locks are held and
     the day is known to be welcome. Raises LockedError, DataError for an older day and for a list that is not to be
     believed, SourceError for one that could not be read, LoadError when the database refuses.
     """
-    run = Run(uuid4(), SOURCE_SYSTEM, popular.name, conditions.dry_run, {"as_of": as_of.isoformat()})
-    loaded = Loaded(run.run_id, as_of)
+    as_of = loaded.as_of
+    run = Run(loaded.run_id, SOURCE_SYSTEM, popular.name, conditions.dry_run, {"as_of": as_of.isoformat()})
     with _opened(run, [lock_of(table) for table in popular.tables], conditions, loaded) as connection:
         with (
             load_errors(f"looking at what is loaded of {popular.name}"),
             unit_of_work(connection, dry_run=True) as cursor,
         ):
             require_no_later_day(cursor, popular.tables, as_of)
-        with _folder_of_dry_run(conditions) as folder:
+            before = read_day(cursor, popular.current)
+        with _folder_of_dry_run(conditions) as folder, _told_what_stays(popular, before[0] if before else None):
             loaded.raw = read(folder)
             with (
                 load_errors(f"loading {popular.name}"),
@@ -123,13 +135,15 @@ def run_list(
                         cursor, popular, table, staged, track_metrics=conditions.track_metrics
                     )
                 complete_run(cursor, run, loaded.run_figures())
+            if not conditions.dry_run:
+                keep_pages(loaded.raw)
     return loaded
 
 
 def run_staging(popular: PopularList, raw: RawPages, conditions: Conditions) -> Loaded:
     """Load a list into its staging table alone, in one transaction."""
-    run = Run(uuid4(), SOURCE_SYSTEM, popular.staging, conditions.dry_run, {"as_of": raw.as_of.isoformat()})
-    loaded = Loaded(run.run_id, raw.as_of, raw=raw)
+    loaded = Loaded(raw.as_of, raw=raw)
+    run = Run(loaded.run_id, SOURCE_SYSTEM, popular.staging, conditions.dry_run, {"as_of": raw.as_of.isoformat()})
     with (
         _opened(run, [lock_of(popular.staging)], conditions, loaded) as connection,
         load_errors(f"loading {popular.staging}"),
@@ -138,14 +152,15 @@ def run_staging(popular: PopularList, raw: RawPages, conditions: Conditions) -> 
         require_no_later_day(cursor, [popular.staging], raw.as_of)
         _stage(cursor, popular, raw, conditions, loaded)
         complete_run(cursor, run, loaded.run_figures())
+    keep_pages(raw)
     return loaded
 
 
 def run_table(popular: PopularList, table: str, staged: Staged, conditions: Conditions) -> Loaded:
     """Fill one table of a list from what is staged, in one transaction; DataError when that is another load by now."""
     metadata = {"as_of": staged.as_of.isoformat(), "staged_by": str(staged.run_id)}
-    run = Run(uuid4(), SOURCE_SYSTEM, table, conditions.dry_run, metadata)
-    loaded = Loaded(run.run_id, staged.as_of)
+    loaded = Loaded(staged.as_of, items=staged.items)
+    run = Run(loaded.run_id, SOURCE_SYSTEM, table, conditions.dry_run, metadata)
     with (
         _opened(run, [lock_of(table)], conditions, loaded) as connection,
         load_errors(f"filling {table}"),
@@ -180,10 +195,22 @@ def _opened(run: Run, locks: list[str], conditions: Conditions, loaded: Loaded) 
         lambda: connect(conditions.database, name),
         conditions.logger,
         secrets=conditions.secrets,
-        figures_so_far=loaded.run_figures,
+        figures_so_far=lambda: loaded.run_figures(is_failed=True),
     ) as connection:
+        loaded.is_begun = not run.dry_run
         connection.set_session(isolation_level="REPEATABLE READ")
         yield connection
+
+
+@contextmanager
+def _told_what_stays(popular: PopularList, day: date | None) -> Iterator[None]:
+    """Let a list that is refused say what is loaded instead."""
+    try:
+        yield
+    except (SourceError, DataError) as error:
+        stays = f"{popular.current} stays as of {day}" if day else f"Of {popular.name} nothing is loaded yet"
+        kind = DataError if isinstance(error, DataError) else SourceError
+        raise kind(error.problem, f"{error.advice} {stays}.".strip()) from None
 
 
 @contextmanager

@@ -141,7 +141,7 @@ def projects(value: Any) -> str:
                 text(project[name])
     try:
         return _json(_storable(value))
-    except RecursionError:
+    except (RecursionError, ValueError):
         raise UnusableError(value) from None
 
 
@@ -152,10 +152,12 @@ def _storable(value: Any) -> Any:
     if isinstance(value, list):
         return [_storable(member) for member in value]
     if isinstance(value, dict):
-        return {text(name): _storable(member) for name, member in value.items()}
+        if any(_UNSTORABLE.search(name) for name in value):
+            raise UnusableError(value)  # cleaned, it might be the name of another field
+        return {name: _storable(member) for name, member in value.items()}
     return value
 
 
 def _json(value: Any) -> str:
     """Return a value as JSON text."""
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

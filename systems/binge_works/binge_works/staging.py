@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from binge_works.popular_lists import PopularList
+from binge_works.popular_lists import SQL, PopularList
 from binge_works.raw_pages import RawPages
 from binge_works.rows import Item, id_of, judge
 from etlkit.copying import copy_rows
@@ -72,7 +72,7 @@ def load_staging(
 
     Raises DataError for a list without a good item and for one that lost half of the ids that staging held.
     """
-    before = read_staged(cursor, popular)
+    before = _last_list(cursor, popular)
     run_file(cursor, popular.sql / "empty_staging.sql")
     figures, rejects = StagingFigures(), dict[str, Reject]()
     copy_rows(cursor, popular.sql / "copy_staging.sql", _good_rows(popular, raw, run_id, figures, rejects))
@@ -86,15 +86,26 @@ def load_staging(
         raise DataError(
             f"the list of {popular.name} holds no good item ({figures.items_in:,} came).", "Nothing was loaded."
         )
-    if before and not accepts_shrink and now.items <= before.items * LOST_SHARE:
+    if before and not accepts_shrink and now.items <= before[1] * LOST_SHARE:
         raise DataError(
-            f"the list of {popular.name} for {raw.as_of} has {now.items:,} ids, the one of {before.as_of} had "
-            f"{before.items:,}: it lost half of them or more.",
+            f"the list of {popular.name} for {raw.as_of} has {now.items:,} ids, the one of {before[0]} had "
+            f"{before[1]:,}: it lost half of them or more.",
             "Nothing was loaded. If it is right, run again with --accept-shrink.",
         )
     figures.staged = now.items
     figures.require_sum(popular)
     return figures
+
+
+def _last_list(cursor: Cursor, popular: PopularList) -> tuple[date, int] | None:
+    """Return the day and the size of the last list: what staging holds, of however many loads, or the last snapshot."""
+    run_file(cursor, popular.sql / "read_staged.sql")
+    held = cursor.fetchall()
+    if held:
+        return max(as_of for as_of, *_ in held), sum(items for *_, items in held)
+    run_file(cursor, SQL / "days" / "read_last_snapshot.sql", {"list": popular.name})
+    found: tuple[date, int] | None = cursor.fetchone()
+    return found
 
 
 def source_of(popular: PopularList) -> str:

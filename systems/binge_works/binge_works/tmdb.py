@@ -37,12 +37,14 @@ from urllib3.exceptions import HTTPError
 
 from binge_works.binge_settings import LAST_PAGE, TmdbSettings
 from etlkit.errors import EtlError, RetryableError, SourceError
+from etlkit.logs import redact
 
 CONNECTIONS = 4
 CONNECT_SECONDS = 5
 LONGEST_WAIT = 60.0
 SLOWEST_PAGE_SECONDS = 120
 LARGEST_PAGE_BYTES = 16_000_000
+LONGEST_NUMBER = 1000
 _CHUNK = 65_536
 _RETRIED = {429, 500, 502, 503, 504}
 _TOKEN = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
@@ -91,6 +93,7 @@ class Tmdb:
         self._settings = settings
         pause_ms = math.ceil(1000 / settings.tmdb_calls_per_second)
         self._limiter = Limiter(Rate(1, pause_ms), buffer_ms=0)  # evenly: no second's calls come all at once
+        self._connections = threading.Semaphore(CONNECTIONS)
         self._sessions = threading.local()
         self._opened: list[requests.Session] = []
 
@@ -137,16 +140,18 @@ class Tmdb:
         body = self._get(endpoint, {"page": str(number), "language": self._settings.tmdb_language}, is_given_up)
         where = f"TMDB: page {number} of {endpoint}"
         try:
-            document = json.loads(body, parse_constant=_no_number)
+            document = json.loads(body, parse_constant=_no_number, parse_int=_whole_number)
         except (ValueError, RecursionError) as error:
-            raise SourceError(f"{where} is no JSON ({error}); it begins with {body[:60]!r}.", _UNTOUCHED) from None
+            begins = self._without_key(repr(body[:60]))
+            raise SourceError(f"{where} is no JSON ({error}); it begins with {begins}.", _UNTOUCHED) from None
         if not isinstance(document, dict) or not isinstance(document.get("results"), list):
             raise SourceError(f"{where} has no results.", _UNTOUCHED)
         total = document.get("total_pages")
         if not isinstance(total, int) or isinstance(total, bool) or document.get("page") != number:
-            raise SourceError(
-                f"{where} says page {document.get('page')!r} of {total!r}, expected {number} of a number.", _UNTOUCHED
-            )
+            says = self._without_key(f"page {document.get('page')!r} of {total!r}"[:200])
+            raise SourceError(f"{where} says {says}, expected {number} of a number.", _UNTOUCHED)
+        if number > total and document["results"]:
+            raise SourceError(f"{where} has items, and is behind the last of {total} pages.", _UNTOUCHED)
         return Page(number, document["results"], total)
 
     def _get(self, path: str, parameters: dict[str, str], is_given_up: threading.Event) -> bytes:
@@ -180,24 +185,32 @@ class Tmdb:
         timeout = (CONNECT_SECONDS, self._settings.tmdb_timeout_seconds)
         url = self._settings.tmdb_base_url + path
         try:
-            with self._session().get(
-                url,
-                params=parameters,
-                auth=_Key(self._settings.tmdb_api_key.get_secret_value()),
-                stream=True,
-                timeout=timeout,
-                allow_redirects=False,
-            ) as response:
+            with (
+                self._connections,
+                self._session().get(
+                    url,
+                    params=parameters,
+                    auth=_Key(self._settings.tmdb_api_key.get_secret_value()),
+                    stream=True,
+                    timeout=timeout,
+                    allow_redirects=False,
+                ) as response,
+            ):
                 body = _read(where, response)
-                _raise_for_status(where, response, body)
+                _raise_for_status(where, response, self._without_key(_words(body)))
                 return body
         except (requests.RequestException, HTTPError) as error:
             cause = _root_cause(error)
             text = " ".join(str(cause).split()) if not isinstance(cause, requests.RequestException) else ""
+            text = self._without_key(text)
             failure = f"{where} broke off or cannot be reached ({type(cause).__name__} {text}".rstrip() + ")."
             raise RetryableError(
                 failure, f"Check {self._settings.tmdb_base_url} and the network. {_UNTOUCHED}"
             ) from None
+
+    def _without_key(self, text: str) -> str:
+        """Return what somebody else said without the key, which they may have repeated."""
+        return redact(text, [self._settings.tmdb_api_key.get_secret_value()])
 
     def _session(self) -> requests.Session:
         """Return this thread's connection."""
@@ -218,10 +231,15 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
+def _whole_number(digits: str) -> int | str:
+    """Return a whole number; one that is too long for Python stays a text, which no item may have in its place."""
+    return int(digits) if len(digits) <= LONGEST_NUMBER else digits
+
+
 def _read(where: str, response: requests.Response) -> bytes:
     """Return a whole body, of bounded size and in bounded time."""
     started, chunks, size = time.monotonic(), [], 0
-    for chunk in response.iter_content(_CHUNK):
+    while chunk := response.raw.read1(_CHUNK, decode_content=True):  # what is there: a slow body does not hold it up
         chunks.append(chunk)
         size += len(chunk)
         if size > LARGEST_PAGE_BYTES:
@@ -231,12 +249,12 @@ def _read(where: str, response: requests.Response) -> bytes:
     return b"".join(chunks)
 
 
-def _raise_for_status(where: str, response: requests.Response, body: bytes) -> None:
+def _raise_for_status(where: str, response: requests.Response, words: str) -> None:
     """Raise for every status but 200: whether to wait and repeat, or to give up, in TMDB's own words."""
     status = response.status_code
     if status == requests.codes.ok:
         return
-    what = f"{where} answers {status}{_words(body)}."
+    what = f"{where} answers {status}{words}."
     if status in _RETRIED:
         raise LimitedError(what, min(_seconds_until(response.headers), LONGEST_WAIT))
     if status == requests.codes.unauthorized:

@@ -38,10 +38,13 @@ def test_init_refuses_tables_of_somebody_else(works, empty_database):
     works.point_at(empty_database)
     works.database = empty_database
     works.query("create schema tmdb_data")
-    works.query("create table tmdb_data.dim_popular_shows (id bigint, name text)")
+    works.query("create table tmdb_data.dim_popular_people (id bigint, name text)")
+    works.query("create table tmdb_data.dim_popular_movies (id integer)")
     result = works.run("init")
     assert result.exit_code == 1
-    assert "tmdb_data.dim_popular_shows lacks id integer, insert_timestamp timestamp with time zone" in result.text
+    lacks = "tmdb_data.dim_popular_people lacks id integer, insert_timestamp timestamp with time zone, last_update"
+    assert lacks in result.text
+    assert "tmdb_data.dim_popular_movies is no view" in result.text
     assert works.query("select count(*) from pg_tables where schemaname = 'staging'") == [(0,)]
 
 

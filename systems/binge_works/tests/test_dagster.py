@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import json
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -149,7 +151,7 @@ def test_every_day_has_its_schedule_and_nothing_starts_by_itself():
     found = {one.name: (one.cron_schedule, one.execution_timezone, one.job_name) for one in defs.schedules}
     assert found == {
         "popular_shows_schedule": ("0 13 * * *", "UTC", "popular_shows_job"),
-        "popular_people_schedule": ("0 13 * * *", "UTC", "popular_people_job"),
+        "popular_people_schedule": ("10 13 * * *", "UTC", "popular_people_job"),
         "popular_movies_schedule": ("20 13 * * *", "UTC", "popular_movies_job"),
     }
 
@@ -176,7 +178,7 @@ def test_the_definitions_load_without_any_setting(tmp_path, command):
 @pytest.mark.parametrize("name", JOBS)
 def test_a_job_runs_for_real(lists, dagster_home, name):
     command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "binge_works.definitions", "-j", name]
-    done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=lists.folder, env=dict(os.environ), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert server.TOKEN not in done.stdout + done.stderr
     popular = next(each for each in LISTS if f"popular_{each.name}_job" == name)
@@ -202,7 +204,7 @@ def test_jobs_and_command_line_leave_the_same(lists, instance, databases, schema
         for day in (DAY, NEXT):
             assert lists.run("run", "--as-of", day).exit_code == 0
         by_command = lists.tables()
-    by_jobs["tmdb_data.people_churn"] = by_command["tmdb_data.people_churn"] = by_command["tmdb_data.people_churn"][-1:]
+    by_command["tmdb_data.people_churn"] = by_command["tmdb_data.people_churn"][-1:]  # the sensor's job ran once
     assert by_jobs == by_command
 
 
@@ -212,6 +214,8 @@ def test_what_dagster_is_told_of_a_table(lists, instance):
     event = instance.get_latest_materialization_event(key_of("tmdb_data.dim_shows_history"))
     told = {name: entry.value for name, entry in event.asset_materialization.metadata.items()}
     assert (told["record_count"], told["dagster/row_count"], told["opened"], told["as_of"]) == (30, 30, 30, DAY)
+    created = "select records_processed, records_created from meta.ingestion_runs where entity_type ~ 'history'"
+    assert lists.query(created) == [(30, 30)]
     assert told["execution_time"] > 0
     assert told["dagster/table_name"] == f"{lists.database.db_name}.tmdb_data.dim_shows_history"
     columns = {column.name: column.type for column in told["dagster/column_schema"].columns}
@@ -300,6 +304,72 @@ def test_raw_pages_of_another_extraction_are_refused(lists, instance):
     assert "holds another extraction than this run's" in failures(result)[0]
 
 
+@pytest.mark.database
+def test_churn_before_its_snapshot_is_refused(lists, instance):
+    assert run_job("popular_people_job", instance).success
+    raw_and_staging = [raw_key(PEOPLE), key_of(PEOPLE.staging)]
+    config = {"ops": {"raw__popular_people": {"config": {"as_of": NEXT}}}}
+    assert materialize(raw_and_staging, instance, run_config=config).success
+    result = materialize([key_of(str(PEOPLE.churn))], instance)
+    assert (
+        "tmdb_data.popularity_snapshot/people holds 2026-01-24, staging the list of 2026-01-25" in failures(result)[0]
+    )
+    assert lists.count("tmdb_data.people_churn") == 0
+
+
+@pytest.mark.database
+def test_a_run_of_an_older_day_does_not_replace_what_a_replay_loads(lists, instance):
+    assert run_job("popular_shows_job", instance).success
+    assert run_job("popular_shows_job", instance, as_of=NEXT).success
+    kept = (lists.raw_dir / DAY / "shows.jsonl.gz").read_bytes()
+    assert not run_job("popular_shows_job", instance).success
+    assert (lists.raw_dir / DAY / "shows.jsonl.gz").read_bytes() == kept
+
+
+@pytest.mark.database
+def test_staging_alone_is_made_again_from_the_pages_that_were_loaded(lists, instance):
+    assert run_job("popular_shows_job", instance).success
+    assert materialize([key_of("staging.shows")], instance).success
+    assert materialize([key_of("tmdb_data.dim_shows_history")], instance).success
+    shutil.rmtree(lists.raw_dir)
+    assert "cannot be read" in failures(materialize([key_of("staging.shows")], instance))[0]
+
+
+@pytest.mark.database
+def test_checks_of_a_database_that_nothing_was_loaded_into_fail_nothing(works, instance):
+    checks = list(defs.asset_checks)
+    resources = {"postgres": defs.resources["postgres"]}
+    selection = dg.AssetSelection.all_asset_checks()
+    job = dg.Definitions(
+        assets=defs.assets, asset_checks=checks, jobs=[dg.define_asset_job("checks", selection)],
+        resources={**resources, "tmdb": defs.resources["tmdb"]},
+    ).resolve_job_def("checks")  # fmt: skip
+    result = job.execute_in_process(instance=instance)
+    assert len(result.get_asset_check_evaluations()) == len(BLOCKING | WARNING)
+    assert all(one.passed for one in result.get_asset_check_evaluations())
+
+
+@pytest.mark.parametrize("key", ["a-wrong-api-key-0123456789", "wrongeyJ.tokenXXXX.signature"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"reset": True, "times": 99},
+        {"status": 503, "times": 99},
+        {"status": 403, "body": {"status_message": "what is KEY?"}},
+    ],
+    ids=str,
+)
+def test_dagster_s_log_holds_no_key(lists, dagster_home, key, fault):
+    lists.set(TMDB_API_KEY=key)
+    lists.tmdb.set_faults(json.loads(json.dumps(fault).replace("KEY", key)))
+    with dg.DagsterInstance.get() as stored:
+        result = run_job("popular_shows_job", stored)
+        assert not result.success
+        assert failures(result)
+        everything = str(stored.all_logs(result.run_id))
+    assert key not in everything
+
+
 def test_a_table_before_its_staging_says_so(lists, instance):
     result = materialize([key_of("tmdb_data.dim_shows_history")], instance)
     assert failures(result) == ["staging/shows was never materialised. Materialise it first."]
@@ -336,16 +406,20 @@ def test_a_schedule_skips_while_its_job_is_at_work(dagster_home):
 
 
 def _assert_skips(instance):
-    now = datetime(2026, 1, 24, 13, tzinfo=UTC)
+    now = datetime.now(UTC)
     context = dg.build_schedule_context(
         instance=instance, repository_def=defs.get_repository_def(), scheduled_execution_time=now
     )
     (request,) = popular_shows_schedule.evaluate_tick(context).run_requests
-    assert request.run_key == "2026-01-24 13:00"
+    assert request.run_key == f"{now:%Y-%m-%d %H:%M}"
     instance.create_run_for_job(defs.resolve_job_def("popular_shows_job"), status=dg.DagsterRunStatus.STARTED)
     skipped = popular_shows_schedule.evaluate_tick(context)
     assert skipped.run_requests == []
     assert "popular_shows_job is at work already: run" in skipped.skip_message
+    tomorrow = dg.build_schedule_context(
+        instance=instance, repository_def=defs.get_repository_def(), scheduled_execution_time=now + timedelta(days=1)
+    )
+    assert len(popular_shows_schedule.evaluate_tick(tomorrow).run_requests) == 1  # a run of yesterday is dead
 
 
 @pytest.mark.database
@@ -390,7 +464,7 @@ def test_runs_are_kept_in_postgres(lists, tmp_path, monkeypatch, empty_database)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
     command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "binge_works.definitions", "-j", JOBS[0]]
-    done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     with closing(connect(found, "test")) as connection, connection, connection.cursor() as cursor:
         cursor.execute("select status from runs")

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from works_case import person, show
 
-from binge_works.loading import Conditions, run_list
+from binge_works.loading import Conditions, Loaded, run_list
 from binge_works.popular_lists import SHOWS
 from binge_works.raw_pages import save_pages
 from binge_works.tmdb import Page
@@ -219,7 +219,7 @@ def test_any_days_give_the_history_of_a_plain_model(works, logger, tracks_metric
         raw = save_pages(works.raw_dir, SHOWS, day, [Page(1, items, 1)])
         is_welcome = model.load(day, rows)
         try:
-            run_list(SHOWS, day, conditions, lambda _folder, raw=raw: raw)
+            run_list(SHOWS, Loaded(day), conditions, lambda _folder, raw=raw: raw)
         except DataError:
             assert not is_welcome
             day = model.day

@@ -44,6 +44,8 @@ BAD_PEOPLE = [
     ({"known_for": [{"media_type": "tv"}]}, "bad_known_for"),
     ({"known_for": [{"id": 1.0, "media_type": "tv"}]}, "bad_known_for"),
     ({"known_for": [{"id": 1, "media_type": "tv", "name": 5}]}, "bad_known_for"),
+    ({"known_for": [{"id": 1, "media_type": "tv", "i\x00d": "x"}]}, "bad_known_for"),
+    ({"known_for": [{"id": 1, "media_type": "tv", "media_type\x00": "film"}]}, "bad_known_for"),
     ({"gender": "f"}, "bad_gender"),
 ]
 
@@ -78,6 +80,18 @@ def test_a_bad_person_is_kept_as_a_reject(works, change, reason):
 def test_what_is_no_object_is_kept_as_a_reject(works, item):
     works.load("shows", DAY, [item, show(1)])
     assert works.rejects() == {"page 1 row 1": ["not_an_object"]}
+
+
+def test_a_number_beyond_all_numbers_is_kept_as_a_reject(works):
+    body = json.dumps({"page": 1, "results": [show(1), show(2)], "total_pages": 1})
+    works.tmdb.set_faults({"text": body.replace("100.5", "1e400", 1)})
+    assert works.load("shows", DAY).exit_code == 3
+    assert works.rejects() == {"1": ["bad_popularity"]}
+    known_for = [{"id": 1, "media_type": "tv", "popularity": 100.5}]
+    body = json.dumps({"page": 1, "results": [person(1), person(2, known_for=known_for)], "total_pages": 1})
+    works.tmdb.set_faults({"text": body.replace("100.5", "1e400")})
+    assert works.load("people", DAY).exit_code == 3
+    assert works.rejects() == {"1": ["bad_popularity"], "2": ["bad_known_for"]}
 
 
 def test_what_tmdb_leaves_out_is_nothing(works):
@@ -124,6 +138,42 @@ def test_of_an_id_that_stands_twice_the_first_counts(works):
         (2, 100.5, 2),
         (3, 100.5, 5),
     ]
+
+
+def test_staging_that_holds_two_loads_is_mended_by_the_next(works):
+    works.load("shows", DAY, [show(1), show(2)])
+    works.query("insert into staging.shows (id, rank, as_of, run_id) values (9, 9, '2026-01-02', gen_random_uuid())")
+    assert works.run("check").exit_code == 1
+    assert works.load("shows", DAY).exit_code == 0
+    assert works.query("select id from staging.shows order by 1") == [(1,), (2,)]
+
+
+def test_a_list_that_is_refused_does_not_replace_what_a_replay_loads(works):
+    works.load("shows", DAY, [show(number) for number in range(1, 21)])
+    before = works.tables()
+    assert works.load("shows", DAY, [show(1)]).exit_code == 1
+    assert works.run("replay", "--only", "shows", "--as-of", DAY).exit_code == 0
+    assert works.tables() == before
+    assert works.load("shows", DAY, None, "--accept-shrink", "--dry-run").exit_code == 0
+    works.load("shows", DAY, None, "--accept-shrink")
+    assert works.run("replay", "--only", "shows", "--as-of", DAY).list["items_in"] == 1
+
+
+def test_an_emptied_staging_does_not_hide_that_a_list_shrank(works):
+    works.load("shows", DAY, [show(number) for number in range(1, 21)])
+    works.query("truncate staging.shows")
+    refused = works.load("shows", NEXT, [show(1)])
+    assert (refused.exit_code, "the one of 2026-01-24 had 20" in refused.text) == (1, True)
+
+
+def test_a_failed_run_tells_of_nothing_created(works):
+    works.load("shows", DAY, [show(1)])
+    works.query("alter table tmdb_data.dim_shows_history add constraint broken check (name <> 'B')")
+    result = works.load("shows", NEXT, [show(1, name="B"), show(2)])
+    assert result.exit_code == 1
+    run = "select records_processed, records_created, records_updated from meta.ingestion_runs where status = 'failed'"
+    assert works.query(run) == [(2, 0, 0)]
+    assert result.list["run_id"] in result.text.splitlines()[-1]
 
 
 def test_the_sum_is_told(works):
@@ -284,13 +334,51 @@ def _no_first_line(path):
         file.write("[]\n")
 
 
+def _number_for_a_page(path):
+    head = gzip.decompress(path.read_bytes()).splitlines()[0]
+    path.write_bytes(gzip.compress(head + b"\n7\n"))
+
+
+def _number_for_an_id(path):
+    path.write_bytes(gzip.compress(b'{"list": "shows", "as_of": "2026-01-24", "extraction_id": 5}\n[]\n'))
+
+
+def _nested(path):
+    path.write_bytes(gzip.compress(b"[" * 100_000))
+
+
+def _other_day(path):
+    data = gzip.decompress(path.read_bytes()).replace(b"2026-01-24", b"2026-01-23", 1)
+    path.write_bytes(gzip.compress(data))
+
+
+def _folder(path):
+    path.unlink()
+    path.mkdir()
+
+
 def _bits(path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
     path.write_bytes(bytes(data))
 
 
-@pytest.mark.parametrize("harm", [_cut, _plain, _other_list, _no_json, _no_first_line, _bits])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        _cut,
+        _plain,
+        _other_list,
+        _no_json,
+        _no_first_line,
+        _bits,
+        _number_for_a_page,
+        _number_for_an_id,
+        _nested,
+        _other_day,
+        _folder,
+    ],
+)
 def test_raw_pages_that_were_harmed_are_refused(works, harm):
     works.load("shows", DAY, [show(number) for number in range(1, 30)])
     before = works.tables()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -46,6 +47,8 @@ AT_ONCE = [
     ({"body": {"page": 2, "results": [{}], "total_pages": 3}}, "says page 2 of 3, expected 1"),
     ({"body": {"page": 1, "results": [{}], "total_pages": "3"}}, "says page 1 of '3'"),
     ({"body": {"page": 1, "results": [], "total_pages": 3}}, "/tv/popular is empty"),
+    ({"body": {"page": 1, "results": [{}], "total_pages": 0}}, "is behind the last of 0 pages"),
+    ({"body": {"page": 1, "results": [{}], "total_pages": -1}}, "is behind the last of -1 pages"),
 ]
 
 
@@ -81,6 +84,7 @@ def test_what_does_not_pass_ends_the_list_at_once(works, shows, fault, told):
     assert (result.exit_code, len(asked(works))) == (1, 1)
     assert told in result.text, result.text
     assert "othing was loaded" in result.text
+    assert "tmdb_data.dim_popular_shows stays as of 2026-01-24." in result.text
     assert works.tables() == before
 
 
@@ -98,6 +102,35 @@ def test_a_page_that_fails_for_good_ends_the_list_after_six_tries(works, shows, 
     assert list((works.raw_dir / "2026-01-25").iterdir()) == []
     works.tmdb.set_faults()
     assert works.load("shows", "2026-01-25").exit_code == 0
+
+
+def test_a_page_that_comes_a_byte_at_a_time_is_given_up(works, shows, monkeypatch):
+    monkeypatch.setattr("binge_works.tmdb.SLOWEST_PAGE_SECONDS", 1)
+    works.tmdb.set_faults({"path": LIST, "page": 2, "drip": 0.1})
+    result = works.load("shows", DAY)
+    assert result.exit_code == 0, result.text
+    assert "has not arrived after 1 s" in result.text
+
+
+def test_a_number_too_long_for_python_costs_its_own_item_alone(works, shows):
+    text = json.dumps({"page": 1, "results": [*shows[:19], show(900, vote_count=0)], "total_pages": 1})
+    works.tmdb.set_faults(
+        {"path": LIST, "page": 1, "text": text.replace('"vote_count": 0', f'"vote_count": {"9" * 5000}')}
+    )
+    result = works.load("shows", DAY)
+    assert (result.exit_code, works.rejects()) == (3, {"900": ["bad_vote_count"]})
+
+
+def test_whatever_ends_one_list_the_others_are_tried(works, shows, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    works.set(BINGE_RAW_DIR=str(tmp_path / "file"))
+    result = works.run("run", "--as-of", DAY)
+    assert result.exit_code == 1
+    assert [found["list"] for found in result.figures["lists"]] == ["shows", "people", "movies"]
+    assert all("Not a directory" in found["error"] for found in result.figures["lists"])
+    runs = {found["run_id"] for found in result.figures["lists"]}
+    assert len(runs) == 3
+    assert all(run in result.text.splitlines()[-1] for run in runs)
 
 
 def test_a_list_that_fails_does_not_keep_the_others_back(works, shows):
@@ -172,12 +205,20 @@ def test_both_kinds_of_key_are_taken(works, shows, key):
 
 @pytest.mark.parametrize("key", ["a-wrong-api-key-0123456789", "wrongeyJ.tokenXXXX.signature"])
 @pytest.mark.parametrize(
-    "fault", [{}, {"reset": True, "times": 99}, {"status": 503, "times": 99}, {"text": "{", "times": 9}], ids=str
-)
+    "fault",
+    [
+        {}, {"reset": True, "times": 99}, {"status": 503, "times": 99}, {"text": "{", "times": 9},
+        {"text": "KEY?", "times": 9},
+        {"status": 403, "body": {"status_message": "what is KEY?"}, "times": 9},
+        {"body": {"page": "KEY", "results": [{}], "total_pages": 1}, "times": 9},
+        {"status": 302, "headers": {"Location": "http://127.0.0.1:1/?api_key=KEY"}, "times": 9},
+    ],
+    ids=str,
+)  # fmt: skip
 def test_no_text_holds_the_key(works, shows, caplog, key, fault):
     works.set(TMDB_API_KEY=key)
     if fault:
-        works.tmdb.set_faults(fault)
+        works.tmdb.set_faults(json.loads(json.dumps(fault).replace("KEY", key)))
     caplog.set_level(logging.DEBUG)
     result = works.load("shows", DAY, None, "--log-level", "DEBUG")
     assert result.exit_code == 1
@@ -207,6 +248,7 @@ def test_netrc_and_proxies_of_the_user_are_not_asked(works, shows, tmp_path, mon
         ("TMDB_BASE_URL", "http://tmdb.example", "expected a bare https address"),
         ("TMDB_BASE_URL", "https://user:word@tmdb.example", "expected a bare https address"),
         ("TMDB_BASE_URL", "https://tmdb.example/3?api_key=x", "expected a bare https address"),
+        ("TMDB_BASE_URL", "https://tmdb.example/3?api_key=word@", "expected a bare https address"),
         ("TMDB_API_KEY", "two words", "TMDB_API_KEY"),
         ("TMDB_MAX_PAGES", "501", "a number from 1 to 500"),
         ("TMDB_CALLS_PER_SECOND", "1000", "a number from 1 to 50"),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from binge_works.asset_runs import key_of, told_to_dagster
+from binge_works.binge_settings import BingeSettings, load_binge_settings
 from binge_works.data_checks import CHECKS, DataCheck
 from binge_works.resources.PostgreSQLResource import PostgreSQLResource
 from etlkit.postgres import load_errors
@@ -25,10 +26,14 @@ def asset_check_of(check: DataCheck) -> dg.AssetChecksDefinition:
             connection,
             connection.cursor() as cursor,
         ):
-            found = check.find(cursor, datetime.now(UTC).date())
+            (binge,) = load_binge_settings((BingeSettings,), {})
+            today = datetime.now(UTC).date()
+            found = check.find(cursor, today, tracks_metrics=binge.binge_track_metrics)
         severity = dg.AssetCheckSeverity.ERROR if check.blocks else dg.AssetCheckSeverity.WARN
         figures = {name: str(figure) for name, figure in found.figures.items()}
-        return dg.AssetCheckResult(passed=found.passed, severity=severity, metadata=figures, description=found.told)
+        return dg.AssetCheckResult(
+            passed=found.passed or not found.is_loaded, severity=severity, metadata=figures, description=found.told
+        )
 
     return decorate(ask)
 

@@ -26,14 +26,9 @@ class PostgreSQLResource(dg.ConfigurableResource[DatabaseSettings]):
         (found,) = load_binge_settings((BingeDatabase,), given)
         return found  # type: ignore[no-any-return]  # one of the classes asked for
 
-    @staticmethod
-    def connection(settings: DatabaseSettings) -> Connection:
-        """Return a connection for looking."""
-        return connect(settings, "binge_works dagster")
-
     @contextmanager
     def get_connection(self) -> Iterator[Connection]:
         """Yield a connection to a database with the schema; it is closed behind."""
-        with closing(self.connection(self.settings())) as connection:
+        with closing(connect(self.settings(), "binge_works dagster")) as connection:
             require_schema(connection, SCHEMA)
             yield connection

@@ -115,11 +115,23 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
+        elif "drip" in fault:
+            self._drip(fault["drip"])
         elif {"body", "text", "status"} & fault.keys():
             self._send(fault.get("status", 200), fault.get("body"), fault.get("headers", {}), text=fault.get("text"))
         else:
             return False
         return True
+
+    def _drip(self, seconds: float) -> None:
+        """Send a page a byte at a time, until the other side has had enough."""
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")
+        try:
+            for _ in range(4000):
+                self.wfile.write(b" ")
+                time.sleep(seconds)
+        except OSError:
+            self.close_connection = True
 
     def _refuse(self, status: int, code: int, message: str) -> None:
         """Refuse as TMDB does."""

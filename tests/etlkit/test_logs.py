@@ -94,7 +94,7 @@ def test_a_secret_goes_as_a_whole_and_no_longer_word_betrays_it(secret, text, ex
         ("GET https://a.org/oauth/token: check the login", "GET https://a.org/oauth/token: check the login"),
         ("AWS_SECRET_ACCESS_KEY: hunter22", "AWS_SECRET_ACCESS_KEY: ***"),
         ("{'access_key': 'hunter22', 'b': 1}", "{'access_key': '***', 'b': 1}"),
-        ("https://api.example/3/list?api_key=hunter22&page=1", "https://api.example/3/list?api_key=***"),
+        ("https://api.example/3/list?api_key=hunter22&page=1", "https://api.example/3/list?api_key=***&page=1"),
         ('{"clientSecret": "hunter22"}', '{"clientSecret": "***"}'),
     ],
 )

@@ -37,6 +37,8 @@ class Run:
     entity_type: str
     dry_run: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    covers: Sequence[str] = ()
+    """Other entity types whose targets' locks it holds too, so that a run of theirs that says `running` is dead."""
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,12 @@ def start_run(connection: Connection, run: Run, *, is_alone: bool = True) -> int
     if run.dry_run:
         return 0
     with load_errors("starting the run's history"), connection, connection.cursor() as cursor:
-        target = {"source_system": run.source_system, "entity_type": run.entity_type}
-        orphans = run_file(cursor, SQL / "fail_orphaned_runs.sql", target) if is_alone else 0
+        targets = [{"source_system": run.source_system, "entity_type": one} for one in (run.entity_type, *run.covers)]
+        orphans = sum(run_file(cursor, SQL / "fail_orphaned_runs.sql", one) for one in targets if is_alone)
         run_file(
             cursor,
             SQL / "start_run.sql",
-            {"run_id": str(run.run_id), "metadata": json.dumps(run.metadata, default=str), **target},
+            {"run_id": str(run.run_id), "metadata": json.dumps(run.metadata, default=str), **targets[0]},
         )
     return orphans
 

@@ -114,7 +114,8 @@ def run_list(
     believed, SourceError for one that could not be read, LoadError when the database refuses.
     """
     as_of = loaded.as_of
-    run = Run(loaded.run_id, SOURCE_SYSTEM, popular.name, conditions.dry_run, {"as_of": as_of.isoformat()})
+    metadata = {"as_of": as_of.isoformat()}
+    run = Run(loaded.run_id, SOURCE_SYSTEM, popular.name, conditions.dry_run, metadata, popular.tables)
     with _opened(run, [lock_of(table) for table in popular.tables], conditions, loaded) as connection:
         with (
             load_errors(f"looking at what is loaded of {popular.name}"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from works_case import person, show
 
 from binge_works.loading import Conditions, Loaded, run_list
-from binge_works.popular_lists import SHOWS
+from binge_works.popular_lists import PEOPLE, SHOWS
 from binge_works.raw_pages import save_pages
 from binge_works.tmdb import Page
 from etlkit.errors import DataError
@@ -232,6 +232,62 @@ def test_any_days_give_the_history_of_a_plain_model(works, logger, tracks_metric
         assert found == model.history()
         current = works.query("select id, name, popularity, genre_ids from tmdb_data.dim_popular_shows")
         assert {row[0]: row[1:] for row in current} == {number: tuple(row) for number, row in model.current.items()}
+        works.tables()
+
+
+PROJECTS = st.lists(
+    st.tuples(st.sampled_from(["tv", "movie"]), st.integers(1, 3), st.sampled_from(["X", "Y", None])), max_size=4
+)
+PEOPLE_ROWS = st.dictionaries(
+    st.integers(1, 3), st.tuples(NAMES, st.sampled_from([1.5, 2.5]), st.none() | PROJECTS), min_size=1, max_size=3
+)
+
+
+@pytest.mark.soak
+@settings(max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(days=st.lists(PEOPLE_ROWS, min_size=1, max_size=5))
+def test_any_days_of_people_give_a_plain_model_s_bridge_and_history(works, logger, days):
+    works.query(
+        "truncate staging.popular_people, tmdb_data.dim_popular_people, tmdb_data.dim_people_history, "
+        "tmdb_data.bridge_person_project, tmdb_data.loaded_day, tmdb_data.popularity_snapshot, tmdb_data.people_churn"
+    )
+    bridge, versions, listed_before = {}, {}, None
+    conditions = Conditions(works.database, logger, accepts_shrink=True)
+    for number, rows in enumerate(days):
+        day = date(2026, 1, 1) + timedelta(days=number)
+        items = []
+        for key, (name, popularity, projects) in rows.items():
+            items.append(person(key, name=name, popularity=popularity))
+            if projects is None:
+                del items[-1]["known_for"]
+            else:
+                items[-1]["known_for"] = [
+                    {"media_type": kind, "id": one, "name": title} for kind, one, title in projects
+                ]
+                bridge[key] = {}
+                for kind, one, title in projects:
+                    bridge[key].setdefault((kind, one), title)
+            known = versions.setdefault(key, [])
+            if not known or known[-1][0] != name:
+                known.append((name, day))
+        raw = save_pages(works.raw_dir, PEOPLE, day, [Page(1, items, 1)])
+        run_list(PEOPLE, Loaded(day), conditions, lambda _folder, raw=raw: raw)
+        found = works.query(
+            "select person_id, media_type, project_id, project_title from tmdb_data.bridge_person_project"
+        )
+        assert {row[:3]: row[3] for row in found} == {
+            (key, kind, one): title for key, projects in bridge.items() for (kind, one), title in projects.items()
+        }
+        history = works.query(
+            "select id, name, effective_date from tmdb_data.dim_people_history order by id, effective_date"
+        )
+        assert history == [(key, *version) for key, known in sorted(versions.items()) for version in known]
+        ((_, listed, entered, gone),) = works.query(
+            "select compared, listed, entered, gone from tmdb_data.people_churn where as_of = %s", day
+        )
+        before = listed_before or set()
+        assert (listed, entered, gone) == (len(rows), len(rows.keys() - before), len(before - rows.keys()))
+        listed_before = set(rows)
         works.tables()
 
 

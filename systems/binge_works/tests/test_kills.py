@@ -190,6 +190,19 @@ def test_a_kill_between_two_assets_leaves_each_table_of_one_day(works, reference
     assert finished == {table: rows for table, rows in reference.tables().items() if table in finished}
 
 
+def test_a_step_that_died_is_closed_by_the_command_too(works):
+    started = (
+        "insert into meta.ingestion_runs (run_id, source_system, entity_type) values (gen_random_uuid(), 'tmdb', %s)"
+    )
+    for target in ("tmdb_data.dim_shows_history", "shows", "movies"):
+        works.query(started, target)
+    day_of_lists(works, 1)
+    result = works.load("shows", DAY)
+    assert result.exit_code == 0
+    assert "2 earlier run(s) ended without a word; marked failed" in result.text
+    assert works.query("select entity_type from meta.ingestion_runs where status = 'running'") == [("movies",)]
+
+
 def test_a_server_that_is_restarted_ends_the_run_and_nothing_is_half(works, server_home, schema_files):
     server = EmbeddedServer(server_home, settings=SERVER_SETTINGS)
     server.ensure_running()

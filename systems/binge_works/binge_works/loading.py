@@ -136,8 +136,7 @@ def run_list(
                         cursor, popular, table, staged, track_metrics=conditions.track_metrics
                     )
                 complete_run(cursor, run, loaded.run_figures())
-            if not conditions.dry_run:
-                keep_pages(loaded.raw)
+    _keep(loaded.raw, conditions)
     return loaded
 
 
@@ -153,7 +152,7 @@ def run_staging(popular: PopularList, raw: RawPages, conditions: Conditions) -> 
         require_no_later_day(cursor, [popular.staging], raw.as_of)
         _stage(cursor, popular, raw, conditions, loaded)
         complete_run(cursor, run, loaded.run_figures())
-    keep_pages(raw)
+    _keep(raw, conditions)
     return loaded
 
 
@@ -185,6 +184,16 @@ def _stage(cursor: Any, popular: PopularList, raw: RawPages, conditions: Conditi
         conditions.logger.warning("%s: TMDB has fields that no table takes: %s", popular.name, ", ".join(unknown))
 
 
+def _keep(raw: RawPages, conditions: Conditions) -> None:
+    """Keep the pages that were loaded for a replay; the load is done whatever becomes of that."""
+    if conditions.dry_run:
+        return
+    try:
+        keep_pages(raw)
+    except OSError as error:
+        conditions.logger.warning("%s is loaded, and cannot be kept for a replay: %s", raw.path, error.strerror)
+
+
 @contextmanager
 def _opened(run: Run, locks: list[str], conditions: Conditions, loaded: Loaded) -> Iterator[Connection]:
     """Open the run; inside, all statements of a transaction see the same state."""
@@ -211,7 +220,7 @@ def _told_what_stays(popular: PopularList, day: date | None) -> Iterator[None]:
     except (SourceError, DataError) as error:
         stays = f"{popular.current} stays as of {day}" if day else f"Of {popular.name} nothing is loaded yet"
         kind = DataError if isinstance(error, DataError) else SourceError
-        raise kind(error.problem, f"{error.advice} {stays}.".strip()) from None
+        raise kind(error.problem, f"{error.advice} {stays}.".strip()) from error.__cause__
 
 
 @contextmanager

@@ -263,7 +263,7 @@ def command_parser() -> argparse.ArgumentParser:
     action.add_argument("stream", metavar="STREAM", help="e.g. tdx/user or ingest_tdx_users")
     action.add_argument("id", metavar="ID", help="the record's key")
     action.set_defaults(body=show_history)
-    action = add("prune", "remove versions that were replaced long ago; the newest one of every record stays")
+    action = add("prune", "remove versions that were replaced long ago; what every record says or last said stays")
     action.add_argument("--older-than", required=True, metavar="AGE", help="a number of h, d or w, e.g. 400d")
     action.add_argument("--dry-run", action="store_true", help="say how many, and remove none")
     action.set_defaults(body=prune_versions)

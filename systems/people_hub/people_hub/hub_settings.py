@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import etlkit
 from etlkit import database_url
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.postgres import Schema
-from etlkit.settings import DatabaseSettings, Settings, is_loopback, load_settings, secret_values
+from etlkit.settings import DatabaseSettings, Settings, is_loopback, load_settings, read_env_file, secret_values
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT_DIR / ".env"
@@ -183,6 +184,14 @@ def load_hub_settings(classes: tuple[type[Settings], ...], flags: Mapping[str, A
     loaded = load_settings((HubSettings, *classes), flags, ENV_FILE)
     read_database_url(loaded[0].database_url.get_secret_value())
     return loaded
+
+
+def has_any_setting(settings_class: type[Settings]) -> bool:
+    """Tell whether any setting of a source's own is set, in the environment or in `.env`; those of all do not count."""
+    of_all = {name for parent in settings_class.__mro__[1:] for name in getattr(parent, "model_fields", {})}
+    own = settings_class.model_fields.keys() - of_all
+    written = {name.lower() for name, value in os.environ.items() if value} | read_env_file(ENV_FILE).keys()
+    return bool(written & (own | {f"{name}_file" for name in own}))
 
 
 def load_source_settings(settings_class: type[Settings]) -> Settings:

@@ -35,7 +35,7 @@ from people_hub import hub_settings
 from people_hub.bronze.ingestion import IngestionService
 from people_hub.bronze.listing_run import Options
 from people_hub.bronze.stream import Script, Stream
-from people_hub.hub_settings import ENV_FILE, LOG_LEVELS, HubSettings, load_hub_settings, secrets_of
+from people_hub.hub_settings import ENV_FILE, LOG_LEVELS, HubSettings, has_any_setting, load_hub_settings, secrets_of
 from people_hub.postgres_adapter import PostgresAdapter
 
 LINE_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
@@ -171,21 +171,26 @@ def run_streams(
 ) -> int:
     """Run streams one after the other; return the gravest exit code.
 
-    With `skips_unset` a source that is not set up keeps the others from nothing: it is told, and its code is 2.
+    With `skips_unset` a source that is not set up keeps the others from nothing: one without any setting of its own is
+    not wanted, which is told and no failure; of one that is half set up the code is 2.
     """
     unset: dict[str, str] = {}
+    unwanted: list[str] = []
     if skips_unset:
         for settings_class in dict.fromkeys(script.stream.settings for script in scripts):
             try:
                 load_hub_settings((settings_class,), {"database_url": "embedded"})
             except ConfigError as error:
-                users = [script for script in scripts if script.stream.settings is settings_class]
-                unset |= {script.name: error.problem.rstrip(".") for script in users}
-    usable = [script for script in scripts if script.name not in unset]
+                users = [script.name for script in scripts if script.stream.settings is settings_class]
+                if has_any_setting(settings_class):
+                    unset |= dict.fromkeys(users, error.problem.rstrip("."))
+                else:
+                    unwanted += users
+    usable = [script for script in scripts if script.name not in (*unset, *unwanted)]
     if not usable:  # then all that is missing, in one message
-        usable, unset = list(scripts), {}
+        usable, unset, unwanted = list(scripts), {}, []
     settings = tuple(script.stream.settings for script in usable)
-    return run_hub_command(flags, log_name, lambda command: _run_all(command, usable, unset), settings)
+    return run_hub_command(flags, log_name, lambda command: _run_all(command, usable, unset, unwanted), settings)
 
 
 def run_hub_command(
@@ -255,9 +260,11 @@ def _outcome(results: dict[str, Any]) -> str:
     return "✅ Completed successfully!"
 
 
-def _run_all(command: HubCommand, scripts: Sequence[Script], unset: dict[str, str]) -> Outcome:
+def _run_all(command: HubCommand, scripts: Sequence[Script], unset: dict[str, str], unwanted: Sequence[str]) -> Outcome:
     """Run streams one after the other, and sum up when they were several."""
     command.prints_results = len(scripts) + len(unset) == 1
+    if unwanted:
+        command.logger.info("⏭️ no setting of these is set, so they are left out: %s", ", ".join(unwanted))
     with closing(command.open_adapter()) as adapter:
         codes = [run_stream(command, script, adapter) for script in scripts]
     for name, missing in unset.items():

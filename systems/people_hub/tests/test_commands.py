@@ -220,15 +220,35 @@ def test_prune_removes_old_versions_and_keeps_every_newest(hub, rest, university
     rows[1]["DeptDescription"] = "renamed"
     rest.set_data(departments=rows[:-1])
     hub.ingest("umapi_departments")
-    assert "would remove 2 versions" in hub.run("prune", "--older-than", "0h", "--dry-run").text
+    assert "would remove 1 versions" in hub.run("prune", "--older-than", "0h", "--dry-run").text
     assert len(hub.bronze()) == 47
     assert "removed 0 versions" in hub.run("prune", "--older-than", "400d").text
-    assert "removed 2 versions" in hub.run("prune", "--older-than", "0h").text
-    assert len(hub.bronze()) == 45
+    assert "removed 1 versions" in hub.run("prune", "--older-than", "0h").text
+    assert len(hub.bronze()) == 46
     result = hub.run("history", "umapi_departments", rows[1]["DeptId"])
     assert "🆕 oldest that is kept" in result.text
     for age in ("400", "-1d", "999999w", "x"):
         assert hub.run("prune", f"--older-than={age}").exit_code == 2
+
+
+def test_prune_keeps_what_a_deleted_record_last_said(hub, rest, university):
+    rows = university.umapi_departments()[:20]
+    key = rows[0]["DeptId"]
+    renamed = [{**rows[0], "DeptDescription": "renamed"}, *rows[1:]]
+    for listing in (rows, renamed, rows[1:]):
+        rest.set_data(departments=listing)
+        hub.ingest("umapi_departments")
+    versions = (
+        "select is_tombstone, raw_data ->> 'DeptDescription' from bronze.raw_entities "
+        "where external_id = %s order by raw_id"
+    )
+    assert "removed 1 versions" in hub.run("prune", "--older-than", "0h").text
+    assert hub.query(versions, key) == [(False, "renamed"), (True, None)]
+    assert "removed 0 versions" in hub.run("prune", "--older-than", "0h").text
+    rest.set_data(departments=rows)
+    hub.ingest("umapi_departments")
+    assert "removed 2 versions" in hub.run("prune", "--older-than", "0h").text
+    assert hub.query(versions, key) == [(False, rows[0]["DeptDescription"])]
 
 
 @pytest.mark.parametrize(("replaced", "removed"), [(450, 1), (10, 0)])
@@ -423,7 +443,32 @@ def test_a_source_that_is_not_set_up_keeps_no_other_from_running(hub, university
     result = hub.run("ingest")
     codes = {entry["stream"]: entry["exit_code"] for entry in result.figures["streams"]}
     assert codes["umich_api/department"] == 0
-    assert codes["ingest_ad_users"] == 2
-    assert "ingest_ad_users is not set up and was left out: missing settings: AD_SERVER" in result.text
+    assert "ingest_ad_users" not in codes
+    assert "no setting of these is set, so they are left out: " in result.text
+    assert "ingest_ad_users" in result.text
     assert len(hub.heads("umich_api/department")) == university.departments
     assert result.exit_code == 1  # the folder of the exports is not there
+    hub.unset("HUB_DATA_FOLDER")
+    assert hub.run("ingest").exit_code == 0
+
+
+def test_a_source_that_is_half_set_up_is_told_and_keeps_no_other_from_running(hub, university):
+    hub.unset("HUB_DATA_FOLDER")
+    hub.set(AD_SERVER="ad.example", AD_PASSWORD="")
+    result = hub.run("ingest")
+    codes = {entry["stream"]: entry["exit_code"] for entry in result.figures["streams"]}
+    assert codes["ingest_ad_users"] == 2
+    assert "ingest_ad_users is not set up and was left out: missing settings: AD_SEARCH_BASE" in result.text
+    assert len(hub.heads("umich_api/department")) == university.departments
+    assert result.exit_code == 2
+
+
+def test_a_setting_that_all_sources_share_does_not_make_one_wanted(hub, monkeypatch, tmp_path):
+    hub.unset("HUB_DATA_FOLDER")
+    hub.set(LDAP_PAGE_SIZE="100")
+    assert hub.run("ingest").exit_code == 0
+    env_file = tmp_path / "hub.env"
+    env_file.write_text("MCOMMUNITY_LDAP_BASE=dc=umich,dc=edu\n")
+    env_file.chmod(0o600)
+    monkeypatch.setattr("people_hub.hub_settings.ENV_FILE", env_file)
+    assert hub.run("ingest").exit_code == 2

@@ -79,6 +79,14 @@ create table if not exists bronze.entity_heads (
     primary key (external_id, entity_type, source_system)
 ) with (fillfactor = 80);
 
+-- records that a whole listing did not name while one without a key had come, which may be one of them: no tombstone yet
+create table if not exists bronze.held_back (
+    source_system text collate "C" not null,
+    entity_type   text collate "C" not null,
+    external_id   text collate "C" not null,
+    primary key (source_system, entity_type, external_id)
+);
+
 -- which version of a listed record its detail was fetched for, and when
 create table if not exists bronze.detail_fetches (
     source_system text collate "C" not null,
@@ -171,6 +179,6 @@ left join (
 ) j on j.source = coalesce(h.source_system, s.source_system) || '/' || coalesce(h.entity_type, s.entity_type);
 
 insert into meta.schema_version (system, version)
-values ('people_hub', 1)
+values ('people_hub', 2)
 on conflict (system) do update set version = excluded.version, applied_at = now()
     where meta.schema_version.version < excluded.version;

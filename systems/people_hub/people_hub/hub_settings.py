@@ -22,7 +22,7 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT_DIR / ".env"
 SCHEMA_FILE = PROJECT_DIR / "schema.sql"
 META_FILE = Path(etlkit.__file__).parent / "sql" / "meta.sql"
-SCHEMA = Schema("people_hub", 1, "python -m people_hub init")
+SCHEMA = Schema("people_hub", 2, "python -m people_hub init")
 EMBEDDED_DATABASE = "people_hub"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 

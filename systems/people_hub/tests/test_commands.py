@@ -59,7 +59,7 @@ def test_init_makes_the_schemas_and_may_be_repeated(postgres, empty_database, tm
     assert result.exit_code == 2
     for _time in range(2):
         assert hub.run("init").exit_code == 0
-    assert hub.query("select version from meta.schema_version where system = 'people_hub'") == [(1,)]
+    assert hub.query("select version from meta.schema_version where system = 'people_hub'") == [(2,)]
     schemas = hub.query("select nspname from pg_namespace where nspname in ('meta', 'bronze', 'silver') order by 1")
     assert [name for (name,) in schemas] == ["bronze", "meta", "silver"]
     hub.query("update meta.schema_version set version = 9")
@@ -212,6 +212,19 @@ def test_history_shows_every_version_and_what_it_changed(hub, rest, university):
     assert len(changes) == 1 + sum(value is not None for value in rows[1].values())
     assert hub.run("history", "umich_api/department", "nobody").exit_code == 2
     assert hub.run("history", "nothing", "x").exit_code == 2
+
+
+def test_a_filled_database_of_version_1_is_brought_up(hub, university):
+    hub.ingest("umapi_departments")
+    before = hub.bronze()
+    hub.query("drop table bronze.held_back")
+    hub.query("update meta.schema_version set version = 1 where system = 'people_hub'")
+    refused = hub.ingest("umapi_departments")
+    assert refused.exit_code == 2
+    assert "has version 1 of the people_hub schema, this program needs 2" in refused.text
+    assert hub.run("init").exit_code == 0
+    assert hub.ingest("umapi_departments").exit_code == 0
+    assert hub.bronze() == before
 
 
 def test_prune_removes_old_versions_and_keeps_every_newest(hub, rest, university):

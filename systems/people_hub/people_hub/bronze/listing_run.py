@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ class ListingRun:
         self._complete = complete
         self._store = BronzeStore(connection, stream, self._run_id)
         self._shown = {"new": 0, "changed": 0}
-        self._keyless = 0
+        self._keyless = Counter[str]()
+        """The rejects without a key of this listing, by their position."""
         self._is_late = False
         self._open: dict[str, list[str]] = {}
         """The open rejects that the run found, by their key."""
@@ -310,7 +312,7 @@ class ListingRun:
 
     def _keep_rejects(self, cursor: Cursor, page: Page) -> None:
         """Keep the page's rejects, note which open ones turned good, and which details were fetched."""
-        self._keyless += page.keyless
+        self._keyless.update(page.rejects[place].position for place in page.keyless)
         self._rejected_keys.update(page.rejected_keys)
         fresh = [reject for reject in page.rejects.values() if reject.position not in self._kept]
         if fresh:
@@ -346,7 +348,7 @@ class ListingRun:
         with statistics.undone_on_error(), unit_of_work(self._connection, dry_run=self._options.dry_run) as cursor:
             statistics.resolved = self._store.run(cursor, "resolve_rejects", positions=self._settled())
             if is_whole and is_full:
-                is_full = statistics.is_full = self._bury_vanished(cursor)
+                self._bury_vanished(cursor)
                 statistics.resolved += self._store.run(cursor, "resolve_unmet_rejects", positions=list(self._rejected))
             elif self._stream.detail_of:
                 detail_of = self._stream.detail_of
@@ -369,14 +371,17 @@ class ListingRun:
         good = self._turned_good - self._rejected.keys() - self._rejected_keys
         return [position for key in good for position in self._open[key] if position not in self._rejected]
 
-    def _bury_vanished(self, cursor: Cursor) -> bool:
+    def _bury_vanished(self, cursor: Cursor) -> None:
         """Write a tombstone for every record that the listing proves gone; refuse when it is too many of them.
 
-        Returns False for a listing that proves nothing, since a record without a key may be any of those that it lacks.
+        A record without a key that came since the last whole listing may be any of those that this one lacks: they are
+        held back, until it is mended. One that was there already is none of those that vanished since.
         """
         statistics = self._statistics
-        if statistics.processed and not self._store.find_vanished(cursor):
-            return True
+        found = self._store.find_vanished(cursor) if statistics.processed else 0
+        held_back = self._hold_back(cursor, found)
+        if statistics.processed and found == held_back:
+            return
         living, vanished, known, known_vanished = self._store.ask(cursor, "count_vanished")
         # new records hide no loss of old ones, and old ones none of those that came since
         losses = [
@@ -389,12 +394,6 @@ class ListingRun:
                 "No tombstone was written, and no flag overrides this. Look to the source, and to what its login may "
                 "see."
             )
-        if self._keyless:
-            statistics.notes.append(
-                f"{vanished:,} known records were not listed, but {self._keyless:,} rejected ones have no key and may "
-                "be among them: no tombstone was written, and none will be until they are mended at their source"
-            )
-            return False
         if percent > self._options.mass_delete_percent:
             raise DataError(
                 f"{gone:,} of {count:,} known records of {self._stream.name} ({percent:.1f} %) were not listed "
@@ -409,7 +408,25 @@ class ListingRun:
             )
         statistics.deleted = self._store.run(cursor, "fill_tombstones")
         self._logger.info("⏭️ %s records have vanished from the source", f"{statistics.deleted:,}")
-        return True
+
+    def _hold_back(self, cursor: Cursor, found: int) -> int:
+        """Take those from the vanished that a record without a key may be; return how many."""
+        self._store.run(cursor, "trim_held_back", has_no_keyless=not self._keyless)
+        if not self._keyless or not found:
+            return 0
+        self._store.run(cursor, "list_known_keyless")
+        known = {position for (position,) in cursor.fetchall()}
+        new = sum(count for position, count in self._keyless.items() if count > 1 or position not in known)
+        if new:
+            self._store.run(cursor, "fill_held_back")
+        held_back = self._store.run(cursor, "spare_held_back")
+        if held_back:
+            since = f"{new:,} of them new" if new else "none of them new"
+            self._statistics.notes.append(
+                f"{held_back:,} known records were not listed and get no tombstone, since {self._keyless.total():,} "
+                f"rejected ones without a key ({since}) may be among them, until these are mended at their source"
+            )
+        return held_back
 
     def _show(self, kind: str, line: str, key: str) -> None:
         """Log one record's line: the first ones for everybody, the others for who wants every record."""

@@ -27,14 +27,17 @@ class Page:
     good: dict[int, tuple[str, Content]] = field(default_factory=dict)
     rejects: dict[int, Reject] = field(default_factory=dict)
     rejected_keys: list[str] = field(default_factory=list)
-    keyless: int = 0
+    keyless: list[int] = field(default_factory=list)
+    """The places of those without a key."""
 
     def reject(self, place: int, key: str, reason: str, position: str | None = None) -> None:
         """Keep a bad record: by its key, by its content when it has none, or by the position given."""
         self.good.pop(place, None)
         if position is None:
-            self.keyless += not key
-            self.rejected_keys.extend([key] if key else [])
+            if key:
+                self.rejected_keys.append(key)
+            else:
+                self.keyless.append(place)
         self.rejects[place] = reject_of(self.stream_name, position or key, self.raw[place], reason)
 
     def keep_at(self, positions: Mapping[str, str]) -> None:

@@ -142,16 +142,16 @@ class Tmdb:
         try:
             document = json.loads(body, parse_constant=_no_number, parse_int=_whole_number)
         except (ValueError, RecursionError) as error:
-            begins = self._without_key(repr(body[:60]))
-            raise SourceError(f"{where} is no JSON ({error}); it begins with {begins}.", _UNTOUCHED) from None
+            begins = self._without_key(body[:10_000].decode("utf-8", "replace"))[:60]
+            raise SourceError(f"{where} is no JSON ({error}); it begins with {begins!r}.", _UNTOUCHED) from None
         if not isinstance(document, dict) or not isinstance(document.get("results"), list):
             raise SourceError(f"{where} has no results.", _UNTOUCHED)
         total = document.get("total_pages")
         if not isinstance(total, int) or isinstance(total, bool) or document.get("page") != number:
-            says = self._without_key(f"page {document.get('page')!r} of {total!r}"[:200])
+            says = self._without_key(f"page {document.get('page')!r} of {total!r}")[:200]
             raise SourceError(f"{where} says {says}, expected {number} of a number.", _UNTOUCHED)
-        if number > total and document["results"]:
-            raise SourceError(f"{where} has items, and is behind the last of {total} pages.", _UNTOUCHED)
+        if total < 1 and document["results"]:
+            raise SourceError(f"{where} has items, and says that there are {total} pages.", _UNTOUCHED)
         return Page(number, document["results"], total)
 
     def _get(self, path: str, parameters: dict[str, str], is_given_up: threading.Event) -> bytes:
@@ -197,7 +197,7 @@ class Tmdb:
                 ) as response,
             ):
                 body = _read(where, response)
-                _raise_for_status(where, response, self._without_key(_words(body)))
+                _raise_for_status(where, response, self._without_key(_words(body))[:200])
                 return body
         except (requests.RequestException, HTTPError) as error:
             cause = _root_cause(error)
@@ -263,12 +263,12 @@ def _raise_for_status(where: str, response: requests.Response, words: str) -> No
 
 
 def _words(body: bytes) -> str:
-    """Return what TMDB says about a refusal, shortened."""
+    """Return what TMDB says about a refusal."""
     try:
         message = json.loads(body)["status_message"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""
-    return f": {' '.join(str(message).split())[:200].rstrip('.')}"
+    return f": {' '.join(str(message).split())[:10_000].rstrip('.')}"
 
 
 def _seconds_until(headers: Any) -> float:

@@ -109,6 +109,8 @@ def init_schemas(command: BingeCommand) -> Outcome:
 def run_daily(command: BingeCommand) -> Outcome:
     """Ask TMDB for the lists and load them as of a day."""
     as_of, binge = command.flags.as_of, command.binge
+    if as_of != datetime.now(UTC).date():
+        command.logger.warning("TMDB has no past: its lists of today are loaded as those of %s", as_of)
     assert command.tmdb is not None  # noqa: S101 - the command reads its settings
     with Tmdb(command.tmdb) as tmdb:
 
@@ -133,7 +135,8 @@ def show_history(command: BingeCommand) -> Outcome:
         with load_errors("reading the history"), connection, connection.cursor() as cursor:
             versions = fetch_dicts(cursor, popular.sql / "list_versions.sql", {"id": command.flags.id})
     if not versions:
-        raise ConfigError(f"{popular.history} has no {command.flags.kind} {command.flags.id}.")
+        filtered = " Of shows in another language than English no history is kept." if popular.name == "shows" else ""
+        raise ConfigError(f"{popular.history} has no {command.flags.kind} {command.flags.id}.{filtered}")
     command.figures["versions"] = versions
     command.say(history_table(versions))
     return Outcome()
@@ -150,7 +153,7 @@ def history_table(versions: list[dict[str, Any]]) -> str:
                 f"{version['name']}" if before is None else "\n".join(_changes(before, version)) or "measures only",
             )
         )
-    return tabulate(rows, ["from", "to", "what it says, then what changed"], tablefmt="simple")
+    return tabulate(rows, ["from", "until", "what it says, then what changed"], tablefmt="simple")
 
 
 def check_everything(command: BingeCommand) -> Outcome:
@@ -163,15 +166,17 @@ def check_everything(command: BingeCommand) -> Outcome:
             findings.append(("ok", "database", f"{place} has the schemas"))
             findings += _check_tables(connection, tracks_metrics=command.binge.binge_track_metrics)
     except EtlError as error:
-        findings.append(("NO", "database", str(error)))
+        findings.append(("NO", "database", _without_load(error)))
     command.figures["checks"] = [
         {"is_good": mark == "ok", "is_warning": mark == "!", "what": what, "found": found}
         for mark, what, found in findings
     ]
     command.say(tabulate(findings, ["", "what", "found"], tablefmt="simple", maxcolwidths=[2, 50, 90]))
     is_good = all(mark != "NO" for mark, *_ in findings)
+    warnings = sum(mark == "!" for mark, *_ in findings)
+    well = f"Nothing is broken; {warnings} warning(s), marked with !." if warnings else "Everything is well."
     return Outcome(
-        "Everything is well." if is_good else f"Not everything is well. [exit {EXIT_FAILED}]",
+        well if is_good else f"Not everything is well. [exit {EXIT_FAILED}]",
         gravest=EXIT_CLEAN if is_good else EXIT_FAILED,
     )
 
@@ -188,17 +193,24 @@ def _tried(what: str, body: Callable[[], str]) -> tuple[str, str, str]:
     try:
         return "ok", what, body()
     except EtlError as error:
-        return "NO", what, str(error)
+        return "NO", what, _without_load(error).removeprefix(f"{what}: ")
+
+
+def _without_load(error: EtlError) -> str:
+    """Return what an error says to somebody who wanted to load nothing."""
+    return str(error).replace(" Nothing was loaded.", "")
 
 
 def _check_tables(connection: Connection, *, tracks_metrics: bool) -> Iterator[tuple[str, str, str]]:
-    """Yield a line for every promise of a table that something was loaded into."""
+    """Yield a line for every promise of a table, or that nothing was loaded into it yet."""
     for check in CHECKS:
         with load_errors(f"checking {check.table}"), connection, connection.cursor() as cursor:
             found = check.find(cursor, datetime.now(UTC).date(), tracks_metrics=tracks_metrics)
         if found.is_loaded:
             mark = "ok" if found.passed else "NO" if check.blocks else "!"
-            yield mark, f"{check.table}: {check.name}", found.told
+            yield mark, f"{check.table}: {check.name}", f"{found.told} ({check.text})"
+        elif check.table == check.popular.current and check.blocks:
+            yield "!", check.table, "nothing was loaded yet"
 
 
 def _run_lists(command: BingeCommand, reader: Callable[[PopularList], Callable[[Path | None], RawPages]]) -> Outcome:
@@ -278,7 +290,9 @@ def _summed_up(command: BingeCommand, results: list[dict[str, Any]]) -> Outcome:
     done = [result for result in results if "error" not in result]
     failed = [result["list"] for result in results if "error" in result]
     would = "would be loaded (dry run)" if command.flags.dry_run else "loaded"
-    sentence = f"{', '.join(result['list'] for result in done) or 'nothing'} {would} as of {command.flags.as_of}"
+    names = ", ".join(result["list"] for result in done) or "nothing"
+    is_new = any(result["tables"][table][name] for result in done for table, name in _written(result))
+    sentence = f"{names} {would} as of {command.flags.as_of}" if is_new or not done else f"nothing new in {names}"
     if failed:
         sentence += f"; failed: {', '.join(failed)}"
     new = sum(result["new_rejects"] for result in done)
@@ -291,6 +305,12 @@ def _summed_up(command: BingeCommand, results: list[dict[str, Any]]) -> Outcome:
     if not command.flags.dry_run and (runs := [result["run_id"] for result in results if "run_id" in result]):
         command.trailer = f"Run {', '.join(runs)}. {command.trailer}"
     return Outcome(sentence, has_new_rejects=bool(new), gravest=worst)
+
+
+def _written(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield which figures of a list's tables say that something was written."""
+    for table, figures in result["tables"].items():
+        yield from ((table, name) for name in figures if name not in ("unchanged", "filtered"))
 
 
 def _changes(before: Mapping[str, Any], version: Mapping[str, Any]) -> list[str]:

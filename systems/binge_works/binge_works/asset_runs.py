@@ -162,7 +162,10 @@ def _upstream(context: dg.AssetExecutionContext, key: dg.AssetKey) -> Mapping[st
     own = [record.event_log_entry for record in records if record.asset_key == key]
     event = own[-1] if own else context.instance.get_latest_materialization_event(key)
     if event is None or event.asset_materialization is None:
-        raise DataError(f"{key.to_user_string()} was never materialised.", "Materialise it first.")
+        raise DataError(
+            f"{key.to_user_string()} was never materialised in this instance of Dagster.",
+            "Materialise it first, or set DAGSTER_HOME to the instance that did.",
+        )
     return {name: entry.value for name, entry in event.asset_materialization.metadata.items()}
 
 

@@ -57,7 +57,7 @@ class TmdbSettings(Settings):
         parts = urlsplit(value)
         is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
         if not is_safe or not parts.hostname or parts.username or parts.query or parts.fragment:
-            raise ValueError("expected a bare https address")
+            raise ValueError("expected an https address (http on this machine only), without user and query")
         return value.rstrip("/")
 
 
@@ -66,7 +66,7 @@ class BingeSettings(Settings):
 
     binge_raw_dir: Path = PROJECT_DIR / "raw_pages"
     binge_raw_days: int = Field(default=30, ge=1, le=36_500, description="a number of days from 1 to 36500")
-    binge_track_metrics: bool = False
+    binge_track_metrics: bool = Field(default=False, description="true or false")
     binge_log_file: Path = PROJECT_DIR / "binge_works.log"
 
     @field_validator("binge_raw_dir")

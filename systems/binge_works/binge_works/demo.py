@@ -75,8 +75,9 @@ def main() -> int:
     if any(codes) or not all(days):
         return EXIT_FAILED
     print(f"\npsql:     {server.psql_command(DATABASE)}")
-    home = "DAGSTER_HOME=$PWD/.local/demo/dagster"
-    print(f"browser:  cd systems/binge_works && {home} .venv/bin/dagster dev    # the graph, and the runs of above")
+    place = DATA_DIR.relative_to(PROJECT_DIR)
+    command = "DAGSTER_HOME=$PWD/dagster ../../.venv/bin/dagster dev -m binge_works.definitions"
+    print(f"browser:  cd systems/binge_works/{place} && {command}    # the graph, and the runs of above")
     print("The private Postgres keeps running; make stop ends it.")
     return EXIT_CLEAN
 

@@ -24,10 +24,10 @@ def require_no_later_day(cursor: Cursor, tables: Sequence[str], as_of: date) -> 
     run_file(cursor, SQL / "days" / "find_later_days.sql", {"tables": list(tables), "as_of": as_of})
     later = cursor.fetchall()
     if later:
-        others = f" (and {len(later) - 1} more)" if len(later) > 1 else ""
+        others = f" (and {len(later) - 1} more tables)" if len(later) > 1 else ""
         raise DataError(
             f"{as_of} is an older day than what is loaded: {later[0][0]} holds {later[0][1]}{others}.",
-            "A history cannot be spliced; nothing was loaded. On a new database days can be replayed in order.",
+            "A history cannot be spliced; nothing was loaded. A new database can replay the kept days in order.",
         )
 
 

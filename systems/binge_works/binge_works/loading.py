@@ -98,7 +98,7 @@ def extract_list(
 ) -> RawPages:
     """Save the list as TMDB gives it now as the raw pages of a day, and let go of days that are past keeping."""
     raw = save_pages(raw_dir, popular, as_of, tmdb.pages(popular.endpoint))
-    logger.info("%s: %s pages, %s items -> %s", popular.name, f"{raw.pages:,}", f"{raw.results:,}", raw.path)
+    logger.info("%s: %s page(s), %s items from TMDB", popular.name, f"{raw.pages:,}", f"{raw.results:,}")
     if removed := prune_pages(raw_dir, as_of, raw_days):
         logger.warning("raw pages past %s days are gone: %s", raw_days, ", ".join(removed))
     return raw

@@ -176,11 +176,13 @@ class Tmdb:
             before_sleep=tell,
             reraise=True,
         )
-        return retrying(self._call, path, parameters)
+        return retrying(self._call, path, parameters, is_given_up)
 
-    def _call(self, path: str, parameters: dict[str, str]) -> bytes:
+    def _call(self, path: str, parameters: dict[str, str], is_given_up: threading.Event) -> bytes:
         """Call once; errors name the path alone and have no cause, since a cause may hold the address with the key."""
         self._limiter.try_acquire("tmdb")
+        if is_given_up.is_set():
+            raise SourceError("the list was given up.")  # in a thread that nobody waits for
         where = f"TMDB: {path}" + (f" page {parameters['page']}" if "page" in parameters else "")
         timeout = (CONNECT_SECONDS, self._settings.tmdb_timeout_seconds)
         url = self._settings.tmdb_base_url + path

@@ -20,3 +20,4 @@ def test_the_demo_does_what_it_says():
     assert [some == all_of_them for some, all_of_them in passed] == [True] * 9
     assert done.stdout.count("takes up the trombone") == 4
     assert "Everything is well." in done.stdout
+    assert "!" not in done.stdout.split("binge_works check")[1].split("psql")[0]

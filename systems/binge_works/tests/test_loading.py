@@ -222,7 +222,7 @@ def test_an_older_day_is_refused_before_tmdb_is_asked(works):
     before = works.tables()
     result = works.load("movies", DAY)
     assert (result.exit_code, works.tmdb.calls(), works.tables()) == (1, [], before)
-    assert "staging.popular_movies holds 2026-01-25 (and 2 more)" in result.text
+    assert "staging.popular_movies holds 2026-01-25 (and 2 more tables)" in result.text
 
 
 @pytest.mark.parametrize("day", ["2999-01-01", "2026-02-30", "yesterday", ""])

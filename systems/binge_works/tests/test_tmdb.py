@@ -246,15 +246,15 @@ def test_netrc_and_proxies_of_the_user_are_not_asked(works, shows, tmp_path, mon
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("TMDB_BASE_URL", "http://tmdb.example", "expected a bare https address"),
-        ("TMDB_BASE_URL", "https://user:word@tmdb.example", "expected a bare https address"),
-        ("TMDB_BASE_URL", "https://tmdb.example/3?api_key=x", "expected a bare https address"),
-        ("TMDB_BASE_URL", "https://tmdb.example/3?api_key=word@", "expected a bare https address"),
+        ("TMDB_BASE_URL", "http://tmdb.example", "expected an https address"),
+        ("TMDB_BASE_URL", "https://user:word@tmdb.example", "expected an https address"),
+        ("TMDB_BASE_URL", "https://tmdb.example/3?api_key=x", "expected an https address"),
+        ("TMDB_BASE_URL", "https://tmdb.example/3?api_key=word@", "expected an https address"),
         ("TMDB_API_KEY", "two words", "TMDB_API_KEY"),
         ("TMDB_MAX_PAGES", "501", "a number from 1 to 500"),
         ("TMDB_CALLS_PER_SECOND", "1000", "a number from 1 to 50"),
         ("BINGE_RAW_DAYS", "0", "a number of days"),
-        ("BINGE_TRACK_METRICS", "perhaps", "BINGE_TRACK_METRICS"),
+        ("BINGE_TRACK_METRICS", "perhaps", "expected true or false"),
     ],
 )
 def test_a_wrong_setting_is_named(works, name, value, told):

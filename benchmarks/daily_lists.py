@@ -29,7 +29,7 @@ from tabulate import tabulate
 from binge_works.binge_settings import META_FILE, SCHEMA_FILE
 from binge_works.loading import Conditions, Loaded, run_list
 from binge_works.popular_lists import SHOWS
-from binge_works.raw_pages import RawPages, save_pages
+from binge_works.raw_pages import RawPages, keep_pages, open_pages, save_pages
 from binge_works.sample_tmdb.sample_lists import sample_day
 from binge_works.sample_tmdb.stand_in import StandIn
 from binge_works.tmdb import Page
@@ -167,7 +167,9 @@ WAYS: dict[str, Callable[[DatabaseSettings, RawPages], None]] = {
 def measure(server: EmbeddedServer, raw_dir: Path, rows: int, repeats: int) -> dict[str, Any]:
     """Return the seconds of each way for each measured day, and how many rows its tables then have."""
     days = [FIRST_DAY + timedelta(n) for n in range(HISTORY_DAYS + repeats + 1)]
-    raws = [save_pages(raw_dir, SHOWS, day, pages_of(day, rows)) for day in days]
+    for day in days:
+        keep_pages(save_pages(raw_dir, SHOWS, day, pages_of(day, rows)))
+    raws = [open_pages(raw_dir, SHOWS, day) for day in days]
     seconds: dict[str, list[float]] = {name: [] for name in WAYS}
     held: dict[str, tuple[int, int]] = {}
     databases: dict[str, DatabaseSettings] = {}

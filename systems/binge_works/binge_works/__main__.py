@@ -88,6 +88,11 @@ class BingeCommand(Session):
         """Return a connection for looking."""
         return connect(self.database, f"binge_works {self.flags.command}")
 
+    def client(self) -> Tmdb:
+        """Return the client of a command that asks TMDB."""
+        assert self.tmdb is not None  # noqa: S101 - such a command reads its settings
+        return Tmdb(self.tmdb)
+
     def say(self, text: str) -> None:
         """Print a result; beside a JSON object on standard error."""
         stream = sys.stderr if self.flags.json else sys.stdout
@@ -111,8 +116,7 @@ def run_daily(command: BingeCommand) -> Outcome:
     as_of, binge = command.flags.as_of, command.binge
     if as_of != datetime.now(UTC).date():
         command.logger.warning("TMDB has no past: its lists of today are loaded as those of %s", as_of)
-    assert command.tmdb is not None  # noqa: S101 - the command reads its settings
-    with Tmdb(command.tmdb) as tmdb:
+    with command.client() as tmdb:
 
         def reader(popular: PopularList) -> Callable[[Path | None], RawPages]:
             return lambda folder: extract_list(
@@ -183,8 +187,7 @@ def check_everything(command: BingeCommand) -> Outcome:
 
 def _check_tmdb(command: BingeCommand) -> str:
     """Return that TMDB answers."""
-    assert command.tmdb is not None  # noqa: S101 - the command reads its settings
-    with Tmdb(command.tmdb) as tmdb:
+    with command.client() as tmdb:
         return tmdb.check()
 
 

@@ -1,4 +1,4 @@
-"""python -m people_hub: schemas, settings and sources, runs, their health, rejected records, history.
+"""python -m people_hub: schemas, settings and sources, runs, their health, rejects, history, quality.
 
 In come a command and its flags, out go what it prints and its exit code; every command may be repeated.
 """
@@ -36,7 +36,7 @@ from etlkit.settings import Settings
 from etlkit.signals import cancelled_by_signals
 from people_hub.bronze.ingestion import IngestionService
 from people_hub.bronze.store import SQL
-from people_hub.bronze.stream import Script, Stream, all_scripts, choose_scripts, find_stream
+from people_hub.bronze.stream import Stream
 from people_hub.hub_settings import ENV_FILE, META_FILE, SCHEMA, SCHEMA_FILE, load_hub_settings
 from people_hub.postgres_adapter import PostgresAdapter
 from people_hub.script import (
@@ -46,10 +46,18 @@ from people_hub.script import (
     add_common_flags,
     gravest,
     run_hub_command,
-    run_streams,
+    run_scripts,
 )
+from people_hub.scripts import Script, all_scripts, choose_scripts, find_stream, streams
 
 SHOWN_TEXT = 80
+RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ingest": ("list the sources into bronze", ("ingest",)),
+    "enrich": ("fetch the details that are due", ("enrich",)),
+    "transform": ("build silver from bronze", ("transform",)),
+    "run": ("ingest, enrich, transform; what fails keeps only back what needs it", ("ingest", "enrich", "transform")),
+}
+"""Which kinds of scripts a command runs."""
 
 
 def init_schemas(command: HubCommand) -> Outcome:
@@ -66,10 +74,10 @@ def init_schemas(command: HubCommand) -> Outcome:
 
 def check_everything(flags: argparse.Namespace) -> int:
     """Try every setting and every source, and print all findings in one list."""
-    scripts = choose_scripts("ingest", flags.only) if flags.only else all_scripts()
+    scripts = choose_scripts(("ingest", "enrich"), flags.only) if flags.only else streams()
     sources: dict[type[Settings], list[Script]] = {}
     for script in scripts:
-        sources.setdefault(script.stream.settings, []).append(script)
+        sources.setdefault(script.job.settings, []).append(script)
     try:
         load_hub_settings((), {"database_url": "embedded" if flags.embedded else None})
     except ConfigError:  # then nothing can be tried: all that is missing, in one message
@@ -98,12 +106,12 @@ def check_everything(flags: argparse.Namespace) -> int:
 
 
 def show_status(command: HubCommand) -> Outcome:
-    """Print the health of every stream."""
-    streams = [script.stream.name for script in all_scripts()]
+    """Print the health of every stream and transform."""
+    names = [script.job.name for script in all_scripts()]
     with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
-        rows = _query(connection, "list_stream_health", {"streams": streams})
+        rows = _query(connection, "list_stream_health", {"streams": names})
     command.results.extend(rows)
-    never = sorted(set(streams) - {row["stream"] for row in rows})
+    never = sorted(set(names) - {row["stream"] for row in rows})
     shown = [
         {
             "stream": row["stream"],
@@ -128,14 +136,16 @@ def show_status(command: HubCommand) -> Outcome:
 def show_rejects(command: HubCommand) -> Outcome:
     """Print open rejected records, or judge them again with --retry."""
     scripts = all_scripts()
-    if command.flags.stream:
-        wanted = find_stream(command.flags.stream).name
-        scripts = [script for script in scripts if script.stream.name == wanted]
+    if wanted := command.flags.stream:
+        known = {name: script for script in scripts for name in (script.job.name, script.name, script.short_name)}
+        if wanted not in known:
+            raise ConfigError(f"there is no stream {wanted!r}; there are: {', '.join(s.job.name for s in scripts)}.")
+        scripts = [known[wanted]]
     with closing(command.open_adapter()) as adapter:
         if command.flags.retry:
             return _retry_rejects(command, adapter, scripts)
         with closing(adapter.detached_connection()) as connection:
-            names = [script.stream.name for script in scripts]
+            names = [script.job.name for script in scripts]
             rows = _query(connection, "list_open_rejects", {"sources": names, "limit": command.flags.show})
     command.results.extend({**row, "raw": bytes(row["raw"]).decode("utf-8", "replace")} for row in rows)
     shown = [
@@ -159,23 +169,25 @@ def _retry_rejects(command: HubCommand, adapter: PostgresAdapter, scripts: list[
     options = replace(command.options(), is_replay=True)
     codes, resolved = [EXIT_CLEAN], 0
     for script in scripts:
+        if not isinstance(script.job, Stream):  # a transform judges its own at every run
+            continue
         with closing(adapter.detached_connection()) as connection:
-            (found,) = _query(connection, "count_open_rejects", {"source": script.stream.name})
+            (found,) = _query(connection, "count_open_rejects", {"source": script.job.name})
         if not found["count"]:
             continue
         logger = logging.getLogger(f"{LOGGER_NAME}.{script.name}")
-        service = IngestionService("", script.stream, options=options, adapter=adapter, logger=logger)
+        service = IngestionService("", script.job, options=options, adapter=adapter, logger=logger)
         try:
             results = service.run_main_process()
         except EtlError as error:
             message = redact(str(error), command.secrets)
             logger.error("❌ Failed: %s [exit %s]", message, error.exit_code)  # noqa: TRY400 - a message for its user
-            command.results.append({"stream": script.stream.name, "exit_code": error.exit_code, "error": message})
+            command.results.append({"stream": script.job.name, "exit_code": error.exit_code, "error": message})
             codes.append(error.exit_code)
             continue
         resolved += results["resolved_rejects"]
         command.results.append(
-            {"stream": script.stream.name, "exit_code": EXIT_CLEAN, "open_before": found["count"], **results}
+            {"stream": script.job.name, "exit_code": EXIT_CLEAN, "open_before": found["count"], **results}
         )
     worst = gravest(codes)
     found_open = sum(result.get("open_before", 0) for result in command.results)
@@ -234,25 +246,25 @@ def command_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="python -m people_hub",
-        description="People, departments, groups and computers into bronze, with their whole history.",
+        description="People, departments, groups and computers: bronze has their whole history, silver one true record of each.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, text: str, kind: str | None = None) -> argparse.ArgumentParser:
+    def add(name: str, text: str, kinds: tuple[str, ...] = ()) -> argparse.ArgumentParser:
         action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        add_common_flags(action, kind)
+        add_common_flags(action, kinds)
         action.set_defaults(command=name)
         return action
 
     add("init", "create what is missing of the schemas meta, bronze and silver").set_defaults(body=init_schemas)
     action = add("check", "try every setting and every source, in one list")
     action.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these, e.g. tdx_users")
-    for kind, text in (("ingest", "list the sources into bronze"), ("enrich", "fetch the details that are due")):
-        action = add(kind, text, kind)
+    for name, (text, kinds) in RUNS.items():
+        action = add(name, text, kinds)
         action.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these, e.g. tdx_users")
-    add("status", "the health of every stream").set_defaults(body=show_status)
+    add("status", "the health of every stream and transform").set_defaults(body=show_status)
     action = add("rejects", "open rejected records")
     action.add_argument("--retry", action="store_true", help="judge them again and store what is good now")
     action.add_argument("--dry-run", action="store_true", help="with --retry: say what would happen")
@@ -276,9 +288,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if flags.command == "check":
             return check_everything(flags)
-        if flags.command in ("ingest", "enrich"):
-            scripts = choose_scripts(flags.command, flags.only)
-            return run_streams(scripts, flags, flags.command, skips_unset=not flags.only)
+        if flags.command in RUNS:
+            scripts = choose_scripts(RUNS[flags.command][1], flags.only)
+            return run_scripts(scripts, flags, flags.command, skips_unset=not flags.only)
     except ConfigError as error:
         refusal = error
 
@@ -303,7 +315,7 @@ def _check_database(command: HubCommand) -> tuple[str, str, str]:
 def _check_source(command: HubCommand, users: list[Script], settings: Settings) -> tuple[str, str, str]:
     """Return whether a source answers."""
     try:
-        return "ok", _names(users), users[0].stream.check(settings)
+        return "ok", _names(users), users[0].job.check(settings)
     except EtlError as error:
         logging.getLogger(f"people_hub.{users[0].name}").debug("check failed", exc_info=error)
         return "NO", _names(users), redact(str(error), command.secrets)

@@ -22,7 +22,7 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT_DIR / ".env"
 SCHEMA_FILE = PROJECT_DIR / "schema.sql"
 META_FILE = Path(etlkit.__file__).parent / "sql" / "meta.sql"
-SCHEMA = Schema("people_hub", 2, "python -m people_hub init")
+SCHEMA = Schema("people_hub", 3, "python -m people_hub init")
 EMBEDDED_DATABASE = "people_hub"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -165,6 +165,14 @@ class FileSettings(Settings):
     hub_data_folder: Path
 
 
+class SilverSettings(Settings):
+    """What silver is told beyond what its sources say."""
+
+    hub_mail_domain: str | None = Field(
+        default=None, pattern=r"^[^@\s]+$", description="a domain, e.g. example.edu, without an @"
+    )
+
+
 EVERY_SETTING: tuple[type[Settings], ...] = (
     HubSettings,
     UmapiSettings,
@@ -172,6 +180,7 @@ EVERY_SETTING: tuple[type[Settings], ...] = (
     McommunitySettings,
     ActiveDirectorySettings,
     FileSettings,
+    SilverSettings,
 )
 PREFIXES = ("UM_", "TDX_", "MCOMMUNITY_", "AD_", "HUB_")
 

@@ -86,6 +86,7 @@ STREAM = Stream(
     listing=list_computers,
     check=check,
     volatile=VOLATILE,
+    activity=("Last User", "Last Session"),
 )
 
 main = partial(run_script, STREAM, __file__)

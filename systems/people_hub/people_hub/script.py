@@ -1,7 +1,7 @@
 """How the hub's commands begin and end: flags, settings, log, runs, the last line, the exit code.
 
-A thin script runs one stream, `python -m people_hub` several: one that fails does not keep the others from running, and
-the gravest exit code is the command's.
+A thin script runs one stream or transform, `python -m people_hub` several: one that fails keeps only those back that
+read what it writes, and the gravest exit code is the command's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,10 +33,13 @@ from etlkit.process import exit_process
 from etlkit.settings import Settings, unknown_settings
 from people_hub import hub_settings
 from people_hub.bronze.ingestion import IngestionService
-from people_hub.bronze.listing_run import Options
-from people_hub.bronze.stream import Script, Stream
+from people_hub.bronze.stream import Stream
 from people_hub.hub_settings import ENV_FILE, LOG_LEVELS, HubSettings, has_any_setting, load_hub_settings, secrets_of
 from people_hub.postgres_adapter import PostgresAdapter
+from people_hub.scripts import Script, all_scripts
+from people_hub.service import HubService, Options
+from people_hub.silver.transform import Transform
+from people_hub.silver.transformation import TransformationService
 
 LINE_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 LOGGER_NAME = "people_hub"
@@ -121,13 +124,16 @@ class HubCommand(Session):
         write(self.console, "".join(f"{redact(line, self.secrets)}\n" for line in lines))
 
 
-def add_common_flags(parser: argparse.ArgumentParser, kind: str | None = None) -> None:
-    """Add the flags that every command of the hub knows, and those of commands that run streams of a kind."""
-    is_ingest = kind == "ingest"
-    if kind:
-        every = "list everything" if is_ingest else "fetch every detail"
-        parser.add_argument("--full-sync", action="store_true", help=f"{every}, whatever was seen before")
+def add_common_flags(parser: argparse.ArgumentParser, kinds: Collection[str] = ()) -> None:
+    """Add the flags that every command of the hub knows, and those of commands that run scripts of some kinds."""
+    is_ingest = "ingest" in kinds
+    if kinds:
+        every = {"ingest": "list everything", "enrich": "fetch every detail", "transform": "build every record"}
+        everything = ", ".join(text for kind, text in every.items() if kind in kinds)
+        parser.add_argument("--full-sync", action="store_true", help=f"{everything}, whatever was seen before")
         parser.add_argument("--dry-run", action="store_true", help="do everything, then roll back; no run is recorded")
+        parser.add_argument("--quiet", action="store_true", help="say nothing when all is well, for cron")
+    if is_ingest or "enrich" in kinds:
         no_tombstones = "; no tombstones" if is_ingest else ""
         parser.add_argument(
             "--limit", metavar="N", type=positive_count, help=f"take so many records (MAX_RECORDS){no_tombstones}"
@@ -135,7 +141,6 @@ def add_common_flags(parser: argparse.ArgumentParser, kind: str | None = None) -
         parser.add_argument(
             "--batch-size", metavar="N", type=positive_count, help="records a transaction (BATCH_SIZE, 1000)"
         )
-        parser.add_argument("--quiet", action="store_true", help="say nothing when all is well, for cron")
         parser.add_argument(
             "--max-minutes", metavar="N", type=positive_number, help="stop after that, as after --limit"
         )
@@ -152,36 +157,37 @@ def add_common_flags(parser: argparse.ArgumentParser, kind: str | None = None) -
     parser.add_argument("--no-emoji", action="store_true", help="plain characters only")
 
 
-def run_script(stream: Stream, path: str) -> NoReturn:
-    """Run one stream as a script of its own; the process ends with its exit code."""
+def run_script(job: Stream | Transform, path: str) -> NoReturn:
+    """Run one stream or transform as a script of its own; the process ends with its exit code."""
     name = Path(path).stem
+    is_stream = isinstance(job, Stream)
     parser = argparse.ArgumentParser(
         prog=f"{name}.py",
-        description=f"Bring {stream.name} into bronze.",
+        description=f"Bring {job.name} into bronze." if is_stream else f"Build {job.name} from bronze.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    script = Script(name, stream)
-    add_common_flags(parser, script.kind)
-    exit_process(run_streams([script], parser.parse_args(), name))
+    script = Script(name, job)
+    add_common_flags(parser, (script.kind,))
+    exit_process(run_scripts([script], parser.parse_args(), name))
 
 
-def run_streams(
+def run_scripts(
     scripts: Sequence[Script], flags: argparse.Namespace, log_name: str, *, skips_unset: bool = False
 ) -> int:
-    """Run streams one after the other; return the gravest exit code.
+    """Run scripts one after the other; return the gravest exit code.
 
-    With `skips_unset` a source that is not set up keeps the others from nothing: one without any setting of its own is
+    One that needs what has failed is kept back. With `skips_unset` a source that is not set up keeps the others from nothing: one without any setting of its own is
     not wanted, which is told and no failure; of one that is half set up the code is 2.
     """
     unset: dict[str, str] = {}
     unwanted: list[str] = []
     if skips_unset:
-        for settings_class in dict.fromkeys(script.stream.settings for script in scripts):
+        for settings_class in dict.fromkeys(script.job.settings for script in scripts):
             try:
                 load_hub_settings((settings_class,), {"database_url": "embedded"})
             except ConfigError as error:
-                users = [script.name for script in scripts if script.stream.settings is settings_class]
+                users = [script.name for script in scripts if script.job.settings is settings_class]
                 if has_any_setting(settings_class):
                     unset |= dict.fromkeys(users, error.problem.rstrip("."))
                 else:
@@ -189,7 +195,7 @@ def run_streams(
     usable = [script for script in scripts if script.name not in (*unset, *unwanted)]
     if not usable:  # then all that is missing, in one message
         usable, unset, unwanted = list(scripts), {}, []
-    settings = tuple(script.stream.settings for script in usable)
+    settings = tuple(script.job.settings for script in usable)
     return run_hub_command(flags, log_name, lambda command: _run_all(command, usable, unset, unwanted), settings)
 
 
@@ -210,41 +216,45 @@ def run_hub_command(
     )
 
 
-def run_stream(command: HubCommand, script: Script, adapter: PostgresAdapter) -> int:
-    """Run one stream with its summary; return its exit code. Only signals leave it as exceptions."""
+def run_one(command: HubCommand, script: Script, adapter: PostgresAdapter) -> int:
+    """Run one stream or transform with its summary; return its exit code. Only signals leave it as exceptions."""
     logger = logging.getLogger(f"{LOGGER_NAME}.{script.name}")
-    service = IngestionService(
-        "",
-        script.stream,
-        command.sources[script.stream.settings],
-        options=command.options(),
-        adapter=adapter,
-        logger=logger,
-    )
+    service = _service(command, script, adapter, logger)
     log_trailer = command.trailer
     command.trailer = f"{'Dry run' if service.dry_run else 'Run'} {service.run_id}, log {command.log_file}"
     logger.info("🚀 %s", script.name)
     try:
         results = service.run_main_process()
-    except Exception as error:  # the next stream runs all the same
+    except Exception as error:  # the next one runs all the same
         exit_code, message = explain(error, "What was stored before stays")
         logger.debug("traceback of %s", script.name, exc_info=error)
         message = redact(" ".join(filter(None, [message, service.what_stays()])), command.secrets)
         trailer = command.trailer if service.is_begun else log_trailer
         figures = service.results() if service.is_begun else {}
         logger.error(f"{FAILURE} [exit %s] %s", message, exit_code, trailer)  # noqa: TRY400 - its traceback is in the file
-        command.results.append({"stream": script.stream.name, "exit_code": exit_code, **figures, "error": message})
+        command.results.append({"stream": script.job.name, "exit_code": exit_code, **figures, "error": message})
         command.trailer = log_trailer
         return exit_code
     finally:
         service.close()
     exit_code = EXIT_REJECTS if results["new_rejects"] else EXIT_CLEAN
-    command.results.append({"stream": script.stream.name, "exit_code": exit_code, **results})
+    command.results.append({"stream": script.job.name, "exit_code": exit_code, **results})
     if command.prints_results and not command.flags.json and (exit_code or not command.is_quiet):
         command.say(service.results_lines())
     logger.log(logging.WARNING if exit_code else logging.INFO, "%s %s", _outcome(results), command.trailer)
     command.trailer = log_trailer
     return exit_code
+
+
+def _service(
+    command: HubCommand, script: Script, adapter: PostgresAdapter, logger: logging.Logger
+) -> HubService:
+    """Return the service of a script's stream or transform."""
+    settings: Any = command.sources[script.job.settings]
+    more: dict[str, Any] = {"options": command.options(), "adapter": adapter, "logger": logger}
+    if isinstance(script.job, Stream):
+        return IngestionService("", script.job, settings, **more)
+    return TransformationService("", script.job, settings, **more)
 
 
 def _outcome(results: dict[str, Any]) -> str:
@@ -261,34 +271,46 @@ def _outcome(results: dict[str, Any]) -> str:
 
 
 def _run_all(command: HubCommand, scripts: Sequence[Script], unset: dict[str, str], unwanted: Sequence[str]) -> Outcome:
-    """Run streams one after the other, and sum up when they were several."""
+    """Run scripts one after the other, and sum up when they were several."""
     command.prints_results = len(scripts) + len(unset) == 1
     if unwanted:
         command.logger.info("⏭️ no setting of these is set, so they are left out: %s", ", ".join(unwanted))
-    with closing(command.open_adapter()) as adapter:
-        codes = [run_stream(command, script, adapter) for script in scripts]
+    ended: dict[str, int] = {}
     for name, missing in unset.items():
         command.logger.warning("⚠️ %s is not set up and was left out: %s", name, missing)
         command.results.append({"stream": name, "exit_code": EXIT_CONFIG, "error": f"not set up: {missing}"})
-        codes.append(EXIT_CONFIG)
-    worst = gravest(codes)
+        ended[name] = EXIT_CONFIG
+    every = {script.name: script for script in all_scripts()}
+    with closing(command.open_adapter()) as adapter:
+        for script in scripts:
+            failed = [name for name, code in ended.items() if code in FAILURES and script.needs(every[name])]
+            ended[script.name] = _keep_back(command, script, failed, ended) if failed else run_one(command, script, adapter)
+    worst = gravest(ended.values())
     if command.prints_results:  # the stream has said its last line
         return Outcome(gravest=worst)
     if not command.flags.json and (worst or not command.is_quiet):
         command.say(
             ["", "📊 Results Summary:" + (" [DRY RUN]" if command.flags.dry_run else ""), _table(command.results)]
         )
-    names = [*(script.name for script in scripts), *unset]
-    failed = [name for name, code in zip(names, codes, strict=True) if code in FAILURES]
+    failed = [name for name, code in ended.items() if code in FAILURES]
     still_open = sum(result.get("open_rejects", 0) for result in command.results)
     sentence = (
-        f"{'❌' if failed else '⚠️' if worst else '🎉'} {len(names) - len(failed)} of {len(names)} streams completed"
+        f"{'❌' if failed else '⚠️' if worst else '🎉'} {len(ended) - len(failed)} of {len(ended)} completed"
     )
     if failed:
         sentence += f"; failed or left out: {', '.join(failed)}"
     if still_open:
         sentence += f"; {still_open:,} rejected record(s) are open: python -m people_hub rejects"
     return Outcome(f"{sentence} [exit {worst}]", gravest=worst)
+
+
+def _keep_back(command: HubCommand, script: Script, failed: Sequence[str], ended: Mapping[str, int]) -> int:
+    """Tell that a script does not run, since what it needs has failed; return the gravest exit code of these."""
+    message = f"kept back, since it needs what failed: {', '.join(failed)}"
+    command.logger.warning("⏭️ %s is %s", script.name, message)
+    exit_code = gravest(ended[name] for name in failed)
+    command.results.append({"stream": script.job.name, "exit_code": exit_code, "error": message})
+    return exit_code
 
 
 def gravest(codes: Iterable[int]) -> int:

@@ -14,7 +14,7 @@ from hub_case import PACKAGE, Hub
 import people_hub
 from etlkit.errors import ConfigError, LoadError
 from people_hub.__main__ import main
-from people_hub.bronze.stream import all_scripts
+from people_hub.scripts import all_scripts
 from people_hub.hub_settings import PROJECT_DIR, read_database_url
 from people_hub.postgres_adapter import PostgresAdapter
 
@@ -42,7 +42,7 @@ def test_every_script_is_there_and_runs_by_its_path_from_anywhere(tmp_path):
 
 
 def test_importing_the_hub_writes_nothing(tmp_path):
-    code = "import people_hub.__main__; from people_hub.bronze.stream import all_scripts; all_scripts()"
+    code = "import people_hub.__main__; from people_hub.scripts import all_scripts; all_scripts()"
     before = sorted(path for path in PROJECT_DIR.iterdir() if path.name != "tests")
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     assert sorted(path for path in PROJECT_DIR.iterdir() if path.name != "tests") == before
@@ -59,7 +59,7 @@ def test_init_makes_the_schemas_and_may_be_repeated(postgres, empty_database, tm
     assert result.exit_code == 2
     for _time in range(2):
         assert hub.run("init").exit_code == 0
-    assert hub.query("select version from meta.schema_version where system = 'people_hub'") == [(2,)]
+    assert hub.query("select version from meta.schema_version where system = 'people_hub'") == [(3,)]
     schemas = hub.query("select nspname from pg_namespace where nspname in ('meta', 'bronze', 'silver') order by 1")
     assert [name for (name,) in schemas] == ["bronze", "meta", "silver"]
     hub.query("update meta.schema_version set version = 9")
@@ -217,14 +217,18 @@ def test_history_shows_every_version_and_what_it_changed(hub, rest, university):
 def test_a_filled_database_of_version_1_is_brought_up(hub, university):
     hub.ingest("umapi_departments")
     before = hub.bronze()
-    hub.query("drop table bronze.held_back")
+    hub.query("drop table bronze.held_back, bronze.entity_activity")
+    hub.query("drop schema silver cascade")  # version 1 had it empty
+    hub.query("create schema silver")
     hub.query("update meta.schema_version set version = 1 where system = 'people_hub'")
     refused = hub.ingest("umapi_departments")
     assert refused.exit_code == 2
-    assert "has version 1 of the people_hub schema, this program needs 2" in refused.text
+    assert "has version 1 of the people_hub schema, this program needs 3" in refused.text
     assert hub.run("init").exit_code == 0
     assert hub.ingest("umapi_departments").exit_code == 0
     assert hub.bronze() == before
+    assert hub.run("transform").exit_code == 0
+    assert hub.query("select count(*) from silver.departments") == [(university.departments,)]
 
 
 def test_prune_removes_old_versions_and_keeps_every_newest(hub, rest, university):
@@ -449,7 +453,7 @@ def test_two_scripts_of_one_stream_are_refused(hub, new_script):
     new_script("ingest_other_departments", (PACKAGE / "ingest_tdx_departments.py").read_text())
     result = hub.run("status")
     assert result.exit_code == 2
-    assert "both declare the stream tdx/department" in result.figures["error"]
+    assert "both declare tdx/department" in result.figures["error"]
 
 
 def test_a_source_that_is_not_set_up_keeps_no_other_from_running(hub, university):

@@ -10,8 +10,8 @@ import pytest
 
 from etlkit.errors import DataError
 from people_hub.bronze.ingestion import IngestionService
-from people_hub.bronze.listing_run import Options
-from people_hub.bronze.stream import all_scripts
+from people_hub.service import Options
+from people_hub.scripts import all_scripts
 from people_hub.postgres_adapter import PostgresAdapter
 
 pytestmark = pytest.mark.database
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.database
 
 def test_the_adapter_is_as_founded(hub):
     adapter = PostgresAdapter(hub.url, pool_size=2, max_overflow=1)
-    service = IngestionService(hub.url, all_scripts()[0].stream, adapter=adapter)
+    service = IngestionService(hub.url, all_scripts()[0].job, adapter=adapter)
     run_id = service.create_ingestion_run("umich_api", "department")
     given = {"entity_type": "department", "source_system": "umich_api", "ingestion_run_id": run_id}
     assert adapter.insert_raw_entity("department", "umich_api", "1", {"Name": "a"}, run_id) == 1

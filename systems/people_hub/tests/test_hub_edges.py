@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from etlkit.errors import DataError
-from people_hub.bronze.accounting import Statistics
+from people_hub.accounting import Statistics
 from people_hub.bronze.canonical import BadRecordError, hash_version, read_content
 from people_hub.bronze.fingerprints import HeadFingerprints
 

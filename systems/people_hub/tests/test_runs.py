@@ -238,7 +238,7 @@ def test_several_streams_go_on_when_one_fails_and_the_gravest_code_counts(hub, r
     codes = {entry["stream"]: entry["exit_code"] for entry in result.figures["streams"]}
     assert codes == {"tdx/asset": 3, "umich_api/department": 0, "umich_api/user": 1}
     assert (
-        "❌ 2 of 3 streams completed; failed or left out: ingest_umapi_employees; 1 rejected record(s) are open: "
+        "❌ 2 of 3 completed; failed or left out: ingest_umapi_employees; 1 rejected record(s) are open: "
         "python -m people_hub rejects [exit 1]" in result.text.splitlines()[-1]
     )
 

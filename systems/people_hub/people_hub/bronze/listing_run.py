@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -23,33 +22,14 @@ from etlkit.errors import DataError, SourceError
 from etlkit.postgres import Connection, Cursor, rolled_back_on_error, unit_of_work
 from etlkit.rejects import create_staging, fill_rejected_records, stage_rejects
 from etlkit.settings import Settings
-from people_hub.bronze.accounting import Statistics
+from people_hub.accounting import Statistics
 from people_hub.bronze.page import Page, read_page
 from people_hub.bronze.replay import AMBIGUOUS, KeptRecord, Replay, plan_replay
 from people_hub.bronze.store import BronzeStore
 from people_hub.bronze.stream import Listing, Request, Stream
+from people_hub.service import SHOWN_RECORDS, Options
 
 HEARTBEAT_SECONDS = 2
-SHOWN_RECORDS = 20
-"""So many new and so many changed records get a line of their own; the others do on LOG_LEVEL=DEBUG."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a run goes about its work."""
-
-    dry_run: bool = False
-    full_sync: bool = False
-    batch_size: int = 1000
-    max_records: int = 0
-    max_minutes: float | None = None
-    mass_delete_percent: float = 10
-    detail_max_age_days: float = 30
-    progress_every: int = 50
-    shows_every_record: bool = False
-    secrets: tuple[str, ...] = ()
-    is_replay: bool = False
-    """Judge the stream's open rejects again instead of asking its source."""
 
 
 class ListingRun:
@@ -255,6 +235,9 @@ class ListingRun:
             if state in ("new", "changed") and page.good[place][0] in refused:
                 key = page.good[place][0]
                 page.reject(place, key, refused[key])
+        if self._stream.activity and not self._options.is_replay:
+            listed = (place for place in page.good if states.get(place) != "conflicting")
+            self._store.note_activity(cursor, {page.good[place][0]: page.good[place][1].record for place in listed})
         page.keep_at(self._replay.position_of)
         page.tell_apart(self._rejected)
         self._count_records(page, states)

@@ -219,6 +219,21 @@ class BronzeStore:
         refused = store_versions(cursor, versions, self._run_id)
         return [(version.external_id, reason) for version, reason in refused]
 
+    def note_activity(self, cursor: Cursor, records: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep when some records were last seen, of those that say it."""
+        seen = {
+            key: {name: record[name] for name in self._stream.activity if record.get(name) not in (None, "")}
+            for key, record in records.items()
+        }
+        seen = {key: activity for key, activity in seen.items() if activity}
+        if seen:
+            self.run(
+                cursor,
+                "fill_entity_activity",
+                external_ids=list(seen),
+                activities=[json.dumps(activity, default=str) for activity in seen.values()],
+            )
+
     def due_keys(self) -> Iterator[str]:
         """Yield the keys of detail_due, the most urgent first; no transaction stays open between them."""
         after = 0

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import people_hub
-from etlkit.errors import ConfigError
 from etlkit.settings import Settings
 from people_hub.bronze.canonical import BadRecordError, hash_version
 
-SCRIPT_KINDS = ("ingest", "enrich")
 LOCK_PREFIX = "people_hub:"
 
 
@@ -101,6 +96,8 @@ class Stream:
     check: Callable[[Any], str]
     """Ask the source the least that proves it reachable; return what was found, raise EtlError."""
     volatile: frozenset[str] = frozenset()
+    activity: tuple[str, ...] = ()
+    """Volatile fields that say when a record was last seen: kept beside its head, in place."""
     detail_of: str | None = None
     """The entity type whose records are fetched one by one here; such a stream is never listed whole."""
     batch_size: int | None = None
@@ -124,71 +121,3 @@ class Stream:
     def external_id(self, record: Mapping[str, Any]) -> str:
         """Return a record's key as text; BadRecordError when it has none."""
         return key_text(self.key(record))
-
-
-@dataclass(frozen=True)
-class Script:
-    """A script of the hub: its file's name and its stream."""
-
-    name: str
-    stream: Stream
-
-    @property
-    def kind(self) -> str:
-        """Return `ingest` or `enrich`."""
-        return self.name.split("_")[0]
-
-    @property
-    def short_name(self) -> str:
-        """Return the name without its kind, as `--only` takes it."""
-        return self.name.split("_", 1)[1]
-
-
-def all_scripts() -> list[Script]:
-    """Return every script of the package, in the order of a whole run: who is needed by others comes first.
-
-    Raises ConfigError for a script that cannot be imported, and for two that declare the same stream.
-    """
-    names = [found.name for found in pkgutil.iter_modules(people_hub.__path__)]
-    found = [_import_script(name) for name in names if name.split("_")[0] in SCRIPT_KINDS]
-    by_stream: dict[str, str] = {}
-    for script in found:
-        other = by_stream.setdefault(script.stream.name, script.name)
-        if other != script.name:
-            raise ConfigError(
-                f"{other}.py and {script.name}.py both declare the stream {script.stream.name}, and each would bury "
-                "the other's records. Give one of them another source_system or entity_type. Nothing was touched."
-            )
-    return sorted(found, key=lambda script: (SCRIPT_KINDS.index(script.kind), script.name))
-
-
-def _import_script(name: str) -> Script:
-    """Return a script of the package; ConfigError that names its file when it cannot be imported."""
-    try:
-        return Script(name, importlib.import_module(f"people_hub.{name}").STREAM)
-    except Exception as error:
-        raise ConfigError(
-            f"people_hub/{name}.py cannot be used: {type(error).__name__} {error}. Correct or remove it. "
-            "Nothing was touched."
-        ) from error
-
-
-def choose_scripts(kind: str, only: list[str]) -> list[Script]:
-    """Return the scripts of a kind, or those of the given names; ConfigError for a name that is none."""
-    known = [script for script in all_scripts() if script.kind == kind]
-    names = [name.strip().removeprefix(f"{kind}_") for text in only for name in text.split(",") if name.strip()]
-    if unknown := sorted(set(names) - {script.short_name for script in known}):
-        raise ConfigError(
-            f"no {kind} script is called {', '.join(unknown)}; there are: "
-            f"{', '.join(script.short_name for script in known)}. Nothing was touched."
-        )
-    return [script for script in known if not names or script.short_name in names]
-
-
-def find_stream(name: str) -> Stream:
-    """Return a stream by its own name or its script's; ConfigError when there is none."""
-    scripts = all_scripts()
-    for script in scripts:
-        if name in (script.stream.name, script.name, script.short_name):
-            return script.stream
-    raise ConfigError(f"there is no stream {name!r}; there are: {', '.join(script.stream.name for script in scripts)}.")

@@ -27,6 +27,7 @@ VOLATILE = frozenset(
     }
 )  # fmt: skip
 """What changes at every login, or differs from one domain controller to the next."""
+ACTIVITY = ("lastLogonTimestamp",)
 _SERVER, _NUMBER = "dsServiceName", "highestCommittedUSN"
 
 
@@ -44,6 +45,7 @@ def stream(
         ),
         check=check,
         volatile=VOLATILE,
+        activity=ACTIVITY,
     )
 
 

@@ -1,7 +1,7 @@
 -- Fills: nothing.
 -- Reads: meta.stream_health.
 -- Twice is safe: it only reads.
-select source_system || '/' || entity_type as stream,
+select replace(source_system, 'silver_transformation', 'silver') || '/' || entity_type as stream,
        status,
        started_at,
        last_success_at,
@@ -11,5 +11,5 @@ select source_system || '/' || entity_type as stream,
        open_rejects,
        error_message
 from meta.stream_health
-where (source_system || '/' || entity_type) = any (%(streams)s)
+where (replace(source_system, 'silver_transformation', 'silver') || '/' || entity_type) = any (%(streams)s)
 order by 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -38,6 +38,14 @@ class Statistics:
     errors: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    malformed: int = 0
+    """Values that were kept out of a record which stays."""
+    quality_count: int | None = None
+    """How many of the built records have a flag; None where nothing is judged."""
+    quality_issues: list[dict[str, Any]] = field(default_factory=list)
+    average_score: Any = None
+    flags: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     completed_at: datetime | None = None
 
@@ -100,10 +108,13 @@ class Statistics:
             f"└─ Skipped (Unchanged): {self.skipped}",
             f"Deleted{would}: {self.deleted}",
             f"Rejected: {self.failed}" + (f" ({_counted(self.reasons)})" if self.failed else ""),
-            "Quality Issues: 0",
+            f"Quality Issues: {self.quality_count or 0}" + (f" ({_counted(self.flags)})" if self.flags else ""),
             f"Errors: {self.failed}",
             f"Sum: {self.sum_line()}",
         ]
+        if self.malformed:
+            lines.append(f"Malformed values kept out of their records, which stay: {self.malformed}")
+        lines += [f"Left out: {count} {what}" for what, count in self.left_out.items() if count]
         return [*lines, f"Run ID: {self.run_id}", RULE]
 
     def results_lines(self) -> list[str]:
@@ -118,13 +129,22 @@ class Statistics:
             f"   Records Updated{would}: {self.updated}",
             f"   Records Skipped: {self.skipped}",
             f"   Records Deleted{would}: {self.deleted}",
+            *([] if self.quality_count is None else [f"   Quality Issues: {self.quality_count}"]),
             f"   Errors: {self.failed}",
             f"   Duration: {self.duration:.2f} seconds",
         ]
 
     def metadata(self) -> dict[str, Any]:
         """Return what the run's history keeps beside its columns."""
+        quality = {
+            "quality_issues": self.quality_count,
+            "average_score": None if self.average_score is None else float(self.average_score),
+            "flags": self.flags,
+            "left_out": self.left_out,
+            "malformed_values": self.malformed,
+        }
         return {
+            **({} if self.quality_count is None else quality),
             "records_skipped": self.skipped,
             "records_failed": self.failed,
             "records_deleted": self.deleted,
@@ -148,7 +168,8 @@ class Statistics:
             "new_rejects": self.new_rejects,
             "open_rejects": self.open_rejects,
             "resolved_rejects": self.resolved,
-            "quality_issues": [],
+            "quality_issues": self.quality_issues,
+            "quality_issue_count": self.quality_count or 0,
             "errors": self.errors,
             "notes": self.notes,
             "listing_complete": self.is_complete,
@@ -158,6 +179,6 @@ class Statistics:
         }
 
 
-def _counted(reasons: Counter[str]) -> str:
-    """Return reasons with how often each occurred."""
+def _counted(reasons: Mapping[str, int]) -> str:
+    """Return reasons or flags with how often each occurred."""
     return ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))

@@ -1,0 +1,57 @@
+-- Fills: the TEMP table staging_stale_head with the heads of departments that the source tables were not made from; all on a full sync.
+-- Reads: bronze.entity_heads, bronze.raw_entities (what a deleted record last said), silver.umapi_departments, silver.tdx_departments.
+-- Twice is safe: one a transaction; versions are compared, no clock.
+create temporary table staging_stale_head on commit drop as
+select 'umich_api/department' as stream,
+       h.external_id,
+       h.raw_id,
+       null::bigint as detail_raw_id,
+       h.is_deleted,
+       case
+           when not h.is_deleted then h.raw_id
+           else (select max(r.raw_id)
+                 from bronze.raw_entities r
+                 where r.external_id = h.external_id
+                   and r.entity_type = h.entity_type
+                   and r.source_system = h.source_system
+                   and not r.is_tombstone)
+       end as content_raw_id,
+       null::bigint as detail_content_raw_id
+from bronze.entity_heads h
+where h.source_system = 'umich_api'
+  and h.entity_type = 'department'
+  and (%(is_whole)s or not exists (select from silver.umapi_departments t where t.raw_id = h.raw_id))
+union all
+select 'tdx/department',
+       h.external_id,
+       h.raw_id,
+       d.raw_id,
+       h.is_deleted,
+       case
+           when not h.is_deleted then h.raw_id
+           else (select max(r.raw_id)
+                 from bronze.raw_entities r
+                 where r.external_id = h.external_id
+                   and r.entity_type = h.entity_type
+                   and r.source_system = h.source_system
+                   and not r.is_tombstone)
+       end,
+       case
+           when not d.is_deleted then d.raw_id
+           else (select max(r.raw_id)
+                 from bronze.raw_entities r
+                 where r.external_id = d.external_id
+                   and r.entity_type = d.entity_type
+                   and r.source_system = d.source_system
+                   and not r.is_tombstone)
+       end
+from bronze.entity_heads h
+left join bronze.entity_heads d
+    on d.external_id = h.external_id
+    and d.source_system = 'tdx'
+    and d.entity_type = 'department_detail'
+where h.source_system = 'tdx'
+  and h.entity_type = 'department'
+  and (%(is_whole)s
+       or not exists (select from silver.tdx_departments t
+                      where t.raw_id = h.raw_id and t.detail_raw_id is not distinct from d.raw_id))

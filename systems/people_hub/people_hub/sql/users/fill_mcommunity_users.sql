@@ -1,0 +1,50 @@
+-- Fills: silver.mcommunity_users with what MCommunity says last of each stale person.
+-- Reads: staging_stale_head, bronze.raw_entities.
+-- Twice is safe: keyed by the record's key; a row follows the version of its head.
+insert into silver.mcommunity_users as t (
+    external_id, uid_number, uniqname, distinguished_name, preferred_name, first_name, last_name, primary_email,
+    malformed_email, work_phone, ou, is_active, umich_title, gid_number, home_directory, login_shell, raw_id,
+    is_deleted, ingestion_run_id
+)
+select s.external_id,
+       s.external_id,
+       silver.uniqname_of(silver.text_of(r.raw_data -> 'uid')),
+       silver.canonical_dn(silver.text_of(r.raw_data -> 'dn')),
+       silver.text_of(r.raw_data -> 'displayName'),
+       silver.text_of(r.raw_data -> 'givenName'),
+       silver.text_of(r.raw_data -> 'sn'),
+       case when silver.is_email(silver.text_of(r.raw_data -> 'mail')) then lower(silver.text_of(r.raw_data -> 'mail')) end,
+       case when not silver.is_email(silver.text_of(r.raw_data -> 'mail')) then silver.text_of(r.raw_data -> 'mail') end,
+       silver.text_of(r.raw_data -> 'telephoneNumber'),
+       silver.texts_of(r.raw_data -> 'ou'),
+       exists (select from unnest(silver.texts_of(r.raw_data -> 'ou')) one where lower(one) <> 'alumni'),
+       silver.text_of(r.raw_data -> 'umichTitle'),
+       silver.text_of(r.raw_data -> 'gidNumber'),
+       silver.text_of(r.raw_data -> 'homeDirectory'),
+       silver.text_of(r.raw_data -> 'loginShell'),
+       s.raw_id,
+       s.is_deleted,
+       %(run_id)s::uuid
+from staging_stale_head s
+left join bronze.raw_entities r on r.raw_id = s.content_raw_id
+where s.stream = 'mcommunity_ldap/user'
+on conflict (external_id) do update set
+    uid_number = excluded.uid_number,
+    uniqname = excluded.uniqname,
+    distinguished_name = excluded.distinguished_name,
+    preferred_name = excluded.preferred_name,
+    first_name = excluded.first_name,
+    last_name = excluded.last_name,
+    primary_email = excluded.primary_email,
+    malformed_email = excluded.malformed_email,
+    work_phone = excluded.work_phone,
+    ou = excluded.ou,
+    is_active = excluded.is_active,
+    umich_title = excluded.umich_title,
+    gid_number = excluded.gid_number,
+    home_directory = excluded.home_directory,
+    login_shell = excluded.login_shell,
+    raw_id = excluded.raw_id,
+    is_deleted = excluded.is_deleted,
+    updated_at = now(),
+    ingestion_run_id = excluded.ingestion_run_id

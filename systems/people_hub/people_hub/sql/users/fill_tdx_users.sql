@@ -1,0 +1,76 @@
+-- Fills: silver.tdx_users with what TeamDynamix says last of each stale person; of its detail what the listing lacks.
+-- Reads: staging_stale_head, bronze.raw_entities.
+-- Twice is safe: keyed by the record's key; a row follows the versions of its heads.
+insert into silver.tdx_users as t (
+    external_id, tdx_user_uid, uniqname, external_number, first_name, last_name, full_name, primary_email,
+    malformed_email, work_phone, mobile_phone, work_address, work_city, work_state, work_postal, work_country, title,
+    default_account_id, reports_to_uid, is_active, is_employee, beid, security_role_name, group_ids, raw_id,
+    detail_raw_id, is_deleted, ingestion_run_id
+)
+select s.external_id,
+       s.external_id,
+       coalesce(silver.uniqname_of(silver.text_of(w.raw_data -> 'AlternateID')), silver.uniqname_of(split_part(silver.text_of(w.raw_data -> 'UserName'), '@', 1))),
+       silver.text_of(w.raw_data -> 'ExternalID'),
+       silver.text_of(w.raw_data -> 'FirstName'),
+       silver.text_of(w.raw_data -> 'LastName'),
+       silver.text_of(w.raw_data -> 'FullName'),
+       case when silver.is_email(silver.text_of(w.raw_data -> 'PrimaryEmail')) then lower(silver.text_of(w.raw_data -> 'PrimaryEmail')) end,
+       case when not silver.is_email(silver.text_of(w.raw_data -> 'PrimaryEmail')) then silver.text_of(w.raw_data -> 'PrimaryEmail') end,
+       silver.text_of(w.raw_data -> 'WorkPhone'),
+       silver.text_of(w.raw_data -> 'MobilePhone'),
+       silver.text_of(w.raw_data -> 'WorkAddress'),
+       silver.text_of(w.raw_data -> 'WorkCity'),
+       silver.text_of(w.raw_data -> 'WorkState'),
+       silver.text_of(w.raw_data -> 'WorkZip'),
+       silver.text_of(w.raw_data -> 'WorkCountry'),
+       silver.text_of(w.raw_data -> 'Title'),
+       nullif(silver.number_of(w.raw_data -> 'DefaultAccountID'), 0),
+       silver.text_of(w.raw_data -> 'ReportsToUID'),
+       silver.truth_of(w.raw_data -> 'IsActive'),
+       silver.truth_of(w.raw_data -> 'IsEmployee'),
+       silver.text_of(w.raw_data -> 'BEID'),
+       silver.text_of(w.raw_data -> 'SecurityRoleName'),
+       array(
+           select distinct silver.number_of(one)
+           from jsonb_array_elements(case when jsonb_typeof(w.raw_data -> 'GroupIDs') = 'array' then w.raw_data -> 'GroupIDs' end) one
+           where silver.number_of(one) is not null
+           order by 1
+       ),
+       s.raw_id,
+       s.detail_raw_id,
+       s.is_deleted,
+       %(run_id)s::uuid
+from staging_stale_head s
+left join bronze.raw_entities r on r.raw_id = s.content_raw_id
+left join bronze.raw_entities d on d.raw_id = s.detail_content_raw_id
+cross join lateral (select coalesce(d.raw_data, '{}') || coalesce(r.raw_data, '{}') as raw_data) w
+where s.stream = 'tdx/user'
+on conflict (external_id) do update set
+    tdx_user_uid = excluded.tdx_user_uid,
+    uniqname = excluded.uniqname,
+    external_number = excluded.external_number,
+    first_name = excluded.first_name,
+    last_name = excluded.last_name,
+    full_name = excluded.full_name,
+    primary_email = excluded.primary_email,
+    malformed_email = excluded.malformed_email,
+    work_phone = excluded.work_phone,
+    mobile_phone = excluded.mobile_phone,
+    work_address = excluded.work_address,
+    work_city = excluded.work_city,
+    work_state = excluded.work_state,
+    work_postal = excluded.work_postal,
+    work_country = excluded.work_country,
+    title = excluded.title,
+    default_account_id = excluded.default_account_id,
+    reports_to_uid = excluded.reports_to_uid,
+    is_active = excluded.is_active,
+    is_employee = excluded.is_employee,
+    beid = excluded.beid,
+    security_role_name = excluded.security_role_name,
+    group_ids = excluded.group_ids,
+    raw_id = excluded.raw_id,
+    detail_raw_id = excluded.detail_raw_id,
+    is_deleted = excluded.is_deleted,
+    updated_at = now(),
+    ingestion_run_id = excluded.ingestion_run_id

@@ -1,0 +1,217 @@
+-- Fills: the TEMP table staging_record with the marked people as their sources say now: of records that live where any does.
+-- Reads: staging_person, the source tables of people, silver.departments, silver.known_accounts, silver.users (what is stored).
+-- Twice is safe: one a transaction; the same sources give the same rows.
+create temporary table staging_record on commit drop as
+with tdx as (
+    select distinct on (x.uniqname) x.*, count(*) over (partition by x.uniqname) > 1 as is_duplicate
+    from staging_person p
+    join silver.tdx_users x using (uniqname)
+    where not (x.is_deleted and p.is_living)
+    order by x.uniqname, x.is_active is not true, length(x.external_id), x.external_id
+),
+mcommunity as (
+    select distinct on (x.uniqname) x.*, count(*) over (partition by x.uniqname) > 1 as is_duplicate
+    from staging_person p
+    join silver.mcommunity_users x using (uniqname)
+    where not (x.is_deleted and p.is_living)
+    order by x.uniqname, x.is_active is not true, length(x.external_id), x.external_id
+),
+ad as (
+    select distinct on (x.uniqname) x.*, count(*) over (partition by x.uniqname) > 1 as is_duplicate
+    from staging_person p
+    join silver.ad_users x using (uniqname)
+    where not (x.is_deleted and p.is_living)
+    order by x.uniqname, x.is_active is not true, length(x.external_id), x.external_id
+),
+appointment as (
+    select x.*,
+           row_number() over by_rank as rank,
+           count(*) over (partition by x.uniqname) as appointments
+    from staging_person p
+    join silver.umapi_employees x using (uniqname)
+    where not (x.is_deleted and p.is_living)
+    window by_rank as (partition by x.uniqname order by x.empl_rcd, x.empl_id, x.external_id)
+),
+several as (
+    select uniqname,
+           silver.once_each(array_agg(empl_id order by rank)) as empl_ids,
+           silver.once_each(array_agg(department_id order by rank)) as department_ids,
+           silver.once_each(array_agg(jobcode order by rank)) as jobcodes,
+           silver.once_each(array_agg(supervisor_id order by rank)) as supervisor_ids
+    from appointment
+    where appointments > 1
+    group by uniqname
+),
+umapi as (
+    select a.*,
+           coalesce(a.university_job_title, a.department_job_title) as job_title,
+           coalesce(s.empl_ids, array_remove(array[a.empl_id], null)) as empl_ids,
+           coalesce(s.department_ids, array_remove(array[a.department_id], null)) as department_ids,
+           coalesce(s.jobcodes, array_remove(array[a.jobcode], null)) as jobcodes,
+           coalesce(s.supervisor_ids, array_remove(array[a.supervisor_id], null)) as supervisor_ids
+    from appointment a
+    left join several s using (uniqname)
+    where a.rank = 1
+),
+supervisor as (
+    select distinct on (empl_id) empl_id, uniqname
+    from (
+        select e.empl_id, e.uniqname, e.is_deleted, 1 as rank, e.empl_rcd as place, true as is_active, e.external_id
+        from silver.umapi_employees e
+        where e.uniqname is not null and e.empl_id in (select supervisor_id from umapi)
+        union all
+        select t.external_number, t.uniqname, t.is_deleted, 2, length(t.external_id), t.is_active is true, t.external_id
+        from silver.tdx_users t
+        where t.uniqname is not null and t.external_number in (select supervisor_id from umapi)
+    ) every
+    order by empl_id, is_deleted, rank, is_active desc, place, external_id
+),
+merged as (
+    select p.uniqname,
+           p.is_living,
+           t.tdx_user_uid,
+           u.empl_id as umich_empl_id,
+           coalesce(u.empl_ids, '{}') as umich_empl_ids,
+           coalesce(m.uid_number, a.uid_number) as ldap_uid_number,
+           coalesce(m.gid_number, a.gid_number) as ldap_gid_number,
+           a.ad_user_guid as ad_object_guid,
+           a.sam_account_name as ad_sam_account_name,
+           coalesce(t.first_name, u.first_name, m.first_name, a.first_name) as first_name,
+           coalesce(t.last_name, u.last_name, m.last_name, a.last_name) as last_name,
+           coalesce(
+               coalesce(t.last_name, u.last_name, m.last_name, a.last_name) || ', '
+                   || coalesce(t.first_name, u.first_name, m.first_name, a.first_name),
+               u.full_name,
+               a.display_name
+           ) as full_name,
+           coalesce(t.full_name, m.preferred_name) as preferred_name,
+           coalesce(t.primary_email, m.primary_email, a.primary_email) as primary_email,
+           coalesce(t.work_phone, u.work_phone, m.work_phone, a.work_phone) as work_phone,
+           coalesce(t.mobile_phone, a.mobile) as mobile_phone,
+           f.work_address,
+           f.work_city,
+           f.work_state,
+           f.work_postal,
+           f.work_country,
+           coalesce(u.department_id, k.dept_id) as department_id,
+           coalesce(u.department_ids, '{}') as department_ids,
+           coalesce(u.job_title, m.umich_title, t.title, a.title) as job_title,
+           u.department_job_title,
+           u.jobcode as primary_job_code,
+           coalesce(u.jobcodes, '{}') as job_codes,
+           u.supervisor_id as primary_supervisor_id,
+           v.uniqname as primary_supervisor_uniqname,
+           coalesce(u.supervisor_ids, '{}') as supervisor_ids,
+           t.reports_to_uid,
+           p.is_living and (
+               coalesce(t.is_active, false) or coalesce(a.is_active, false) or u.uniqname is not null
+               or coalesce(m.is_active, false)
+           ) as is_active,
+           p.is_living and (u.uniqname is not null or coalesce(t.is_employee, false)) as is_employee,
+           case when a.user_account_control is not null then not a.is_active end as ad_account_disabled,
+           coalesce(m.ou, '{}') as mcommunity_ou_affiliations,
+           coalesce(t.group_ids, '{}') as tdx_group_ids,
+           coalesce(m.home_directory, a.home_directory) as home_directory,
+           coalesce(m.login_shell, a.login_shell) as login_shell,
+           t.external_number as tdx_external_id,
+           t.beid as tdx_beid,
+           t.security_role_name as tdx_security_role_name,
+           case when p.is_living then concat_ws(
+               '+',
+               case when a.uniqname is not null then 'active_directory' end,
+               case when m.uniqname is not null then 'mcommunity_ldap' end,
+               case when t.uniqname is not null then 'tdx' end,
+               case when u.uniqname is not null then 'umich_api' end
+           ) else '' end as source_system,
+           array_remove(array[
+               case when a.is_duplicate then 'duplicate_ad_record' end,
+               case when m.is_duplicate then 'duplicate_mcommunity_record' end,
+               case when t.is_duplicate then 'duplicate_tdx_record' end,
+               case when k.dept_id <> u.department_id then 'department_id_mismatch' end,
+               case when t.primary_email <> m.primary_email or t.primary_email <> a.primary_email
+                         or m.primary_email <> a.primary_email then 'email_mismatch' end,
+               case when t.external_number <> all (u.empl_ids) then 'empl_id_mismatch' end,
+               case when t.title <> u.job_title or m.umich_title <> u.job_title or a.title <> u.job_title
+                         or t.title <> m.umich_title or a.title <> m.umich_title or a.title <> t.title
+                    then 'job_title_conflict' end,
+               case when a.malformed_email is not null then 'malformed_email_active_directory' end,
+               case when m.malformed_email is not null then 'malformed_email_mcommunity_ldap' end,
+               case when t.malformed_email is not null then 'malformed_email_tdx' end,
+               case when t.mobile_phone <> a.mobile then 'mobile_phone_conflict' end,
+               case when u.first_name <> t.first_name or m.first_name <> t.first_name or a.first_name <> t.first_name
+                         or m.first_name <> u.first_name or a.first_name <> u.first_name or a.first_name <> m.first_name
+                         or u.last_name <> t.last_name or m.last_name <> t.last_name or a.last_name <> t.last_name
+                         or m.last_name <> u.last_name or a.last_name <> u.last_name or a.last_name <> m.last_name
+                    then 'name_mismatch' end,
+               case when t.full_name <> m.preferred_name then 'preferred_name_conflict' end,
+               case when m.uid_number <> a.uid_number then 'uid_number_conflict' end,
+               case when t.work_phone <> u.work_phone or t.work_phone <> m.work_phone or t.work_phone <> a.work_phone
+                         or u.work_phone <> m.work_phone or u.work_phone <> a.work_phone or m.work_phone <> a.work_phone
+                    then 'work_phone_conflict' end
+           ], null) as differences,
+           t.uniqname is null or not p.is_living as lacks_tdx,
+           u.uniqname is null or not p.is_living as lacks_umapi,
+           m.uniqname is null or not p.is_living as lacks_mcommunity,
+           a.uniqname is null or not p.is_living as lacks_ad,
+           case when p.is_living and coalesce(a.malformed_email, m.malformed_email, t.malformed_email) is not null
+               then jsonb_strip_nulls(jsonb_build_object(
+                   'active_directory', a.malformed_email, 'mcommunity_ldap', m.malformed_email, 'tdx', t.malformed_email
+               ))
+           end as malformed
+    from staging_person p
+    left join tdx t using (uniqname)
+    left join umapi u using (uniqname)
+    left join mcommunity m using (uniqname)
+    left join ad a using (uniqname)
+    left join silver.known_accounts k on k.tdx_id = t.default_account_id
+    left join supervisor v on v.empl_id = u.supervisor_id
+    cross join lateral (
+        select t.work_address, t.work_city, t.work_state, t.work_postal, t.work_country
+        where coalesce(t.work_address, t.work_city, t.work_state, t.work_postal, t.work_country) is not null
+        union all
+        select u.work_address, u.work_city, u.work_state, u.work_postal, u.work_country
+        where coalesce(t.work_address, t.work_city, t.work_state, t.work_postal, t.work_country) is null
+    ) f
+),
+built as (
+    select g.uniqname, g.tdx_user_uid, g.umich_empl_id, g.umich_empl_ids, g.ldap_uid_number, g.ldap_gid_number,
+           g.ad_object_guid, g.ad_sam_account_name, g.first_name, g.last_name, g.full_name, g.preferred_name,
+           g.primary_email, g.work_phone, g.mobile_phone, g.work_address, g.work_city, g.work_state, g.work_postal,
+           g.work_country, g.department_id, d.department_name, g.department_ids, g.job_title, g.department_job_title,
+           g.primary_job_code, g.job_codes, g.primary_supervisor_id, g.primary_supervisor_uniqname, g.supervisor_ids,
+           g.reports_to_uid, g.is_active, g.is_employee, g.ad_account_disabled, g.mcommunity_ou_affiliations,
+           g.tdx_group_ids, g.home_directory, g.login_shell, g.tdx_external_id, g.tdx_beid, g.tdx_security_role_name,
+           g.source_system,
+           array(
+               select flag collate "C"
+               from unnest(
+                   case when g.is_living then g.differences else '{}' end || array_remove(array[
+                       case when g.department_id is not null and d.dept_id is null then 'invalid_department_reference' end,
+                       case when g.primary_supervisor_id is not null and g.primary_supervisor_uniqname is null
+                            then 'invalid_supervisor_reference' end,
+                       case when g.lacks_ad then 'missing_active_directory_source' end,
+                       case when g.department_id is null then 'missing_department_id' end,
+                       case when g.primary_email is null then 'missing_email' end,
+                       case when g.job_title is null then 'missing_job_title' end,
+                       case when g.lacks_mcommunity then 'missing_mcommunity_ldap_source' end,
+                       case when g.full_name is null then 'missing_name' end,
+                       case when g.lacks_tdx then 'missing_tdx_source' end,
+                       case when g.lacks_umapi then 'missing_umich_api_source' end,
+                       case when not g.is_living then 'no_live_source' end,
+                       case when g.work_phone is null and g.mobile_phone is null then 'no_phone_number' end
+                   ], null)
+               ) flag
+               order by 1
+           ) as flags,
+           g.malformed
+    from merged g
+    left join silver.departments d on d.dept_id = g.department_id
+)
+select b.uniqname as record_key,
+       known.entity_hash as known_hash,
+       encode(sha256(convert_to(b::text, 'UTF8')), 'hex')::char(64) as entity_hash,
+       silver.quality_score(b.flags) as data_quality_score,
+       to_jsonb(b.flags) as quality_flags,
+       b.*
+from built b
+left join silver.users known using (uniqname)

@@ -849,37 +849,45 @@ revoke all on function silver.macs_of(text) from public;
 revoke all on function silver.serial_of(text) from public;
 
 -- Views for people who look.
+create or replace view silver.v_quality as
+select entity,
+       record_key,
+       source_system,
+       data_quality_score as score,
+       quality_flags,
+       jsonb_array_length(quality_flags) as flags,
+       (select count(*) from jsonb_array_elements_text(quality_flags) f where f like '%\_mismatch') as mismatches,
+       (select count(*) from jsonb_array_elements_text(quality_flags) f where f like '%\_conflict') as conflicts
+from (
+    select 'department' as entity, dept_id as record_key, source_system, data_quality_score, quality_flags
+    from silver.departments
+    union all
+    select 'user', uniqname, source_system, data_quality_score, quality_flags from silver.users
+    union all
+    select 'group', group_id, source_system, data_quality_score, quality_flags from silver.groups
+    union all
+    select 'computer', computer_uid, source_system, data_quality_score, quality_flags from silver.computers
+) every;
+
+create or replace view silver.v_quality_flags as
+select q.entity, q.record_key, q.source_system, flag
+from silver.v_quality q
+cross join lateral jsonb_array_elements_text(q.quality_flags) flag;
+
 create or replace view silver.v_quality_summary as
 select entity,
        source_system,
        count(*) as records,
-       count(*) filter (where quality_flags <> '[]') as flagged,
-       round(avg(data_quality_score), 4) as average_score,
-       min(data_quality_score) as worst_score
-from (
-    select 'department' as entity, source_system, data_quality_score, quality_flags from silver.departments
-    union all
-    select 'user', source_system, data_quality_score, quality_flags from silver.users
-    union all
-    select 'group', source_system, data_quality_score, quality_flags from silver.groups
-    union all
-    select 'computer', source_system, data_quality_score, quality_flags from silver.computers
-) every
+       count(*) filter (where flags > 0) as flagged,
+       round(avg(score), 4) as average_score,
+       min(score) as worst_score
+from silver.v_quality
 group by entity, source_system;
 
 -- where living sources say different things: `_mismatch` costs, `_conflict` does not
 create or replace view silver.v_source_conflicts as
 select entity, record_key, flag, source_system
-from (
-    select 'department' as entity, dept_id as record_key, source_system, quality_flags from silver.departments
-    union all
-    select 'user', uniqname, source_system, quality_flags from silver.users
-    union all
-    select 'group', group_id, source_system, quality_flags from silver.groups
-    union all
-    select 'computer', computer_uid, source_system, quality_flags from silver.computers
-) every
-cross join lateral jsonb_array_elements_text(quality_flags) flag
+from silver.v_quality_flags
 where flag ~ '_(mismatch|conflict)$';
 
 create or replace view silver.v_user_departments as

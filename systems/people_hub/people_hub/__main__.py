@@ -14,6 +14,8 @@ import logging
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
@@ -48,9 +50,11 @@ from people_hub.script import (
     run_hub_command,
     run_scripts,
 )
-from people_hub.scripts import Script, all_scripts, choose_scripts, find_stream, streams
+from people_hub.scripts import Script, all_scripts, choose_scripts, find_stream, streams, transforms
+from people_hub.silver.quality import WORST, WORST_ON_PAGE, explained_lines, export_page, read_quality, winner_of
 
 SHOWN_TEXT = 80
+FLAG_COSTS = SQL / "silver" / "list_flag_costs.sql"
 RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ingest": ("list the sources into bronze", ("ingest",)),
     "enrich": ("fetch the details that are due", ("enrich",)),
@@ -223,6 +227,49 @@ def show_history(command: HubCommand) -> Outcome:
     return Outcome()
 
 
+def show_quality(command: HubCommand) -> Outcome:
+    """Print how good silver's records are, the worst first; with --export as a page too."""
+    exported = command.flags.export
+    with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
+        require_schema(connection, SCHEMA)
+        with load_errors("reading the quality of silver"), connection, connection.cursor() as cursor:
+            cursor.execute("set transaction isolation level repeatable read, read only")
+            quality = read_quality(cursor, WORST_ON_PAGE if exported else WORST)
+    if exported:
+        size = export_page(quality, exported, datetime.now(UTC))
+    shown = replace(quality, worst=quality.worst[:WORST])
+    command.results.append(shown.as_dict())
+    command.say(shown.lines())
+    return Outcome(f"✅ {exported} was written, {size:,} bytes." if exported else "")
+
+
+def explain_record(command: HubCommand) -> Outcome:
+    """Print what each source says of every field of a record, which one won, and what its flags cost."""
+    tables = {name: one for one in transforms() for name in (one.table, one.entity_type)}
+    if command.flags.table not in tables:
+        names = ", ".join(one.table for one in transforms())
+        raise ConfigError(f"there is no table {command.flags.table!r} in silver; there are: {names}.")
+    transform = tables[command.flags.table]
+    key = command.flags.id.strip()
+    folder = transform.path("").parent
+    with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
+        require_schema(connection, SCHEMA)
+        with load_errors("explaining a record"), connection, connection.cursor() as cursor:
+            rows = fetch_dicts(cursor, folder / f"explain_{transform.table}.sql", {"key": key})
+            flags = rows[0]["quality_flags"] if rows else []
+            costs = {row["flag"]: row["cost"] for row in fetch_dicts(cursor, FLAG_COSTS, {"flags": flags})}
+    if not rows:
+        raise ConfigError(
+            f"silver.{transform.table} has no record {key!r}. If a source has it, python -m people_hub transform builds it."
+        )
+    fields = [{"field": row["field"], "silver": row["value"], "from": winner_of(row), "said": row["said"]} for row in rows]
+    command.results.append(
+        {"table": transform.table, "key": key, "score": rows[0]["data_quality_score"], "flags": costs, "fields": fields}
+    )
+    command.say(explained_lines(rows, costs))
+    return Outcome()
+
+
 def prune_versions(command: HubCommand) -> Outcome:
     """Delete the versions that were replaced longer ago than an age."""
     age = interval_of(command.flags.older_than)
@@ -246,7 +293,7 @@ def command_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="python -m people_hub",
-        description="People, departments, groups and computers: bronze has their whole history, silver one true record of each.",
+        description="People, departments, groups and computers: bronze has their history, silver one record of each.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -275,6 +322,13 @@ def command_parser() -> argparse.ArgumentParser:
     action.add_argument("stream", metavar="STREAM", help="e.g. tdx/user or ingest_tdx_users")
     action.add_argument("id", metavar="ID", help="the record's key")
     action.set_defaults(body=show_history)
+    action = add("quality", "scores, flags and conflicts of silver by entity and source, the worst first")
+    action.add_argument("--export", metavar="FILE", type=Path, help="write it as one HTML page, e.g. quality.html")
+    action.set_defaults(body=show_quality)
+    action = add("explain", "every field of a record: what each source says, which won, what its flags cost")
+    action.add_argument("table", metavar="TABLE", help="departments, users, groups or computers")
+    action.add_argument("id", metavar="KEY", help="the record's key, e.g. a uniqname")
+    action.set_defaults(body=explain_record)
     action = add("prune", "remove versions that were replaced long ago; what every record says or last said stays")
     action.add_argument("--older-than", required=True, metavar="AGE", help="a number of h, d or w, e.g. 400d")
     action.add_argument("--dry-run", action="store_true", help="say how many, and remove none")

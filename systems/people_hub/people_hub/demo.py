@@ -1,4 +1,4 @@
-"""make demo-people_hub: stand-in sources, a full sync, changes at the sources, an incremental sync, on real servers.
+"""make demo-people_hub: stand-in sources, a full sync into bronze and silver, changes, an incremental one, on real servers.
 
 Everything is kept in `.local/demo` and the database `people_hub_demo`, which begins anew each time.
 """
@@ -60,6 +60,7 @@ def main() -> int:
     with closing(_Rest(university)) as rest, _directories(university) as ldap:
         environment = {
             "HUB_DATA_FOLDER": str(DATA_DIR / "exports"),
+            "HUB_MAIL_DOMAIN": "umich.edu",
             "DATABASE_URL": f"embedded/{DATABASE}",
             **rest.settings,
         }
@@ -83,13 +84,18 @@ def main() -> int:
         print("\n--- everything, for the first time")
         codes.append(_hub(environment, "ingest", "--full-sync", "--only", *scripts))
         codes.append(_hub(environment, "enrich", "--limit", str(DETAILS)))
+        codes.append(_hub(environment, "transform"))
         print("\n--- some records change at the sources, two people go; then only what is new")
         change_sources(university, rest, ldap)
         codes.append(_hub(environment, "ingest", "--only", *scripts))
         codes.append(_hub(environment, "enrich", "--limit", str(DETAILS)))
+        codes.append(_hub(environment, "transform"))
         codes.append(_hub(environment, "status"))
         codes.append(_hub(environment, "rejects"))
         codes.append(_hub(environment, "history", "umich_api/department", university.umapi_departments()[1]["DeptId"]))
+        print("\n--- how good is what silver has, and why is somebody's score what it is?")
+        codes.append(_hub(environment, "quality", "--export", str(DATA_DIR / "quality.html")))
+        codes.append(_hub(environment, "explain", "users", uniqname(20)))
     worst = max(code for code in codes if code != EXIT_REJECTS)
     if worst != EXIT_CLEAN:
         return worst
@@ -149,6 +155,7 @@ def change_sources(university: University, rest: RestSources, ldap: list[SampleD
     accounts[2] |= {"Name": "Renamed", "ModifiedDate": "2026-03-01T12:00:00Z"}
     people = university.tdx_people()
     people[3]["Title"] = "Director"
+    people[30] |= {"AlternateID": "renamed30", "UserName": "renamed30@umich.edu"}
     rest.set_data(departments=departments, accounts=accounts, people=people[:-1])
     rows = university.keyconfigure_rows()
     for row in rows:
@@ -168,7 +175,7 @@ def _hub(environment: dict[str, str], *arguments: str) -> int:
     shown = [*arguments[:3], "..."] if len(arguments) > 4 else list(arguments)  # noqa: PLR2004 - a readable line
     print(f"$ python -m people_hub {' '.join(shown)}")
     program = [sys.executable, "-m", "people_hub", *arguments]
-    if arguments[0] in ("ingest", "enrich"):
+    if arguments[0] in ("ingest", "enrich", "transform"):
         program += ["--log-level", "WARNING"]
     values: dict[str, Any] = {**os.environ, **environment, "LOG_DIR": str(DATA_DIR / "logs")}
     return subprocess.run(program, env=values, check=False).returncode

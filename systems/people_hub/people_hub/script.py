@@ -246,9 +246,7 @@ def run_one(command: HubCommand, script: Script, adapter: PostgresAdapter) -> in
     return exit_code
 
 
-def _service(
-    command: HubCommand, script: Script, adapter: PostgresAdapter, logger: logging.Logger
-) -> HubService:
+def _service(command: HubCommand, script: Script, adapter: PostgresAdapter, logger: logging.Logger) -> HubService:
     """Return the service of a script's stream or transform."""
     settings: Any = command.sources[script.job.settings]
     more: dict[str, Any] = {"options": command.options(), "adapter": adapter, "logger": logger}
@@ -284,7 +282,9 @@ def _run_all(command: HubCommand, scripts: Sequence[Script], unset: dict[str, st
     with closing(command.open_adapter()) as adapter:
         for script in scripts:
             failed = [name for name, code in ended.items() if code in FAILURES and script.needs(every[name])]
-            ended[script.name] = _keep_back(command, script, failed, ended) if failed else run_one(command, script, adapter)
+            ended[script.name] = (
+                _keep_back(command, script, failed, ended) if failed else run_one(command, script, adapter)
+            )
     worst = gravest(ended.values())
     if command.prints_results:  # the stream has said its last line
         return Outcome(gravest=worst)
@@ -294,9 +294,7 @@ def _run_all(command: HubCommand, scripts: Sequence[Script], unset: dict[str, st
         )
     failed = [name for name, code in ended.items() if code in FAILURES]
     still_open = sum(result.get("open_rejects", 0) for result in command.results)
-    sentence = (
-        f"{'❌' if failed else '⚠️' if worst else '🎉'} {len(ended) - len(failed)} of {len(ended)} completed"
-    )
+    sentence = f"{'❌' if failed else '⚠️' if worst else '🎉'} {len(ended) - len(failed)} of {len(ended)} completed"
     if failed:
         sentence += f"; failed or left out: {', '.join(failed)}"
     if still_open:

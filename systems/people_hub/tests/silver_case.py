@@ -29,9 +29,7 @@ TOMBSTONE = """
 """
 UNTOLD = {"created_at", "updated_at", "ingestion_run_id"}
 """What differs from run to run."""
-TABLES = (
-    "select table_name from information_schema.tables where table_schema = 'silver' and table_type = 'BASE TABLE' order by 1"
-)
+TABLES = "select table_name from information_schema.tables where table_schema = 'silver' and table_type = 'BASE TABLE' order by 1"
 
 
 class Silver:

@@ -10,9 +10,9 @@ import pytest
 from etlkit.testing import seeds
 from people_hub.bronze import listing_run
 from people_hub.bronze.ingestion import IngestionService
-from people_hub.service import Options
 from people_hub.bronze.stream import Listing, Stream, key_of
 from people_hub.hub_settings import UmapiSettings
+from people_hub.service import Options
 
 pytestmark = pytest.mark.database
 

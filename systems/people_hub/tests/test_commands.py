@@ -14,9 +14,9 @@ from hub_case import PACKAGE, Hub
 import people_hub
 from etlkit.errors import ConfigError, LoadError
 from people_hub.__main__ import main
-from people_hub.scripts import all_scripts
 from people_hub.hub_settings import PROJECT_DIR, read_database_url
 from people_hub.postgres_adapter import PostgresAdapter
+from people_hub.scripts import all_scripts
 
 pytestmark = pytest.mark.database
 
@@ -217,8 +217,8 @@ def test_history_shows_every_version_and_what_it_changed(hub, rest, university):
 def test_a_filled_database_of_version_1_is_brought_up(hub, university):
     hub.ingest("umapi_departments")
     before = hub.bronze()
-    hub.query("drop table bronze.held_back, bronze.entity_activity")
     hub.query("drop schema silver cascade")  # version 1 had it empty
+    hub.query("drop table bronze.held_back, bronze.entity_activity")
     hub.query("create schema silver")
     hub.query("update meta.schema_version set version = 1 where system = 'people_hub'")
     refused = hub.ingest("umapi_departments")

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from etlkit.errors import SourceError
 from people_hub.sample_sources.directories import CAP, PASSWORD, SampleDirectory
-from people_hub.sample_sources.people import AD_BASE, MCOMMUNITY_BASE, University, guid, uniqname
+from people_hub.sample_sources.people import group_name, AD_BASE, MCOMMUNITY_BASE, University, guid, uniqname
 from people_hub.sources import directory
 from people_hub.sources.directory import Directory, Search, read_entries, read_entry
 
@@ -219,7 +219,7 @@ def test_the_active_directory_identifies_by_guid_and_reads_binary_values(hub, ad
     ((record,),) = hub.query("select raw_data from bronze.raw_entities where external_id = %s", str(guid("user", 50)))
     assert record["objectSid"] == "S-1-5-21-1-2-3-1050"
     assert record["dn"] == f"cn=Surname50\\, Given50,OU=Accounts,{AD_BASE}" or "Surname50\\2C" in record["dn"]
-    assert record["memberOf"] == [f"CN=group-{50 % university.groups},OU=MCommADSync,{AD_BASE}"]
+    assert record["memberOf"] == [f"CN={group_name(50 % university.groups)},OU=MCommADSync,{AD_BASE}"]
 
 
 def test_a_login_is_no_change_and_a_title_is(hub, ad):

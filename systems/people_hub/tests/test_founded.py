@@ -10,9 +10,9 @@ import pytest
 
 from etlkit.errors import DataError
 from people_hub.bronze.ingestion import IngestionService
-from people_hub.service import Options
-from people_hub.scripts import all_scripts
 from people_hub.postgres_adapter import PostgresAdapter
+from people_hub.scripts import all_scripts
+from people_hub.service import Options
 
 pytestmark = pytest.mark.database
 

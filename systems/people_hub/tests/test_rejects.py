@@ -10,9 +10,9 @@ import pytest
 from test_changes import STREAM, bring, counts
 
 from people_hub.bronze.ingestion import IngestionService
-from people_hub.service import Options
 from people_hub.bronze.replay import KeptRecord, plan_replay
 from people_hub.bronze.stream import key_of
+from people_hub.service import Options
 
 pytestmark = pytest.mark.database
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from silver_case import KEYS, Silver
@@ -46,17 +45,25 @@ def give(silver, given, case_id):
                 continue
             mine[stream] = numbered(record, number) | given.get("change", {}).get(stream, {})
             silver.put(stream, mine[stream])
-    if "G01" == case_id:
-        silver.put("mcommunity_ldap/group", {"dn": "cn=chem-all,ou=User Groups,ou=Groups,dc=umich,dc=edu", "gidNumber": "1"})
-        silver.put("active_directory/user", {
-            **numbered(BASE["active_directory/user"], 50),
-            "dn": "CN=Surname50\\, Given50,OU=Accounts,OU=UMICH,DC=adsroot,DC=example,DC=edu",
-        })
-    if "C02" == case_id:
-        silver.put("tdx/asset_detail", *(
-            {"ID": number, "Attributes": [{"Name": "MAC Address(es)", "Value": "00:50:B6:00:00:01"}]}
-            for number in (70201, 70202)
-        ))
+    if case_id == "G01":
+        silver.put(
+            "mcommunity_ldap/group", {"dn": "cn=chem-all,ou=User Groups,ou=Groups,dc=umich,dc=edu", "gidNumber": "1"}
+        )
+        silver.put(
+            "active_directory/user",
+            {
+                **numbered(BASE["active_directory/user"], 50),
+                "dn": "CN=Surname50\\, Given50,OU=Accounts,OU=UMICH,DC=adsroot,DC=example,DC=edu",
+            },
+        )
+    if case_id == "C02":
+        silver.put(
+            "tdx/asset_detail",
+            *(
+                {"ID": number, "Attributes": [{"Name": "MAC Address(es)", "Value": "00:50:B6:00:00:01"}]}
+                for number in (70201, 70202)
+            ),
+        )
         skip = ("tdx/asset_detail",)
     for stream, records in [*given.items(), *given.get("add", {}).items()]:
         if stream in KEYS and stream not in skip:

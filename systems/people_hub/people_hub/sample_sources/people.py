@@ -1,6 +1,7 @@
 """A small invented university: the same seed makes the same departments, people, groups, computers and assets.
 
-Everybody is made once, and each source shows what it knows of them in its own form. Nothing here is real.
+Everybody is made once, and each source shows what it knows of them in its own form, with what real sources do to it: other
+names and addresses, people who are there twice or have left, cards that two computers share. Nothing here is real.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ SUBJECTS = (
     "Biology",
     "Music",
 )
+TWICE = 20
 TITLES = ("Lab Manager", "Professor", "Research Fellow", "Administrator", "Student Assistant", "Zoölogist")
 
 
@@ -98,11 +100,11 @@ class University:
         return [
             {
                 "ID": 40 + n,
-                "Name": f"LSA {SUBJECTS[n % len(SUBJECTS)]} {n}",
+                "Name": f"{SUBJECTS[n % len(SUBJECTS)]} Dept {n}" if n % 4 else f"LSA {SUBJECTS[n % len(SUBJECTS)]} {n}",
                 "Code": dept_id(n),
                 "Notes": "",
                 "IsActive": True,
-                "ParentID": 12,
+                "ParentID": 40 if n else 12,  # which is in no listing
                 "ManagerUID": ZERO_UUID,
                 "CreatedDate": "2015-02-01T15:00:00Z",
                 "ModifiedDate": f"2026-01-{1 + n % 28:02}T12:00:00Z",
@@ -115,7 +117,7 @@ class University:
 
     def tdx_people(self) -> list[dict[str, Any]]:
         """Return whole people of TeamDynamix; a search leaves their attributes, groups and permissions out."""
-        return [
+        people = [
             {
                 "UID": person_uid(n),
                 "UserName": f"{uniqname(n)}@umich.edu",
@@ -124,9 +126,9 @@ class University:
                 "FirstName": f"Given{n}",
                 "LastName": f"Surname{n}",
                 "FullName": f"Given{n} Surname{n}",
-                "PrimaryEmail": f"{uniqname(n)}@umich.edu",
+                "PrimaryEmail": tdx_email(n),
                 "WorkPhone": f"734/555-{n % 10000:04}",
-                "Title": TITLES[n % len(TITLES)],
+                "Title": TITLES[n % len(TITLES)] if n % 13 != 4 else "Lecturer",
                 "DefaultAccountID": 40 + n % self.departments,
                 "DefaultAccountName": f"LSA {SUBJECTS[n % len(SUBJECTS)]}",
                 "IsActive": True,
@@ -143,6 +145,10 @@ class University:
             }
             for n in range(self.people)
         ]
+        if self.people > TWICE:  # one person is there twice, under two numbers
+            names = ("AlternateID", "UserName", "ExternalID", "FirstName", "LastName", "FullName", "PrimaryEmail")
+            people[-2] |= {name: people[TWICE][name] for name in names}
+        return people
 
     def tdx_assets(self) -> list[dict[str, Any]]:
         """Return whole assets of TeamDynamix; a search leaves Attributes and Attachments out."""
@@ -163,7 +169,7 @@ class University:
                 "LocationRoomName": str(1300 + n),
                 "ModifiedDate": f"2026-02-{1 + n % 28:02}T09:30:00Z",
                 "Attributes": [
-                    {"Name": "MAC Address(es)", "Value": mac(n)},
+                    {"Name": "MAC Address(es)", "Value": f"{mac(n)}, {mac(9999)}" if n % 20 < 2 else mac(n)},  # a dock
                     {"Name": "Operating System", "Value": "9001", "ValueText": "Windows 11"},
                 ],
                 "Attachments": [],
@@ -208,9 +214,9 @@ class University:
                         "displayName": [f"Given{n} Surname{n}"],
                         "givenName": [f"Given{n}"],
                         "mail": [f"{name}@umich.edu"],
-                        "ou": [f"LSA {SUBJECTS[n % len(SUBJECTS)]} - Faculty and Staff", "Alumni"],
+                        "ou": ["Alumni", *([] if n % 23 == 22 else [f"LSA {SUBJECTS[n % len(SUBJECTS)]} - Faculty and Staff"])],
                         "umichTitle": [TITLES[n % len(TITLES)]],
-                        "telephoneNumber": [f"734/555-{n % 10000:04}"],
+                        "telephoneNumber": [f"734/555-{n % 10000:04}" if n % 11 != 3 else "734/555-9999"],
                         "homeDirectory": [f"/users/{name}"],
                         "loginShell": ["/bin/bash"],
                         "umichPostalAddress": ["Chemistry $ 930 N Univ $ Ann Arbor MI 48109"],
@@ -258,7 +264,7 @@ class University:
                         "displayName": [f"Surname{n}, Given{n}"],
                         "mail": [f"{uniqname(n)}@umich.edu"],
                         "userAccountControl": ["512" if n % 9 else "514"],
-                        "memberOf": [f"CN=group-{n % self.groups},OU=MCommADSync,{AD_BASE}"],
+                        "memberOf": [f"CN={group_name(n % self.groups)},OU=MCommADSync,{AD_BASE}"],
                         "whenCreated": ["20190820140000.0Z"],
                         "whenChanged": ["20260103080000.0Z"],
                         "uSNChanged": [str(1000 + n)],
@@ -270,11 +276,12 @@ class University:
             members = [f"CN={uniqname(m)},OU=Accounts,{AD_BASE}" for m in range(1 + n, min(n + 9, self.people))]
             entries.append(
                 (
-                    f"CN=group-{n},OU=MCommADSync,{AD_BASE}",
+                    f"CN={group_name(n)},OU=MCommADSync,{AD_BASE}",
                     {
                         "objectClass": ["group"],
-                        "cn": [f"group-{n}"],
+                        "cn": [group_name(n)],
                         "sAMAccountName": [f"group-{n}"],
+                        "mail": [f"group-{n}-lab@umich.edu"],
                         "objectGUID": [guid("group", n).bytes_le],
                         "groupType": ["-2147483646"],
                         "member": list(members),
@@ -293,9 +300,9 @@ class University:
                     "sAMAccountName": [f"{computer_name(n)}$"],
                     "objectGUID": [guid("computer", n).bytes_le],
                     "dNSHostName": [f"{computer_name(n).lower()}.adsroot.example.edu"],
-                    "operatingSystem": ["Windows 11 Enterprise"],
+                    "operatingSystem": ["Windows 11" if n % 9 else "Windows 11 Enterprise"],
                     "userAccountControl": ["4096"],
-                    "managedBy": [f"CN={uniqname(n + 1)},OU=Accounts,{AD_BASE}"],
+                    "managedBy": [f"CN={uniqname(n if n % 7 else n + 1)},OU=Accounts,{AD_BASE}"],
                     "whenChanged": ["20260103080000.0Z"],
                     "uSNChanged": [str(7000 + n)],
                 },
@@ -328,6 +335,18 @@ def person_uid(n: int) -> str:
 def guid(kind: str, n: int) -> uuid.UUID:
     """Return an entry's objectGUID."""
     return uuid.uuid5(NAMESPACE, f"{kind} {n}")
+
+
+def group_name(n: int) -> str:
+    """Return a group's name in the Active Directory; every fifth is known there alone."""
+    return f"Group {n} Lab" if n % 5 else f"servers-{n}"
+
+
+def tdx_email(n: int) -> str:
+    """Return a person's address in TeamDynamix: now and then another than elsewhere, once none at all."""
+    if n == 9:  # noqa: PLR2004 - one of them
+        return "not an address"
+    return f"Given{n}.Surname{n}@umich.edu" if n % 17 == 5 else f"{uniqname(n)}@umich.edu"
 
 
 def sid(n: int) -> bytes:

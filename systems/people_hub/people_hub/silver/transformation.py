@@ -25,7 +25,13 @@ from people_hub.silver.transform import ENTITY_TYPES, LOCK_NAME, SOURCE_SYSTEM, 
 
 MANY_ROWS = 1000
 """So many rows written at once let the server look at a table again before it plans the next statement."""
-SESSION_SETTINGS = {"timezone": "UTC", "datestyle": "ISO, YMD", "jit": "off", "work_mem": "64MB"}
+SESSION_SETTINGS = {
+    "timezone": "UTC",
+    "datestyle": "ISO, YMD",
+    "jit": "off",
+    "work_mem": "128MB",
+    "default_statistics_target": "10",
+}
 """Rows are hashed by their text, so it must not depend on the session; one long statement a table needs room, no JIT."""
 
 

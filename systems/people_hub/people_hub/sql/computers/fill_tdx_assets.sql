@@ -7,12 +7,12 @@ insert into silver.tdx_assets as t (
     location_info, raw_id, detail_raw_id, is_deleted, ingestion_run_id
 )
 select s.external_id,
-       silver.number_of(to_jsonb(s.external_id)),
-       silver.text_of(w.raw_data -> 'Tag'),
-       silver.text_of(w.raw_data -> 'Name'),
-       silver.serial_of(silver.text_of(w.raw_data -> 'SerialNumber')),
+       case when s.external_id ~ '^[0-9]{1,15}$' then s.external_id::bigint end,
+       silver.text_at(w.raw_data, 'Tag'),
+       silver.text_at(w.raw_data, 'Name'),
+       silver.serial_of(silver.text_at(w.raw_data, 'SerialNumber')),
        silver.macs_of((
-           select silver.text_of(one -> 'Value')
+           select silver.text_at(one, 'Value')
            from jsonb_array_elements(
                case when jsonb_typeof(w.raw_data -> 'Attributes') = 'array' then w.raw_data -> 'Attributes' end
            ) with ordinality a (one, place)
@@ -21,7 +21,7 @@ select s.external_id,
            limit 1
        )),
        (
-           select silver.text_of(one -> 'Value')
+           select silver.text_at(one, 'Value')
            from jsonb_array_elements(
                case when jsonb_typeof(w.raw_data -> 'Attributes') = 'array' then w.raw_data -> 'Attributes' end
            ) with ordinality a (one, place)
@@ -29,10 +29,10 @@ select s.external_id,
            order by place
            limit 1
        ),
-       silver.text_of(w.raw_data -> 'StatusName'),
-       silver.text_of(w.raw_data -> 'OwningCustomerID'),
+       silver.text_at(w.raw_data, 'StatusName'),
+       silver.text_at(w.raw_data, 'OwningCustomerID'),
        (
-           select silver.text_of(one -> 'Value')
+           select silver.text_at(one, 'Value')
            from jsonb_array_elements(
                case when jsonb_typeof(w.raw_data -> 'Attributes') = 'array' then w.raw_data -> 'Attributes' end
            ) with ordinality a (one, place)
@@ -40,11 +40,11 @@ select s.external_id,
            order by place
            limit 1
        ),
-       nullif(silver.number_of(w.raw_data -> 'OwningDepartmentID'), 0),
-       silver.text_of(w.raw_data -> 'ManufacturerName'),
-       silver.text_of(w.raw_data -> 'ProductModelName'),
+       nullif(silver.number_at(w.raw_data, 'OwningDepartmentID'), 0),
+       silver.text_at(w.raw_data, 'ManufacturerName'),
+       silver.text_at(w.raw_data, 'ProductModelName'),
        (
-           select silver.text_of(one -> 'ValueText')
+           select silver.text_at(one, 'ValueText')
            from jsonb_array_elements(
                case when jsonb_typeof(w.raw_data -> 'Attributes') = 'array' then w.raw_data -> 'Attributes' end
            ) with ordinality a (one, place)
@@ -54,8 +54,8 @@ select s.external_id,
        ),
        nullif(
            jsonb_strip_nulls(jsonb_build_object(
-               'location', silver.text_of(w.raw_data -> 'LocationName'),
-               'room', silver.text_of(w.raw_data -> 'LocationRoomName')
+               'location', silver.text_at(w.raw_data, 'LocationName'),
+               'room', silver.text_at(w.raw_data, 'LocationRoomName')
            )),
            '{}'
        ),

@@ -30,11 +30,12 @@ left join bronze.entity_heads d
     on d.external_id = h.external_id
     and d.source_system = 'tdx'
     and d.entity_type = 'asset_detail'
+left join silver.tdx_assets t
+    on t.raw_id = h.raw_id
+    and t.detail_raw_id is not distinct from d.raw_id
 where h.source_system = 'tdx'
   and h.entity_type = 'asset'
-  and (%(is_whole)s
-       or not exists (select from silver.tdx_assets t
-                      where t.raw_id = h.raw_id and t.detail_raw_id is not distinct from d.raw_id))
+  and (%(is_whole)s or t.raw_id is null)
 union all
 select 'key_client/computer',
        h.external_id,
@@ -52,9 +53,10 @@ select 'key_client/computer',
        end,
        null::bigint
 from bronze.entity_heads h
+left join silver.keyconfigure_cards t on t.raw_id = h.raw_id
 where h.source_system = 'key_client'
   and h.entity_type = 'computer'
-  and (%(is_whole)s or not exists (select from silver.keyconfigure_cards t where t.raw_id = h.raw_id))
+  and (%(is_whole)s or t.raw_id is null)
 union all
 select 'active_directory/computer',
        h.external_id,
@@ -72,6 +74,7 @@ select 'active_directory/computer',
        end,
        null::bigint
 from bronze.entity_heads h
+left join silver.ad_computers t on t.raw_id = h.raw_id
 where h.source_system = 'active_directory'
   and h.entity_type = 'computer'
-  and (%(is_whole)s or not exists (select from silver.ad_computers t where t.raw_id = h.raw_id))
+  and (%(is_whole)s or t.raw_id is null)

@@ -6,24 +6,27 @@ insert into silver.tdx_departments as t (
     tdx_modified_date, location_info, raw_id, detail_raw_id, is_deleted, ingestion_run_id
 )
 select s.external_id,
-       silver.number_of(to_jsonb(s.external_id)),
-       coalesce(silver.text_of(w.whole -> 'Code'), 'TDX_' || silver.number_of(to_jsonb(s.external_id))),
-       silver.text_of(w.whole -> 'Name'),
-       silver.text_of(w.whole -> 'Notes'),
-       silver.truth_of(w.whole -> 'IsActive'),
-       nullif(silver.number_of(w.whole -> 'ParentID'), 0),
-       silver.text_of(w.whole -> 'ManagerUID'),
-       silver.moment_of(silver.text_of(w.whole -> 'CreatedDate')),
-       silver.moment_of(silver.text_of(w.whole -> 'ModifiedDate')),
+       case when s.external_id ~ '^[0-9]{1,15}$' then s.external_id::bigint end,
+       coalesce(
+           silver.text_at(w.whole, 'Code'),
+           'TDX_' || case when s.external_id ~ '^[0-9]{1,15}$' then s.external_id::bigint end
+       ),
+       silver.text_at(w.whole, 'Name'),
+       silver.text_at(w.whole, 'Notes'),
+       silver.truth_at(w.whole, 'IsActive'),
+       nullif(silver.number_at(w.whole, 'ParentID'), 0),
+       silver.text_at(w.whole, 'ManagerUID'),
+       silver.moment_of(silver.text_at(w.whole, 'CreatedDate')),
+       silver.moment_of(silver.text_at(w.whole, 'ModifiedDate')),
        nullif(
            jsonb_strip_nulls(jsonb_build_object(
-               'address', silver.text_of(w.whole -> 'Address1'),
-               'address2', silver.text_of(w.whole -> 'Address2'),
-               'city', silver.text_of(w.whole -> 'City'),
-               'state', silver.text_of(w.whole -> 'StateAbbr'),
-               'postal', silver.text_of(w.whole -> 'PostalCode'),
-               'country', silver.text_of(w.whole -> 'Country'),
-               'phone', silver.text_of(w.whole -> 'Phone')
+               'address', silver.text_at(w.whole, 'Address1'),
+               'address2', silver.text_at(w.whole, 'Address2'),
+               'city', silver.text_at(w.whole, 'City'),
+               'state', silver.text_at(w.whole, 'StateAbbr'),
+               'postal', silver.text_at(w.whole, 'PostalCode'),
+               'country', silver.text_at(w.whole, 'Country'),
+               'phone', silver.text_at(w.whole, 'Phone')
            )),
            '{}'
        ),

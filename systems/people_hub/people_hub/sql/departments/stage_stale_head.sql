@@ -18,9 +18,10 @@ select 'umich_api/department' as stream,
        end as content_raw_id,
        null::bigint as detail_content_raw_id
 from bronze.entity_heads h
+left join silver.umapi_departments t on t.raw_id = h.raw_id
 where h.source_system = 'umich_api'
   and h.entity_type = 'department'
-  and (%(is_whole)s or not exists (select from silver.umapi_departments t where t.raw_id = h.raw_id))
+  and (%(is_whole)s or t.raw_id is null)
 union all
 select 'tdx/department',
        h.external_id,
@@ -50,8 +51,9 @@ left join bronze.entity_heads d
     on d.external_id = h.external_id
     and d.source_system = 'tdx'
     and d.entity_type = 'department_detail'
+left join silver.tdx_departments t
+    on t.raw_id = h.raw_id
+    and t.detail_raw_id is not distinct from d.raw_id
 where h.source_system = 'tdx'
   and h.entity_type = 'department'
-  and (%(is_whole)s
-       or not exists (select from silver.tdx_departments t
-                      where t.raw_id = h.raw_id and t.detail_raw_id is not distinct from d.raw_id))
+  and (%(is_whole)s or t.raw_id is null)

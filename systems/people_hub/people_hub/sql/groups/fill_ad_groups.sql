@@ -7,19 +7,19 @@ insert into silver.ad_groups as t (
 )
 select s.external_id,
        s.external_id,
-       case when silver.text_of(r.raw_data -> 'dn') !~ 'CNF:' then lower(silver.name_in_dn(silver.text_of(r.raw_data -> 'dn'))) end,
-       silver.name_in_dn(silver.text_of(r.raw_data -> 'dn')),
-       silver.canonical_dn(silver.text_of(r.raw_data -> 'dn')),
-       silver.text_of(r.raw_data -> 'sAMAccountName'),
-       silver.text_of(r.raw_data -> 'displayName'),
-       lower(silver.text_of(r.raw_data -> 'mail')),
-       silver.text_of(r.raw_data -> 'description'),
-       silver.number_of(r.raw_data -> 'groupType'),
-       silver.text_of(r.raw_data -> 'gidNumber'),
-       silver.canonical_dn(silver.text_of(r.raw_data -> 'managedBy')),
+       case when silver.text_at(r.raw_data, 'dn') !~ 'CNF:' then lower(silver.name_in_dn(silver.text_at(r.raw_data, 'dn'))) end,
+       silver.name_in_dn(silver.text_at(r.raw_data, 'dn')),
+       silver.canonical_dn(silver.text_at(r.raw_data, 'dn')),
+       silver.text_at(r.raw_data, 'sAMAccountName'),
+       silver.text_at(r.raw_data, 'displayName'),
+       lower(silver.text_at(r.raw_data, 'mail')),
+       silver.text_at(r.raw_data, 'description'),
+       silver.number_at(r.raw_data, 'groupType'),
+       silver.text_at(r.raw_data, 'gidNumber'),
+       silver.canonical_dn(silver.text_at(r.raw_data, 'managedBy')),
        array(
            select distinct silver.canonical_dn(one) collate "C"
-           from unnest(silver.texts_of(r.raw_data -> 'member')) one
+           from unnest(silver.texts_at(r.raw_data, 'member')) one
            order by 1
        ),
        s.raw_id,

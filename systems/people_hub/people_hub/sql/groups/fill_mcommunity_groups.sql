@@ -8,41 +8,41 @@ insert into silver.mcommunity_groups as t (
 )
 select s.external_id,
        s.external_id,
-       lower(silver.name_in_dn(silver.text_of(r.raw_data -> 'dn'))),
-       silver.name_in_dn(silver.text_of(r.raw_data -> 'dn')),
+       lower(silver.name_in_dn(silver.text_at(r.raw_data, 'dn'))),
+       silver.name_in_dn(silver.text_at(r.raw_data, 'dn')),
        array(
            select one
-           from unnest(silver.texts_of(r.raw_data -> 'cn')) one
-           where lower(one) <> lower(silver.name_in_dn(silver.text_of(r.raw_data -> 'dn')))
+           from unnest(silver.texts_at(r.raw_data, 'cn')) one
+           where lower(one) <> lower(silver.name_in_dn(silver.text_at(r.raw_data, 'dn')))
            order by one
        ),
-       silver.canonical_dn(silver.text_of(r.raw_data -> 'dn')),
-       lower(silver.text_of(r.raw_data -> 'umichGroupEmail')),
-       silver.text_of(r.raw_data -> 'umichDescription'),
-       silver.truth_of(r.raw_data -> 'umichPrivate'),
-       silver.truth_of(r.raw_data -> 'Membersonly'),
-       silver.truth_of(r.raw_data -> 'joinable'),
-       silver.moment_of(silver.text_of(r.raw_data -> 'umichExpiryTimestamp')),
+       silver.canonical_dn(silver.text_at(r.raw_data, 'dn')),
+       lower(silver.text_at(r.raw_data, 'umichGroupEmail')),
+       silver.text_at(r.raw_data, 'umichDescription'),
+       silver.truth_at(r.raw_data, 'umichPrivate'),
+       silver.truth_at(r.raw_data, 'Membersonly'),
+       silver.truth_at(r.raw_data, 'joinable'),
+       silver.moment_of(silver.text_at(r.raw_data, 'umichExpiryTimestamp')),
        array(
            select distinct silver.canonical_dn(one) collate "C"
-           from unnest(silver.texts_of(r.raw_data -> 'owner')) one
+           from unnest(silver.texts_at(r.raw_data, 'owner')) one
            order by 1
        ),
        array(
            select distinct silver.canonical_dn(one) collate "C"
-           from unnest(silver.texts_of(r.raw_data -> 'member')) one
+           from unnest(silver.texts_at(r.raw_data, 'member')) one
            order by 1
        ),
        array(
            select distinct silver.canonical_dn(one) collate "C"
            from unnest(
-               silver.texts_of(r.raw_data -> 'umichDirectMember') || silver.texts_of(r.raw_data -> 'umichDirectGroupMember')
+               silver.texts_at(r.raw_data, 'umichDirectMember') || silver.texts_at(r.raw_data, 'umichDirectGroupMember')
            ) one
            order by 1
        ),
        array(
            select distinct lower(one) collate "C"
-           from unnest(silver.texts_of(r.raw_data -> 'rfc822mail')) one
+           from unnest(silver.texts_at(r.raw_data, 'rfc822mail')) one
            order by 1
        ),
        s.raw_id,

@@ -18,9 +18,10 @@ select 'mcommunity_ldap/group' as stream,
        end as content_raw_id,
        null::bigint as detail_content_raw_id
 from bronze.entity_heads h
+left join silver.mcommunity_groups t on t.raw_id = h.raw_id
 where h.source_system = 'mcommunity_ldap'
   and h.entity_type = 'group'
-  and (%(is_whole)s or not exists (select from silver.mcommunity_groups t where t.raw_id = h.raw_id))
+  and (%(is_whole)s or t.raw_id is null)
 union all
 select 'active_directory/group',
        h.external_id,
@@ -38,6 +39,7 @@ select 'active_directory/group',
        end,
        null::bigint
 from bronze.entity_heads h
+left join silver.ad_groups t on t.raw_id = h.raw_id
 where h.source_system = 'active_directory'
   and h.entity_type = 'group'
-  and (%(is_whole)s or not exists (select from silver.ad_groups t where t.raw_id = h.raw_id))
+  and (%(is_whole)s or t.raw_id is null)

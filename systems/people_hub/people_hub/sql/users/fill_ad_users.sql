@@ -8,37 +8,44 @@ insert into silver.ad_users as t (
 )
 select s.external_id,
        s.external_id,
-       case when n.is_person then coalesce(silver.uniqname_of(silver.text_of(r.raw_data -> 'sAMAccountName')),
-                                        silver.uniqname_of(silver.text_of(r.raw_data -> 'cn'))) end,
+       case when n.is_person then coalesce(silver.uniqname_of(silver.text_in(x."sAMAccountName")),
+                                        silver.uniqname_of(silver.text_in(x."cn"))) end,
        n.is_person,
-       silver.text_of(r.raw_data -> 'sAMAccountName'),
-       silver.canonical_dn(silver.text_of(r.raw_data -> 'dn')),
-       silver.text_of(r.raw_data -> 'displayName'),
-       silver.text_of(r.raw_data -> 'givenName'),
-       silver.text_of(r.raw_data -> 'sn'),
-       silver.text_of(r.raw_data -> 'title'),
-       case when silver.is_email(silver.text_of(r.raw_data -> 'mail')) then lower(silver.text_of(r.raw_data -> 'mail')) end,
-       case when not silver.is_email(silver.text_of(r.raw_data -> 'mail')) then silver.text_of(r.raw_data -> 'mail') end,
-       silver.text_of(r.raw_data -> 'telephoneNumber'),
-       silver.text_of(r.raw_data -> 'mobile'),
-       silver.number_of(r.raw_data -> 'userAccountControl'),
-       coalesce(silver.number_of(r.raw_data -> 'userAccountControl') & 2 = 0, false),
-       silver.text_of(r.raw_data -> 'uidNumber'),
-       silver.text_of(r.raw_data -> 'gidNumber'),
-       silver.text_of(r.raw_data -> 'homeDirectory'),
-       silver.text_of(r.raw_data -> 'loginShell'),
+       silver.text_in(x."sAMAccountName"),
+       silver.canonical_dn(silver.text_in(x."dn")),
+       silver.text_in(x."displayName"),
+       silver.text_in(x."givenName"),
+       silver.text_in(x."sn"),
+       silver.text_in(x."title"),
+       case when silver.is_email(e.email) then lower(e.email) end,
+       case when not silver.is_email(e.email) then e.email end,
+       silver.text_in(x."telephoneNumber"),
+       silver.text_in(x."mobile"),
+       silver.number_at(r.raw_data, 'userAccountControl'),
+       coalesce(silver.number_at(r.raw_data, 'userAccountControl') & 2 = 0, false),
+       silver.text_in(x."uidNumber"),
+       silver.text_in(x."gidNumber"),
+       silver.text_in(x."homeDirectory"),
+       silver.text_in(x."loginShell"),
        s.raw_id,
        s.is_deleted,
        %(run_id)s::uuid
 from staging_stale_head s
 left join bronze.raw_entities r on r.raw_id = s.content_raw_id
+left join lateral jsonb_to_record(r.raw_data) as x (
+    "sAMAccountName" text, "cn" text, "dn" text, "displayName" text, "givenName" text, "sn" text, "title" text,
+    "telephoneNumber" text, "mobile" text, "uidNumber" text, "gidNumber" text, "homeDirectory" text,
+    "loginShell" text, "mail" text
+) on true
 cross join lateral (
     select r.raw_data is not null
                and not coalesce(r.raw_data -> 'objectClass' ? 'computer', false)
-               and coalesce(silver.text_of(r.raw_data -> 'sAMAccountName'), '') !~ '\$$'
-               and concat_ws(' ', r.raw_data ->> 'dn', r.raw_data ->> 'cn', r.raw_data ->> 'name', r.raw_data ->> 'sAMAccountName')
-               !~ 'CNF:' as is_person
+               and coalesce(right(silver.text_in(x."sAMAccountName"), 1), '') <> '$'
+               and coalesce(strpos(x.dn, 'CNF:'), 0) + coalesce(strpos(x.cn, 'CNF:'), 0)
+                   + coalesce(strpos(x."sAMAccountName", 'CNF:'), 0) = 0 as is_person
+    offset 0
 ) n
+cross join lateral (select silver.text_in(x."mail") as email offset 0) e  -- offset 0: computed once
 where s.stream = 'active_directory/user'
 on conflict (external_id) do update set
     ad_user_guid = excluded.ad_user_guid,

@@ -8,25 +8,38 @@ insert into silver.mcommunity_users as t (
 )
 select s.external_id,
        s.external_id,
-       silver.uniqname_of(silver.text_of(r.raw_data -> 'uid')),
-       silver.canonical_dn(silver.text_of(r.raw_data -> 'dn')),
-       silver.text_of(r.raw_data -> 'displayName'),
-       silver.text_of(r.raw_data -> 'givenName'),
-       silver.text_of(r.raw_data -> 'sn'),
-       case when silver.is_email(silver.text_of(r.raw_data -> 'mail')) then lower(silver.text_of(r.raw_data -> 'mail')) end,
-       case when not silver.is_email(silver.text_of(r.raw_data -> 'mail')) then silver.text_of(r.raw_data -> 'mail') end,
-       silver.text_of(r.raw_data -> 'telephoneNumber'),
-       silver.texts_of(r.raw_data -> 'ou'),
-       exists (select from unnest(silver.texts_of(r.raw_data -> 'ou')) one where lower(one) <> 'alumni'),
-       silver.text_of(r.raw_data -> 'umichTitle'),
-       silver.text_of(r.raw_data -> 'gidNumber'),
-       silver.text_of(r.raw_data -> 'homeDirectory'),
-       silver.text_of(r.raw_data -> 'loginShell'),
+       silver.uniqname_of(silver.text_in(x."uid")),
+       silver.canonical_dn(silver.text_in(x."dn")),
+       silver.text_in(x."displayName"),
+       silver.text_in(x."givenName"),
+       silver.text_in(x."sn"),
+       case when silver.is_email(e.email) then lower(e.email) end,
+       case when not silver.is_email(e.email) then e.email end,
+       silver.text_in(x."telephoneNumber"),
+       e.ou,
+       lower(e.ou::text collate "C") not in ('[]', '["alumni"]'),
+       silver.text_in(x."umichTitle"),
+       silver.text_in(x."gidNumber"),
+       silver.text_in(x."homeDirectory"),
+       silver.text_in(x."loginShell"),
        s.raw_id,
        s.is_deleted,
        %(run_id)s::uuid
 from staging_stale_head s
 left join bronze.raw_entities r on r.raw_id = s.content_raw_id
+left join lateral jsonb_to_record(r.raw_data) as x (
+    "uid" text, "dn" text, "displayName" text, "givenName" text, "sn" text, "telephoneNumber" text,
+    "umichTitle" text, "gidNumber" text, "homeDirectory" text, "loginShell" text, "mail" text
+) on true
+cross join lateral (
+    select silver.text_in(x."mail") as email,
+       case jsonb_typeof(r.raw_data -> 'ou')
+           when 'array' then r.raw_data -> 'ou'
+           when 'string' then jsonb_build_array(r.raw_data -> 'ou')
+           else '[]'
+       end as ou
+    offset 0  -- computed once
+) e
 where s.stream = 'mcommunity_ldap/user'
 on conflict (external_id) do update set
     uid_number = excluded.uid_number,

@@ -9,33 +9,36 @@ insert into silver.tdx_users as t (
 )
 select s.external_id,
        s.external_id,
-       coalesce(silver.uniqname_of(silver.text_of(w.raw_data -> 'AlternateID')), silver.uniqname_of(split_part(silver.text_of(w.raw_data -> 'UserName'), '@', 1))),
-       silver.text_of(w.raw_data -> 'ExternalID'),
-       silver.text_of(w.raw_data -> 'FirstName'),
-       silver.text_of(w.raw_data -> 'LastName'),
-       silver.text_of(w.raw_data -> 'FullName'),
-       case when silver.is_email(silver.text_of(w.raw_data -> 'PrimaryEmail')) then lower(silver.text_of(w.raw_data -> 'PrimaryEmail')) end,
-       case when not silver.is_email(silver.text_of(w.raw_data -> 'PrimaryEmail')) then silver.text_of(w.raw_data -> 'PrimaryEmail') end,
-       silver.text_of(w.raw_data -> 'WorkPhone'),
-       silver.text_of(w.raw_data -> 'MobilePhone'),
-       silver.text_of(w.raw_data -> 'WorkAddress'),
-       silver.text_of(w.raw_data -> 'WorkCity'),
-       silver.text_of(w.raw_data -> 'WorkState'),
-       silver.text_of(w.raw_data -> 'WorkZip'),
-       silver.text_of(w.raw_data -> 'WorkCountry'),
-       silver.text_of(w.raw_data -> 'Title'),
-       nullif(silver.number_of(w.raw_data -> 'DefaultAccountID'), 0),
-       silver.text_of(w.raw_data -> 'ReportsToUID'),
-       silver.truth_of(w.raw_data -> 'IsActive'),
-       silver.truth_of(w.raw_data -> 'IsEmployee'),
-       silver.text_of(w.raw_data -> 'BEID'),
-       silver.text_of(w.raw_data -> 'SecurityRoleName'),
-       array(
-           select distinct silver.number_of(one)
-           from jsonb_array_elements(case when jsonb_typeof(w.raw_data -> 'GroupIDs') = 'array' then w.raw_data -> 'GroupIDs' end) one
-           where silver.number_of(one) is not null
-           order by 1
+       coalesce(
+           silver.uniqname_of(silver.text_in(x."AlternateID")),
+           silver.uniqname_of(split_part(silver.text_in(x."UserName"), '@', 1))
        ),
+       silver.text_in(x."ExternalID"),
+       silver.text_in(x."FirstName"),
+       silver.text_in(x."LastName"),
+       silver.text_in(x."FullName"),
+       case when silver.is_email(e.email) then lower(e.email) end,
+       case when not silver.is_email(e.email) then e.email end,
+       silver.text_in(x."WorkPhone"),
+       silver.text_in(x."MobilePhone"),
+       silver.text_in(x."WorkAddress"),
+       silver.text_in(x."WorkCity"),
+       silver.text_in(x."WorkState"),
+       silver.text_in(x."WorkZip"),
+       silver.text_in(x."WorkCountry"),
+       silver.text_in(x."Title"),
+       nullif(silver.number_at(w.raw_data, 'DefaultAccountID'), 0),
+       silver.text_in(x."ReportsToUID"),
+       silver.truth_at(w.raw_data, 'IsActive'),
+       silver.truth_at(w.raw_data, 'IsEmployee'),
+       silver.text_in(x."BEID"),
+       silver.text_in(x."SecurityRoleName"),
+       case when jsonb_typeof(w.raw_data -> 'GroupIDs') = 'array' then array(
+           select distinct one::bigint
+           from jsonb_array_elements_text(w.raw_data -> 'GroupIDs') one
+           where one ~ '^[0-9]{1,15}$'
+           order by 1
+       ) else '{}' end,
        s.raw_id,
        s.detail_raw_id,
        s.is_deleted,
@@ -43,7 +46,16 @@ select s.external_id,
 from staging_stale_head s
 left join bronze.raw_entities r on r.raw_id = s.content_raw_id
 left join bronze.raw_entities d on d.raw_id = s.detail_content_raw_id
-cross join lateral (select coalesce(d.raw_data, '{}') || coalesce(r.raw_data, '{}') as raw_data) w
+cross join lateral (  -- offset 0: computed once, not for every column
+    select case when d.raw_data is null then r.raw_data else d.raw_data || coalesce(r.raw_data, '{}') end as raw_data
+    offset 0
+) w
+left join lateral jsonb_to_record(w.raw_data) as x (
+    "AlternateID" text, "UserName" text, "ExternalID" text, "FirstName" text, "LastName" text, "FullName" text,
+    "WorkPhone" text, "MobilePhone" text, "WorkAddress" text, "WorkCity" text, "WorkState" text, "WorkZip" text,
+    "WorkCountry" text, "Title" text, "ReportsToUID" text, "BEID" text, "SecurityRoleName" text, "PrimaryEmail" text
+) on true
+cross join lateral (select silver.text_in(x."PrimaryEmail") as email offset 0) e
 where s.stream = 'tdx/user'
 on conflict (external_id) do update set
     tdx_user_uid = excluded.tdx_user_uid,

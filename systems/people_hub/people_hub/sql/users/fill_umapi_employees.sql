@@ -7,30 +7,37 @@ insert into silver.umapi_employees as t (
     work_state, work_postal, work_country, raw_id, is_deleted, ingestion_run_id
 )
 select s.external_id,
-       regexp_replace(s.external_id, ':[^:]*$', ''),
-       silver.number_of(to_jsonb(substring(s.external_id from '[^:]*$'))),
-       silver.uniqname_of(r.raw_data ->> 'UniqName'),
-       silver.uniqname_of(r.raw_data ->> 'UniqName'),
-       silver.text_of(r.raw_data -> 'FirstName'),
-       silver.text_of(r.raw_data -> 'LastName'),
-       silver.text_of(r.raw_data -> 'Name'),
-       silver.text_of(r.raw_data -> 'DepartmentId'),
-       silver.text_of(r.raw_data -> 'SupervisorId'),
-       silver.text_of(r.raw_data -> 'Jobcode'),
-       silver.text_of(r.raw_data -> 'DepartmentJobTitle'),
-       silver.text_of(r.raw_data -> 'UniversityJobTitle'),
-       silver.text_of(r.raw_data -> 'Work_Phone') || coalesce(' x' || silver.text_of(r.raw_data -> 'Work_Phone_Extension'), ''),
-       nullif(concat_ws(', ', silver.text_of(r.raw_data -> 'Work_Address1'), silver.text_of(r.raw_data -> 'Work_Address2'),
-                        silver.text_of(r.raw_data -> 'Work_Address3')), ''),
-       silver.text_of(r.raw_data -> 'Work_City'),
-       silver.text_of(r.raw_data -> 'Work_State'),
-       silver.text_of(r.raw_data -> 'Work_Postal'),
-       silver.text_of(r.raw_data -> 'Work_Country'),
+       coalesce(silver.text_in(x."EmplId"), split_part(s.external_id, ':', 1)),
+       case when split_part(s.external_id, ':', -1) ~ '^[0-9]{1,15}$' then split_part(s.external_id, ':', -1)::bigint end,
+       o.uniqname,
+       o.uniqname,
+       silver.text_in(x."FirstName"),
+       silver.text_in(x."LastName"),
+       silver.text_in(x."Name"),
+       silver.text_in(x."DepartmentId"),
+       silver.text_in(x."SupervisorId"),
+       silver.text_in(x."Jobcode"),
+       silver.text_in(x."DepartmentJobTitle"),
+       silver.text_in(x."UniversityJobTitle"),
+       silver.text_in(x."Work_Phone") || coalesce(' x' || silver.text_in(x."Work_Phone_Extension"), ''),
+       nullif(concat_ws(', ', silver.text_in(x."Work_Address1"), silver.text_in(x."Work_Address2"),
+                        silver.text_in(x."Work_Address3")), ''),
+       silver.text_in(x."Work_City"),
+       silver.text_in(x."Work_State"),
+       silver.text_in(x."Work_Postal"),
+       silver.text_in(x."Work_Country"),
        s.raw_id,
        s.is_deleted,
        %(run_id)s::uuid
 from staging_stale_head s
 left join bronze.raw_entities r on r.raw_id = s.content_raw_id
+left join lateral jsonb_to_record(r.raw_data) as x (
+    "EmplId" text, "FirstName" text, "LastName" text, "Name" text, "DepartmentId" text, "SupervisorId" text, "Jobcode" text,
+    "DepartmentJobTitle" text, "UniversityJobTitle" text, "Work_Phone" text, "Work_Phone_Extension" text,
+    "Work_Address1" text, "Work_Address2" text, "Work_Address3" text, "Work_City" text, "Work_State" text,
+    "Work_Postal" text, "Work_Country" text, "UniqName" text
+) on true
+cross join lateral (select silver.uniqname_of(silver.cleaned(x."UniqName")) as uniqname offset 0) o  -- offset 0: computed once
 where s.stream = 'umich_api/user'
 on conflict (external_id) do update set
     empl_id = excluded.empl_id,

@@ -1,6 +1,6 @@
 -- Fills: dirty_key with the people who name a department that came, went, was renamed, or has another code in TeamDynamix.
 -- Reads: silver.departments, silver.tdx_departments, silver.known_departments, silver.known_accounts, the source tables of people.
--- Twice is safe: a key is marked once.
+-- Twice is safe: a key is marked once. When all are built anew there is nothing to mark.
 insert into dirty_key (record_key)
 with renamed as (
     select dept_id
@@ -27,10 +27,10 @@ moved as (
 select e.uniqname
 from renamed r
 join silver.umapi_employees e on e.department_id = r.dept_id
-where e.uniqname is not null
+where e.uniqname is not null and not %(is_whole)s
 union
 select t.uniqname
 from moved m
 join silver.tdx_users t on t.default_account_id = m.tdx_id
-where t.uniqname is not null
+where t.uniqname is not null and not %(is_whole)s
 on conflict (record_key) do nothing

@@ -66,9 +66,8 @@ supervisor as (
     ) every
     order by empl_id, is_deleted, rank, is_active desc, place, external_id
 ),
-merged as (
+merged as materialized (  -- computed once, though its flags are used three times
     select p.uniqname,
-           p.is_living,
            t.tdx_user_uid,
            u.empl_id as umich_empl_id,
            coalesce(u.empl_ids, '{}') as umich_empl_ids,
@@ -78,22 +77,18 @@ merged as (
            a.sam_account_name as ad_sam_account_name,
            coalesce(t.first_name, u.first_name, m.first_name, a.first_name) as first_name,
            coalesce(t.last_name, u.last_name, m.last_name, a.last_name) as last_name,
-           coalesce(
-               coalesce(t.last_name, u.last_name, m.last_name, a.last_name) || ', '
-                   || coalesce(t.first_name, u.first_name, m.first_name, a.first_name),
-               u.full_name,
-               a.display_name
-           ) as full_name,
+           n.full_name,
            coalesce(t.full_name, m.preferred_name) as preferred_name,
            coalesce(t.primary_email, m.primary_email, a.primary_email) as primary_email,
            coalesce(t.work_phone, u.work_phone, m.work_phone, a.work_phone) as work_phone,
            coalesce(t.mobile_phone, a.mobile) as mobile_phone,
-           f.work_address,
-           f.work_city,
-           f.work_state,
-           f.work_postal,
-           f.work_country,
+           case when n.is_tdx_address then t.work_address else u.work_address end as work_address,
+           case when n.is_tdx_address then t.work_city else u.work_city end as work_city,
+           case when n.is_tdx_address then t.work_state else u.work_state end as work_state,
+           case when n.is_tdx_address then t.work_postal else u.work_postal end as work_postal,
+           case when n.is_tdx_address then t.work_country else u.work_country end as work_country,
            coalesce(u.department_id, k.dept_id) as department_id,
+           d.department_name,
            coalesce(u.department_ids, '{}') as department_ids,
            coalesce(u.job_title, m.umich_title, t.title, a.title) as job_title,
            u.department_job_title,
@@ -109,7 +104,7 @@ merged as (
            ) as is_active,
            p.is_living and (u.uniqname is not null or coalesce(t.is_employee, false)) as is_employee,
            case when a.user_account_control is not null then not a.is_active end as ad_account_disabled,
-           coalesce(m.ou, '{}') as mcommunity_ou_affiliations,
+           coalesce(m.ou, '[]') as mcommunity_ou_affiliations,
            coalesce(t.group_ids, '{}') as tdx_group_ids,
            coalesce(m.home_directory, a.home_directory) as home_directory,
            coalesce(m.login_shell, a.login_shell) as login_shell,
@@ -124,35 +119,50 @@ merged as (
                case when u.uniqname is not null then 'umich_api' end
            ) else '' end as source_system,
            array_remove(array[
-               case when a.is_duplicate then 'duplicate_ad_record' end,
-               case when m.is_duplicate then 'duplicate_mcommunity_record' end,
-               case when t.is_duplicate then 'duplicate_tdx_record' end,
-               case when k.dept_id <> u.department_id then 'department_id_mismatch' end,
-               case when t.primary_email <> m.primary_email or t.primary_email <> a.primary_email
-                         or m.primary_email <> a.primary_email then 'email_mismatch' end,
-               case when t.external_number <> all (u.empl_ids) then 'empl_id_mismatch' end,
-               case when t.title <> u.job_title or m.umich_title <> u.job_title or a.title <> u.job_title
-                         or t.title <> m.umich_title or a.title <> m.umich_title or a.title <> t.title
-                    then 'job_title_conflict' end,
-               case when a.malformed_email is not null then 'malformed_email_active_directory' end,
-               case when m.malformed_email is not null then 'malformed_email_mcommunity_ldap' end,
-               case when t.malformed_email is not null then 'malformed_email_tdx' end,
-               case when t.mobile_phone <> a.mobile then 'mobile_phone_conflict' end,
-               case when u.first_name <> t.first_name or m.first_name <> t.first_name or a.first_name <> t.first_name
-                         or m.first_name <> u.first_name or a.first_name <> u.first_name or a.first_name <> m.first_name
-                         or u.last_name <> t.last_name or m.last_name <> t.last_name or a.last_name <> t.last_name
-                         or m.last_name <> u.last_name or a.last_name <> u.last_name or a.last_name <> m.last_name
-                    then 'name_mismatch' end,
-               case when t.full_name <> m.preferred_name then 'preferred_name_conflict' end,
-               case when m.uid_number <> a.uid_number then 'uid_number_conflict' end,
-               case when t.work_phone <> u.work_phone or t.work_phone <> m.work_phone or t.work_phone <> a.work_phone
-                         or u.work_phone <> m.work_phone or u.work_phone <> a.work_phone or m.work_phone <> a.work_phone
-                    then 'work_phone_conflict' end
-           ], null) as differences,
-           t.uniqname is null or not p.is_living as lacks_tdx,
-           u.uniqname is null or not p.is_living as lacks_umapi,
-           m.uniqname is null or not p.is_living as lacks_mcommunity,
-           a.uniqname is null or not p.is_living as lacks_ad,
+               case when p.is_living and k.dept_id <> u.department_id then 'department_id_mismatch' end,
+               case when p.is_living and a.is_duplicate then 'duplicate_ad_record' end,
+               case when p.is_living and m.is_duplicate then 'duplicate_mcommunity_record' end,
+               case when p.is_living and t.is_duplicate then 'duplicate_tdx_record' end,
+               case when p.is_living and (
+                        t.primary_email <> m.primary_email or t.primary_email <> a.primary_email
+                        or m.primary_email <> a.primary_email
+                    ) then 'email_mismatch' end,
+               case when p.is_living and t.external_number <> all (u.empl_ids) then 'empl_id_mismatch' end,
+               case when coalesce(u.department_id, k.dept_id) is not null and d.dept_id is null
+                    then 'invalid_department_reference' end,
+               case when u.supervisor_id is not null and v.uniqname is null then 'invalid_supervisor_reference' end,
+               case when p.is_living and (
+                        t.title <> u.job_title or m.umich_title <> u.job_title or a.title <> u.job_title
+                        or t.title <> m.umich_title or a.title <> m.umich_title or a.title <> t.title
+                    ) then 'job_title_conflict' end,
+               case when p.is_living and a.malformed_email is not null then 'malformed_email_active_directory' end,
+               case when p.is_living and m.malformed_email is not null then 'malformed_email_mcommunity_ldap' end,
+               case when p.is_living and t.malformed_email is not null then 'malformed_email_tdx' end,
+               case when a.uniqname is null or not p.is_living then 'missing_active_directory_source' end,
+               case when coalesce(u.department_id, k.dept_id) is null then 'missing_department_id' end,
+               case when coalesce(t.primary_email, m.primary_email, a.primary_email) is null then 'missing_email' end,
+               case when coalesce(u.job_title, m.umich_title, t.title, a.title) is null then 'missing_job_title' end,
+               case when m.uniqname is null or not p.is_living then 'missing_mcommunity_ldap_source' end,
+               case when n.full_name is null then 'missing_name' end,
+               case when t.uniqname is null or not p.is_living then 'missing_tdx_source' end,
+               case when u.uniqname is null or not p.is_living then 'missing_umich_api_source' end,
+               case when p.is_living and t.mobile_phone <> a.mobile then 'mobile_phone_conflict' end,
+               case when p.is_living and (
+                        u.first_name <> t.first_name or m.first_name <> t.first_name or a.first_name <> t.first_name
+                        or m.first_name <> u.first_name or a.first_name <> u.first_name or a.first_name <> m.first_name
+                        or u.last_name <> t.last_name or m.last_name <> t.last_name or a.last_name <> t.last_name
+                        or m.last_name <> u.last_name or a.last_name <> u.last_name or a.last_name <> m.last_name
+                    ) then 'name_mismatch' end,
+               case when not p.is_living then 'no_live_source' end,
+               case when coalesce(t.work_phone, u.work_phone, m.work_phone, a.work_phone, t.mobile_phone, a.mobile) is null
+                    then 'no_phone_number' end,
+               case when p.is_living and t.full_name <> m.preferred_name then 'preferred_name_conflict' end,
+               case when p.is_living and m.uid_number <> a.uid_number then 'uid_number_conflict' end,
+               case when p.is_living and (
+                        t.work_phone <> u.work_phone or t.work_phone <> m.work_phone or t.work_phone <> a.work_phone
+                        or u.work_phone <> m.work_phone or u.work_phone <> a.work_phone or m.work_phone <> a.work_phone
+                    ) then 'work_phone_conflict' end
+           ], null) as flags,
            case when p.is_living and coalesce(a.malformed_email, m.malformed_email, t.malformed_email) is not null
                then jsonb_strip_nulls(jsonb_build_object(
                    'active_directory', a.malformed_email, 'mcommunity_ldap', m.malformed_email, 'tdx', t.malformed_email
@@ -165,53 +175,24 @@ merged as (
     left join ad a using (uniqname)
     left join silver.known_accounts k on k.tdx_id = t.default_account_id
     left join supervisor v on v.empl_id = u.supervisor_id
+    left join silver.departments d on d.dept_id = coalesce(u.department_id, k.dept_id)
     cross join lateral (
-        select t.work_address, t.work_city, t.work_state, t.work_postal, t.work_country
-        where coalesce(t.work_address, t.work_city, t.work_state, t.work_postal, t.work_country) is not null
-        union all
-        select u.work_address, u.work_city, u.work_state, u.work_postal, u.work_country
-        where coalesce(t.work_address, t.work_city, t.work_state, t.work_postal, t.work_country) is null
-    ) f
-),
-built as (
-    select g.uniqname, g.tdx_user_uid, g.umich_empl_id, g.umich_empl_ids, g.ldap_uid_number, g.ldap_gid_number,
-           g.ad_object_guid, g.ad_sam_account_name, g.first_name, g.last_name, g.full_name, g.preferred_name,
-           g.primary_email, g.work_phone, g.mobile_phone, g.work_address, g.work_city, g.work_state, g.work_postal,
-           g.work_country, g.department_id, d.department_name, g.department_ids, g.job_title, g.department_job_title,
-           g.primary_job_code, g.job_codes, g.primary_supervisor_id, g.primary_supervisor_uniqname, g.supervisor_ids,
-           g.reports_to_uid, g.is_active, g.is_employee, g.ad_account_disabled, g.mcommunity_ou_affiliations,
-           g.tdx_group_ids, g.home_directory, g.login_shell, g.tdx_external_id, g.tdx_beid, g.tdx_security_role_name,
-           g.source_system,
-           array(
-               select flag collate "C"
-               from unnest(
-                   case when g.is_living then g.differences else '{}' end || array_remove(array[
-                       case when g.department_id is not null and d.dept_id is null then 'invalid_department_reference' end,
-                       case when g.primary_supervisor_id is not null and g.primary_supervisor_uniqname is null
-                            then 'invalid_supervisor_reference' end,
-                       case when g.lacks_ad then 'missing_active_directory_source' end,
-                       case when g.department_id is null then 'missing_department_id' end,
-                       case when g.primary_email is null then 'missing_email' end,
-                       case when g.job_title is null then 'missing_job_title' end,
-                       case when g.lacks_mcommunity then 'missing_mcommunity_ldap_source' end,
-                       case when g.full_name is null then 'missing_name' end,
-                       case when g.lacks_tdx then 'missing_tdx_source' end,
-                       case when g.lacks_umapi then 'missing_umich_api_source' end,
-                       case when not g.is_living then 'no_live_source' end,
-                       case when g.work_phone is null and g.mobile_phone is null then 'no_phone_number' end
-                   ], null)
-               ) flag
-               order by 1
-           ) as flags,
-           g.malformed
-    from merged g
-    left join silver.departments d on d.dept_id = g.department_id
+        select coalesce(
+                   coalesce(t.last_name, u.last_name, m.last_name, a.last_name) || ', '
+                       || coalesce(t.first_name, u.first_name, m.first_name, a.first_name),
+                   u.full_name,
+                   a.display_name
+               ) as full_name,
+               -- an address is one source's as a whole
+               coalesce(t.work_address, t.work_city, t.work_state, t.work_postal, t.work_country) is not null as is_tdx_address
+        offset 0
+    ) n
 )
-select b.uniqname as record_key,
+select m.uniqname as record_key,
        known.entity_hash as known_hash,
-       encode(sha256(convert_to(b::text, 'UTF8')), 'hex')::char(64) as entity_hash,
-       silver.quality_score(b.flags) as data_quality_score,
-       to_jsonb(b.flags) as quality_flags,
-       b.*
-from built b
+       encode(sha256(convert_to(m::text, 'UTF8')), 'hex')::char(64) as entity_hash,
+       silver.quality_score(m.flags) as data_quality_score,
+       to_jsonb(m.flags) as quality_flags,
+       m.*
+from merged m
 left join silver.users known using (uniqname)

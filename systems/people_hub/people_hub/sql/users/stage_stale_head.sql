@@ -18,9 +18,10 @@ select 'umich_api/user' as stream,
        end as content_raw_id,
        null::bigint as detail_content_raw_id
 from bronze.entity_heads h
+left join silver.umapi_employees t on t.raw_id = h.raw_id
 where h.source_system = 'umich_api'
   and h.entity_type = 'user'
-  and (%(is_whole)s or not exists (select from silver.umapi_employees t where t.raw_id = h.raw_id))
+  and (%(is_whole)s or t.raw_id is null)
 union all
 select 'mcommunity_ldap/user',
        h.external_id,
@@ -38,9 +39,10 @@ select 'mcommunity_ldap/user',
        end,
        null::bigint
 from bronze.entity_heads h
+left join silver.mcommunity_users t on t.raw_id = h.raw_id
 where h.source_system = 'mcommunity_ldap'
   and h.entity_type = 'user'
-  and (%(is_whole)s or not exists (select from silver.mcommunity_users t where t.raw_id = h.raw_id))
+  and (%(is_whole)s or t.raw_id is null)
 union all
 select 'active_directory/user',
        h.external_id,
@@ -58,9 +60,10 @@ select 'active_directory/user',
        end,
        null::bigint
 from bronze.entity_heads h
+left join silver.ad_users t on t.raw_id = h.raw_id
 where h.source_system = 'active_directory'
   and h.entity_type = 'user'
-  and (%(is_whole)s or not exists (select from silver.ad_users t where t.raw_id = h.raw_id))
+  and (%(is_whole)s or t.raw_id is null)
 union all
 select 'tdx/user',
        h.external_id,
@@ -90,8 +93,9 @@ left join bronze.entity_heads d
     on d.external_id = h.external_id
     and d.source_system = 'tdx'
     and d.entity_type = 'user_detail'
+left join silver.tdx_users t
+    on t.raw_id = h.raw_id
+    and t.detail_raw_id is not distinct from d.raw_id
 where h.source_system = 'tdx'
   and h.entity_type = 'user'
-  and (%(is_whole)s
-       or not exists (select from silver.tdx_users t
-                      where t.raw_id = h.raw_id and t.detail_raw_id is not distinct from d.raw_id))
+  and (%(is_whole)s or t.raw_id is null)

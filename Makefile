@@ -115,6 +115,9 @@ bench-dashboard: $(STAMP) ## the pages at 20 million reviews, against the same f
 bench-hub: systems/people_hub/.venv/.set-up ## change detection of 300,000 people against the founding pattern (minutes)
 	@systems/people_hub/.venv/bin/python benchmarks/hub.py $(BENCH_FLAGS)
 
+bench-hub-silver: systems/people_hub/.venv/.set-up ## silver's 300,000 people against the founding pattern (minutes)
+	@systems/people_hub/.venv/bin/python benchmarks/hub_silver.py $(BENCH_FLAGS)
+
 bench-file_monitoring: systems/file_monitoring/.venv/.set-up .local/peers/great_expectations .local/peers/frictionless ## large files, and three libraries beside it (minutes)
 	@systems/file_monitoring/.venv/bin/python benchmarks/file_quality.py $(BENCH_FLAGS)
 

@@ -29,10 +29,10 @@ from etlkit.embedded import EmbeddedServer
 from etlkit.logs import configure_logging
 from etlkit.postgres import apply_schema, connect
 from people_hub.bronze.ingestion import IngestionService
-from people_hub.service import Options
 from people_hub.bronze.stream import Listing, Stream, key_of
 from people_hub.hub_settings import META_FILE, SCHEMA_FILE, UmapiSettings
 from people_hub.postgres_adapter import PostgresAdapter
+from people_hub.service import Options
 
 SERVER_SETTINGS = ("shared_buffers = '256MB'", "max_wal_size = '4GB'")
 BLOCK = 1000

@@ -47,18 +47,22 @@ SOURCES = {
         'DepartmentId', (172500 + n %% 900)::text, 'Dept_Description', 'Chemistry Dept',
         'SupervisorId', lpad((n / 10)::text, 8, '0'), 'Jobcode', (102900 + n %% 60)::text,
         'UniversityJobTitle', 'Lab Manager', 'DepartmentJobTitle', 'Lab Mgr Grp 3', 'Work_Address1', '930 N Univ',
-        'Work_Address2', '', 'Work_Address3', null, 'Work_City', 'Ann Arbor', 'Work_State', 'MI', 'Work_Postal', '48109',
-        'Work_Country', 'USA', 'Work_Phone', '734/555-' || lpad((n %% 10000)::text, 4, '0'), 'Work_Phone_Extension', '')""",
+        'Work_Address2', '', 'Work_Address3', null, 'Work_City', 'Ann Arbor', 'Work_State', 'MI', 'Work_Postal',
+        '48109',
+        'Work_Country', 'USA', 'Work_Phone', '734/555-' || lpad((n %% 10000)::text, 4, '0'),
+        'Work_Phone_Extension', '')""",
     "mcommunity_ldap": """jsonb_build_object(
         'dn', 'uid=user' || n || ',ou=People,dc=umich,dc=edu', 'uid', 'user' || n, 'uidNumber', (400000 + n)::text,
         'gidNumber', '10', 'cn', jsonb_build_array('Given' || n || ' M Surname' || n, 'Given' || n || ' Surname' || n),
-        'displayName', 'Given' || n || ' Surname' || n, 'givenName', 'Given' || n, 'sn', jsonb_build_array('Surname' || n),
+        'displayName', 'Given' || n || ' Surname' || n, 'givenName', 'Given' || n, 'sn',
+        jsonb_build_array('Surname' || n),
         'mail', 'user' || n || '@umich.edu', 'ou', jsonb_build_array('Alumni', 'LSA Chemistry - Faculty and Staff'),
         'umichTitle', 'Lab Manager', 'telephoneNumber', '734/555-' || lpad((n %% 10000)::text, 4, '0'),
         'homeDirectory', '/users/user' || n, 'loginShell', '/bin/bash',
         'objectClass', jsonb_build_array('inetOrgPerson', 'posixAccount', 'umichPerson'))""",
     "active_directory": """jsonb_build_object(
-        'dn', 'CN=user' || n || ',OU=Accounts,OU=UMICH,DC=adsroot,DC=example,DC=edu', 'objectGUID', lpad(n::text, 36, 'a'),
+        'dn', 'CN=user' || n || ',OU=Accounts,OU=UMICH,DC=adsroot,DC=example,DC=edu', 'objectGUID', lpad(n::text,
+        36, 'a'),
         'objectClass', jsonb_build_array('person', 'user'), 'sAMAccountName', 'user' || n, 'cn', 'user' || n,
         'displayName', 'Surname' || n || ', Given' || n, 'givenName', 'Given' || n, 'sn', 'Surname' || n,
         'mail', 'user' || n || '@umich.edu', 'title', 'Lab Manager', 'userAccountControl', '512',
@@ -69,7 +73,8 @@ SOURCES = {
         'FullName', 'Given' || n || ' Surname' || n,
         'PrimaryEmail', case when n %% 20 = 0 then 'given' || n || '@umich.edu' else 'user' || n || '@umich.edu' end,
         'WorkPhone', '734/555-' || lpad((n %% 10000)::text, 4, '0'), 'Title', 'Lab Manager',
-        'DefaultAccountID', n %% 900 + 1, 'IsActive', true, 'IsEmployee', true, 'ReportsToUID', lpad((n / 10)::text, 36, 'b'),
+        'DefaultAccountID', n %% 900 + 1, 'IsActive', true, 'IsEmployee', true, 'ReportsToUID',
+        lpad((n / 10)::text, 36, 'b'),
         'SecurityRoleName', 'Client', 'TypeID', 1, 'EndDate', '0001-01-01T00:00:00Z')""",
 }
 KEYS = {
@@ -79,8 +84,8 @@ KEYS = {
 DEPARTMENT_ROWS = {
     "umich_api": (
         "(172500 + n)::text",
-        "jsonb_build_object('DeptId', (172500 + n)::text, 'DeptDescription', 'Chemistry Dept ' || n, "
-        "'DeptGroupDescription', 'LSA', 'DeptGroupCampusDescr', 'Ann Arbor', 'DeptGroupVPAreaDescr', 'Provost')",
+        """jsonb_build_object('DeptId', (172500 + n)::text, 'DeptDescription', 'Chemistry Dept ' || n,
+        'DeptGroupDescription', 'LSA', 'DeptGroupCampusDescr', 'Ann Arbor', 'DeptGroupVPAreaDescr', 'Provost')""",
     ),
     "tdx": (
         "(n + 1)::text",
@@ -97,14 +102,15 @@ FILL = """
     )
     insert into bronze.entity_heads (
         source_system, entity_type, external_id, raw_id, entity_hash, hash_version, first_seen_at, last_changed_run)
-    select source_system, entity_type, external_id, raw_id, entity_hash, hash_version, now(), ingestion_run_id from stored
+    select source_system, entity_type, external_id, raw_id, entity_hash, hash_version, now(), ingestion_run_id
+    from stored
 """
 CHANGE = """
     with changed as (
         insert into bronze.raw_entities (
             source_system, entity_type, external_id, raw_data, entity_hash, hash_version, ingestion_run_id)
-        select r.source_system, r.entity_type, r.external_id, r.raw_data || '{"FirstName": "Changed"}', r.entity_hash, 1,
-               gen_random_uuid()
+        select r.source_system, r.entity_type, r.external_id, r.raw_data || '{"FirstName": "Changed"}',
+               r.entity_hash, 1, gen_random_uuid()
         from bronze.entity_heads h
         join bronze.raw_entities r using (raw_id)
         where h.source_system = 'tdx' and h.entity_type = 'user'
@@ -208,7 +214,7 @@ def merge(number: int, found: dict[str, Any], reference: Any) -> dict[str, Any]:
         flags.append("email_mismatch")
     if reference.account_dept_id != u["DepartmentId"]:
         flags.append("department_id_mismatch")
-    supervisor = f"user{number // 10}" if number >= 10 else None  # noqa: PLR2004 - nobody has the number 0
+    supervisor = f"user{number // 10}" if number >= 10 else None  # nobody has the number 0
     if supervisor is None:
         flags.append("invalid_supervisor_reference")
     score = round(max(0.0, 1.0 - 0.05 * sum(flag.endswith("_mismatch") for flag in flags)), 2)
@@ -228,7 +234,8 @@ def merge(number: int, found: dict[str, Any], reference: Any) -> dict[str, Any]:
         "job_codes": [u["Jobcode"]], "primary_supervisor_id": u["SupervisorId"],
         "primary_supervisor_uniqname": supervisor, "supervisor_ids": [u["SupervisorId"]],
         "reports_to_uid": t["ReportsToUID"], "is_active": bool(t["IsActive"]), "is_employee": True,
-        "ad_account_disabled": bool(int(a["userAccountControl"]) & 2), "mcommunity_ou_affiliations": json.dumps(m["ou"]),
+        "ad_account_disabled": bool(int(a["userAccountControl"]) & 2),
+        "mcommunity_ou_affiliations": json.dumps(m["ou"]),
         "tdx_group_ids": [], "home_directory": m["homeDirectory"], "login_shell": m["loginShell"],
         "tdx_external_id": t["ExternalID"], "tdx_beid": None, "tdx_security_role_name": t["SecurityRoleName"],
         "source_system": "active_directory+mcommunity_ldap+tdx+umich_api", "data_quality_score": score,
@@ -319,11 +326,11 @@ def compare(server: EmbeddedServer, count: int, founding: int, repeats: int) -> 
             if founding:
                 cursor.execute("create table founding_users (like silver.users including all)")
                 for name in ("entity_hash", "ingestion_run_id"):
-                    cursor.execute(f"alter table founding_users alter {name} drop not null")  # noqa: S608 - a name above
+                    cursor.execute(f"alter table founding_users alter {name} drop not null")
                 results.append(measure("founding pattern", "founding", url, founding))
                 names = ", ".join(COLUMNS)
                 cursor.execute(
-                    f"select count(*) from (select {names} from founding_users "  # noqa: S608 - the names above
+                    f"select count(*) from (select {names} from founding_users "
                     f"intersect select {names} from silver.users) equal"
                 )
                 (equal,) = cursor.fetchone() or (0,)

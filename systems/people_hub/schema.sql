@@ -109,6 +109,14 @@ create table if not exists meta.stream_state (
     primary key (source_system, entity_type)
 );
 
+-- how a table of silver was last built: by which rules, by which run it changed last, and upon which changes of others
+create table if not exists meta.transform_state (
+    entity_type    text primary key,
+    rule_version   bigint not null,
+    changed_by_run uuid not null,
+    built_upon     jsonb not null
+);
+
 create or replace function bronze.refuse_rewriting() returns trigger
 language plpgsql as $$
 begin
@@ -474,7 +482,6 @@ create table if not exists silver.umapi_employees (
 create index if not exists umapi_employees_uniqname on silver.umapi_employees (uniqname);
 create index if not exists umapi_employees_empl_id on silver.umapi_employees (empl_id);
 create index if not exists umapi_employees_supervisor_id on silver.umapi_employees (supervisor_id);
-create index if not exists umapi_employees_department_id on silver.umapi_employees (department_id);
 
 create table if not exists silver.mcommunity_users (
     external_id       text collate "C" primary key,
@@ -499,7 +506,6 @@ create table if not exists silver.mcommunity_users (
     ingestion_run_id  uuid not null
 );
 create index if not exists mcommunity_users_uniqname on silver.mcommunity_users (uniqname);
-create index if not exists mcommunity_users_dn on silver.mcommunity_users (distinguished_name);
 
 create table if not exists silver.ad_users (
     external_id          text collate "C" primary key,
@@ -528,7 +534,6 @@ create table if not exists silver.ad_users (
     ingestion_run_id     uuid not null
 );
 create index if not exists ad_users_uniqname on silver.ad_users (uniqname);
-create index if not exists ad_users_dn on silver.ad_users (distinguished_name);
 
 create table if not exists silver.tdx_users (
     external_id        text collate "C" primary key,
@@ -563,7 +568,6 @@ create table if not exists silver.tdx_users (
 );
 create index if not exists tdx_users_uniqname on silver.tdx_users (uniqname);
 create index if not exists tdx_users_external_number on silver.tdx_users (external_number);
-create index if not exists tdx_users_default_account_id on silver.tdx_users (default_account_id);
 
 create table if not exists silver.mcommunity_groups (
     external_id        text collate "C" primary key,
@@ -672,7 +676,6 @@ create table if not exists silver.ad_computers (
     updated_at         timestamptz not null default now(),
     ingestion_run_id   uuid not null
 );
-create index if not exists ad_computers_dn on silver.ad_computers (distinguished_name);
 
 -- Consolidated tables: one row a department and a person, from all that the sources say.
 create table if not exists silver.departments (
@@ -756,7 +759,6 @@ create table if not exists silver.users (
     ingestion_run_id            uuid not null
 );
 create index if not exists users_department_id on silver.users (department_id);
-create index if not exists users_tdx_user_uid on silver.users (tdx_user_uid);
 
 create table if not exists silver.groups (
     group_id              text collate "C" primary key,
@@ -862,12 +864,6 @@ create table if not exists silver.known_departments (
 create table if not exists silver.known_accounts (
     tdx_id  bigint primary key,
     dept_id text collate "C" not null
-);
-
--- by which rules an entity was last built, so that a changed rule builds everything anew
-create table if not exists silver.built_by (
-    entity_type  text primary key,
-    rule_version bigint not null
 );
 
 -- whoever is to read the tables gets no right beside them

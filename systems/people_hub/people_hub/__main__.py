@@ -260,9 +260,12 @@ def explain_record(command: HubCommand) -> Outcome:
             costs = {row["flag"]: row["cost"] for row in fetch_dicts(cursor, FLAG_COSTS, {"flags": flags})}
     if not rows:
         raise ConfigError(
-            f"silver.{transform.table} has no record {key!r}. If a source has it, python -m people_hub transform builds it."
+            f"silver.{transform.table} has no record {key!r}. If a source has it, "
+            "python -m people_hub transform builds it."
         )
-    fields = [{"field": row["field"], "silver": row["value"], "from": winner_of(row), "said": row["said"]} for row in rows]
+    fields = [
+        {"field": row["field"], "silver": row["value"], "from": winner_of(row), "said": row["said"]} for row in rows
+    ]
     command.results.append(
         {"table": transform.table, "key": key, "score": rows[0]["data_quality_score"], "flags": costs, "fields": fields}
     )
@@ -369,7 +372,9 @@ def _check_database(command: HubCommand) -> tuple[str, str, str]:
 def _check_source(command: HubCommand, users: list[Script], settings: Settings) -> tuple[str, str, str]:
     """Return whether a source answers."""
     try:
-        return "ok", _names(users), users[0].job.check(settings)
+        job = users[0].job
+        assert isinstance(job, Stream)  # noqa: S101 - a transform has no source
+        return "ok", _names(users), job.check(settings)
     except EtlError as error:
         logging.getLogger(f"people_hub.{users[0].name}").debug("check failed", exc_info=error)
         return "NO", _names(users), redact(str(error), command.secrets)

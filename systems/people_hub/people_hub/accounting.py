@@ -169,6 +169,7 @@ class Statistics:
             "open_rejects": self.open_rejects,
             "resolved_rejects": self.resolved,
             "quality_issues": self.quality_issues,
+            "malformed_values": self.malformed,
             "quality_issue_count": self.quality_count or 0,
             "errors": self.errors,
             "notes": self.notes,

@@ -1,4 +1,4 @@
-"""make demo-people_hub: stand-in sources, a full sync into bronze and silver, changes, an incremental one, on real servers.
+"""make demo-people_hub: stand-in sources, a full sync into bronze and silver, changes, an incremental one.
 
 Everything is kept in `.local/demo` and the database `people_hub_demo`, which begins anew each time.
 """

@@ -177,8 +177,9 @@ def run_scripts(
 ) -> int:
     """Run scripts one after the other; return the gravest exit code.
 
-    One that needs what has failed is kept back. With `skips_unset` a source that is not set up keeps the others from nothing: one without any setting of its own is
-    not wanted, which is told and no failure; of one that is half set up the code is 2.
+    One that needs what has failed is kept back. With `skips_unset` a source that is not set up keeps the others from
+    nothing: one without any setting of its own is not wanted, which is told and no failure; of one that is half set up
+    the code is 2.
     """
     unset: dict[str, str] = {}
     unwanted: list[str] = []
@@ -258,6 +259,10 @@ def _service(command: HubCommand, script: Script, adapter: PostgresAdapter, logg
 def _outcome(results: dict[str, Any]) -> str:
     """Return the sentence of a run that came to its end."""
     new, still_open = results["new_rejects"], results["open_rejects"]
+    if new and results["malformed_values"]:
+        what = "values that are malformed, which their records are without, or records without a key"
+        text = f"⚠️ Completed; {new:,} new reject(s): {what}. [exit {EXIT_REJECTS}]"
+        return text if results["dry_run"] else f"{text} {still_open:,} are open: python -m people_hub rejects."
     if results["dry_run"] and new:
         return f"⚠️ Completed; {new:,} record(s) would be rejected, for the reasons above. [exit {EXIT_REJECTS}]"
     if new:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Bronze -> silver.computers and computer_groups: one record a computer, from TeamDynamix, KeyConfigure and the directory.
+"""Bronze -> silver.computers and computer_groups: one record a computer, from TeamDynamix, KeyConfigure and AD.
 
-They meet by a MAC, else by serial, else by name; a MAC or serial that two records of one source have matches nobody, and
-two records of one source are never one computer. All are matched anew each time; what differs is written.
+They meet by a MAC, else by serial, else by name; a MAC or serial that two records of one source have matches nobody,
+and two records of one source are never one computer. All are matched anew each time; what differs is written.
 """
 
 if not __package__:  # run by its path
@@ -18,6 +18,7 @@ TRANSFORM = Transform(
     table="computers",
     reads=("tdx/asset", "tdx/asset_detail", "key_client/computer", "active_directory/computer"),
     needs=("departments", "users", "groups"),
+    is_matched_whole=True,
     steps=(
         "stage_stale_head",
         "fill_tdx_assets",

@@ -2,7 +2,8 @@
 """Bronze -> silver.departments: one record a department, from the API gateway and TeamDynamix.
 
 They meet by the department's code. The gateway names it and says where it belongs; TeamDynamix says whether it is
-active, who manages it and which one is above it. They are few, so all of them are built each time; what differs is written.
+active, who manages it and which one is above it. They are few, so all are built when one changed; what differs is
+written.
 """
 
 if not __package__:  # run by its path
@@ -17,6 +18,7 @@ TRANSFORM = Transform(
     entity_type="department",
     table="departments",
     reads=("umich_api/department", "tdx/department", "tdx/department_detail"),
+    is_matched_whole=True,
     steps=(
         "stage_stale_head",
         "fill_umapi_departments",

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Bronze -> silver.groups, group_members and group_owners: one record a group, from MCommunity and the Active Directory.
+"""Bronze -> silver.groups, group_members and group_owners: one record a group, from MCommunity and AD.
 
 They meet by name, the first part of the distinguished name, else by gidNumber. Members are those of the groups' own
 lists; who is not known in silver is kept as unknown. All groups are matched anew each time; what differs is written.
@@ -18,6 +18,7 @@ TRANSFORM = Transform(
     table="groups",
     reads=("mcommunity_ldap/group", "active_directory/group"),
     needs=("users",),
+    is_matched_whole=True,
     steps=(
         "stage_stale_head",
         "fill_mcommunity_groups",

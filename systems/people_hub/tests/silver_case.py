@@ -18,7 +18,8 @@ KEYS = {script.job.name: script.job for script in streams()}
 TOMBSTONE = """
     with gone as (
         insert into bronze.raw_entities (
-            source_system, entity_type, external_id, raw_data, entity_hash, hash_version, is_tombstone, ingestion_run_id)
+            source_system, entity_type, external_id, raw_data, entity_hash, hash_version, is_tombstone,
+            ingestion_run_id)
         select source_system, entity_type, external_id, '{}', entity_hash, hash_version, true, gen_random_uuid()
         from bronze.entity_heads
         where source_system || '/' || entity_type = %s and external_id = any (%s) and not is_deleted
@@ -29,7 +30,7 @@ TOMBSTONE = """
 """
 UNTOLD = {"created_at", "updated_at", "ingestion_run_id"}
 """What differs from run to run."""
-TABLES = "select table_name from information_schema.tables where table_schema = 'silver' and table_type = 'BASE TABLE' order by 1"
+TABLES = "select tablename from pg_tables where schemaname = 'silver' order by 1"
 
 
 class Silver:

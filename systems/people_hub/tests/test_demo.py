@@ -25,7 +25,7 @@ def test_the_demo_does_what_it_says():
     streams = re.findall(
         r"^(\w+/\w+) +([\d,]+) +([\d,]+) +([\d,]+) +([\d,]+) +([\d,]+) +([\d,]+) ", first, re.MULTILINE
     )
-    assert len(streams) == 14
+    assert len(streams) == 18
     for name, records, new, changed, unchanged, deleted, rejected in streams:
         assert (changed, deleted) == ("0", "0"), name
         assert int(records) == int(new) + int(unchanged) + int(rejected), name
@@ -35,7 +35,11 @@ def test_the_demo_does_what_it_says():
     }
     assert changes["umich_api/department"] == (1, 0)
     assert changes["mcommunity_ldap/user"] == (1, 1)
-    assert changes["tdx/user"] == (1, 1)
+    assert changes["tdx/user"] == (2, 1)
     assert changes["key_client/computer"] == (1, 0)
     assert changes["active_directory/user"] == (1, 0)
+    assert changes["silver/department"][0] == 2
+    assert changes["silver/computer"] == (1, 0)
     assert "Department of Renamed Things" in second
+    assert "📊 Flags, those that cost most first" in second
+    assert "score: 1.00 - 0.05 = 0.95" in second

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from etlkit.errors import SourceError
 from people_hub.sample_sources.directories import CAP, PASSWORD, SampleDirectory
-from people_hub.sample_sources.people import group_name, AD_BASE, MCOMMUNITY_BASE, University, guid, uniqname
+from people_hub.sample_sources.people import AD_BASE, MCOMMUNITY_BASE, University, group_name, guid, uniqname
 from people_hub.sources import directory
 from people_hub.sources.directory import Directory, Search, read_entries, read_entry
 

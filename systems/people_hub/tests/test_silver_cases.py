@@ -1,4 +1,4 @@
-"""The cases that were worked out by hand, from the shared file where it is there; each of them twice and as a rebuild."""
+"""The cases that were worked out by hand, where their file is there; each of them twice and as a rebuild."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ BASE = {name: record for name, record in FILE["base"].items() if name != "note"}
 ALWAYS = {
     "umich_api/department": [{
         "DeptId": "172500", "DeptDescription": "Chemistry Dept", "DeptGroup": "COLLEGE_OF_LSA",
-        "DeptGroupDescription": "College of LS&A", "DeptGroupVPAreaDescr": "Provost", "DeptGroupCampusDescr": "Ann Arbor",
+        "DeptGroupDescription": "College of LS&A", "DeptGroupVPAreaDescr": "Provost",
+        "DeptGroupCampusDescr": "Ann Arbor",
     }],
     "tdx/department": [{"ID": 41, "Name": "Chemistry Dept", "Code": "172500", "IsActive": True}],
     "umich_api/user": [{
@@ -90,7 +91,8 @@ def check(silver, expected):
         assert all(row["uniqname"] is None for row in silver.rows(table))
         return
     keys = {"silver.users": ["uniqname"], "silver.umapi_employees": ["empl_id", "empl_rcd"],
-            "silver.departments": ["dept_id"], "silver.groups": ["group_id"], "silver.computers": ["computer_uid"]}  # fmt: skip
+            "silver.departments": ["dept_id"], "silver.groups": ["group_id"],
+            "silver.computers": ["computer_uid"]}  # fmt: skip
     rows = silver.rows(table, **dict(zip(keys[table], lists(expected["key"]), strict=True)))
     if expected["record"] is None:
         assert rows == []
@@ -101,6 +103,17 @@ def check(silver, expected):
         assert (f"{row['data_quality_score']:.2f}", row["quality_flags"]) == (
             expected["data_quality_score"], expected["quality_flags"],
         )  # fmt: skip
+
+
+def take(silver, step, what, mine, last):
+    """Let the sources go a step further."""
+    if step == "tombstone":
+        for stream in what:
+            silver.bury(stream, KEYS[stream].external_id(mine[stream]))
+    elif step in ("add", "change"):
+        stream, record = what
+        last |= record
+        silver.put(stream, last)
 
 
 @pytest.mark.skipif(not FILE["cases"], reason="the shared cases are not here")
@@ -115,13 +128,7 @@ def test_case(hub, case):
     steps = steps if steps and steps[0] == ["transform"] else [["transform"], *steps]
     last = {}
     for number, (step, *what) in enumerate(steps):
-        if step == "tombstone":
-            for stream in what:
-                silver.bury(stream, KEYS[stream].external_id(mine[stream]))
-        elif step in ("add", "change"):
-            stream, record = what
-            last = last | record
-            silver.put(stream, last)
+        take(silver, step, what, mine, last)
         wants_reject = any(one["table"] == "meta.rejected_records" for one in case["expect"])
         first = silver.transform()
         assert first.exit_code == (3 if wants_reject else 0) or "malformed" in str(case["expect"]), first.text

@@ -1,4 +1,4 @@
-"""Any history of the sources, transformed in any order: silver is what a rebuild into empty tables gives, rejects too."""
+"""Any history of the sources, transformed in any order: silver is what a rebuild gives, its rejects too."""
 
 from __future__ import annotations
 
@@ -23,10 +23,18 @@ EMAILS = st.sampled_from([None, "a@x.org", "B@x.org", "b@x.org", "bad", "two@@x.
 WORDS = st.sampled_from([None, "One", "Two", " N/A ", "Zoë"])
 ACCOUNTS = st.sampled_from([1, 2, 3, 0, None, "7", "x"])
 TRUTHS = st.sampled_from([True, False, None, "yes"])
-MACS = st.sampled_from([None, "00:11:22:33:44:01", "00-11-22-33-44-02", "001122334403", "00:11:22:33:44:01, 00:11:22:33:44:03", "zz"])
+MACS = st.sampled_from(
+    [None, "00:11:22:33:44:01", "00-11-22-33-44-02", "001122334403", "00:11:22:33:44:01, 00:11:22:33:44:03", "zz"]
+)
 SERIALS = st.sampled_from([None, "AAAA1", "aaaa1", "BBBB2", "0000", "To be filled by O.E.M."])
 PEOPLE_DN = ["uid=ann1,ou=People,dc=x", "uid=Bob2,ou=People,dc=x", "uid=gone,ou=People,dc=x"]
-AD_DN = ["CN=ann1,OU=A,DC=x", "CN=Surname\\2C Bob,OU=A,DC=x", "CN=Surname\\, Bob,OU=A,DC=x", "CN=PC-1,OU=W,DC=x", "CN=G1,OU=G,DC=x"]
+AD_DN = [
+    "CN=ann1,OU=A,DC=x",
+    "CN=Surname\\2C Bob,OU=A,DC=x",
+    "CN=Surname\\, Bob,OU=A,DC=x",
+    "CN=PC-1,OU=W,DC=x",
+    "CN=G1,OU=G,DC=x",
+]
 GROUP_DN = ["cn=g1,ou=Groups,dc=x", "cn=g2,ou=Groups,dc=x", "cn=G2,ou=Other,dc=x"]
 
 
@@ -49,7 +57,8 @@ RECORDS = {
     ),
     "tdx/department_detail": record(ID=st.sampled_from([1, 2, 3]), Name=WORDS, Notes=WORDS, Attributes=st.just([])),
     "umich_api/user": record(
-        EmplId=st.sampled_from(["01", "02", "03"]), EmplRcd=st.sampled_from([0, 1]), UniqName=ODD_NAMES, FirstName=WORDS,
+        EmplId=st.sampled_from(["01", "02", "03"]), EmplRcd=st.sampled_from([0, 1]), UniqName=ODD_NAMES,
+        FirstName=WORDS,
         LastName=WORDS, Name=WORDS, DepartmentId=CODES, SupervisorId=NUMBERS, Jobcode=WORDS, UniversityJobTitle=WORDS,
         DepartmentJobTitle=WORDS, Work_Phone=WORDS,
     ),
@@ -64,7 +73,8 @@ RECORDS = {
         userAccountControl=st.sampled_from(["512", "514", "x", None]), title=WORDS,
     ),
     "tdx/user": record(
-        UID=st.sampled_from(["u1", "u2", "u3"]), AlternateID=ODD_NAMES, UserName=st.sampled_from(["ann1@x.org", "", None]),
+        UID=st.sampled_from(["u1", "u2", "u3"]), AlternateID=ODD_NAMES, UserName=st.sampled_from(["ann1@x.org", "",
+        None]),
         ExternalID=NUMBERS, FirstName=WORDS, LastName=WORDS, FullName=WORDS, PrimaryEmail=EMAILS, Title=WORDS,
         DefaultAccountID=ACCOUNTS, IsActive=TRUTHS, IsEmployee=TRUTHS, ReportsToUID=WORDS,
     ),
@@ -90,7 +100,8 @@ RECORDS = {
     ),
     "key_client/computer": record(
         MAC=st.sampled_from(["00:11:22:33:44:01", "00:11:22:33:44:02", "00:11:22:33:44:03"]),
-        Name=st.sampled_from(["PC-1", "pc-2", "PC-3", None]), OS=WORDS, Owner=st.sampled_from(["ann1", "D1", "nobody", None]),
+        Name=st.sampled_from(["PC-1", "pc-2", "PC-3", None]), OS=WORDS, Owner=st.sampled_from(["ann1", "D1",
+        "nobody", None]),
         **{"OEM SN": SERIALS},
     ),
     "active_directory/computer": record(
@@ -106,7 +117,7 @@ def rejects(silver):
     return [row for row in silver.hub.rejects() if row[0].startswith("silver/")]
 
 
-def histories(hub, databases, schema_files, rest):
+def histories(hub, databases, schema_files, rest):  # noqa: C901 - the rules of one machine
     class Histories(RuleBasedStateMachine):
         """One history on a database of its own."""
 
@@ -146,7 +157,9 @@ def histories(hub, databases, schema_files, rest):
             result = hub.ingest("umapi_employees", "--allow-mass-delete", "100", *flags)
             rest.set_faults()
             assert result.exit_code == (1 if how == "failed" else 0)
-            self.keys.setdefault("umich_api/user", set()).update(f"{number}:{place}" for number, place in self.employees)
+            self.keys.setdefault("umich_api/user", set()).update(
+                f"{number}:{place}" for number, place in self.employees
+            )
 
         @rule()
         def prune(self):

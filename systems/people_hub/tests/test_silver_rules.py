@@ -1,4 +1,4 @@
-"""The rules of silver, each by itself: who wins, what differs, what is missing, what is nobody, who is whose duplicate."""
+"""The rules of silver, each by itself: who wins, what differs, what is missing, who is nobody or twice there."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ WORDS = {
     UMAPI: {"FirstName": "Fumich", "LastName": "Lumich", "Name": "Numich", "Work_Phone": "umich",
             "UniversityJobTitle": "Jumich", "DepartmentJobTitle": "Dumich", "DepartmentId": "DU", "Work_City": "Cumich",
             "Jobcode": "J"},
-    MCOM: {"givenName": "Fmcom", "sn": ["Lmcom"], "displayName": "Pmcom", "mail": "mcom@x.org", "telephoneNumber": "mcom",
+    MCOM: {"givenName": "Fmcom", "sn": ["Lmcom"], "displayName": "Pmcom", "mail": "mcom@x.org",
+    "telephoneNumber": "mcom",
            "umichTitle": "Jmcom", "gidNumber": "gm", "homeDirectory": "hm", "loginShell": "lm", "ou": ["Staff"]},
     AD: {"givenName": "Fad", "sn": "Lad", "displayName": "Nad", "mail": "ad@x.org", "telephoneNumber": "ad",
-         "mobile": "mad", "title": "Jad", "uidNumber": "ua", "gidNumber": "ga", "homeDirectory": "ha", "loginShell": "la",
+         "mobile": "mad", "title": "Jad", "uidNumber": "ua", "gidNumber": "ga", "homeDirectory": "ha",
+         "loginShell": "la",
          "userAccountControl": "512"},
 }  # fmt: skip
 WINNERS = {
@@ -75,9 +77,7 @@ def put_person(silver, name, records):
 
 def test_the_first_source_that_says_anything_wins_whoever_else_is_there(silver):
     silver.put("tdx/department", {"ID": 1, "Name": "T", "Code": "DT", "IsActive": True})
-    subsets = [
-        subset for size in range(1, 5) for subset in itertools.combinations((TDX, UMAPI, MCOM, AD), size)
-    ]
+    subsets = [subset for size in range(1, 5) for subset in itertools.combinations((TDX, UMAPI, MCOM, AD), size)]
     for number, subset in enumerate(subsets):
         put_person(silver, f"p{number}", {source: WORDS[source] for source in subset})
     assert silver.transform().exit_code == 0
@@ -109,7 +109,9 @@ FIELDS = {
 
 def test_what_two_sources_say_differently_is_flagged_once_for_any_two_of_them(silver):
     """Every pair of sources, each field alone: the same value is no flag, another one is exactly this flag."""
-    silver.put("tdx/department", {"ID": 1, "Name": "T", "Code": "1", "IsActive": True}, {"ID": 2, "Name": "U", "Code": "2"})
+    silver.put(
+        "tdx/department", {"ID": 1, "Name": "T", "Code": "1", "IsActive": True}, {"ID": 2, "Name": "U", "Code": "2"}
+    )
     expected, number = {}, 0
     for flag, groups in FIELDS.items():
         for fields in groups:
@@ -145,7 +147,8 @@ def test_every_flag_that_silver_sets_has_its_price_in_one_table(silver):
     twentieth = {flag for flag, cost in costs.items() if cost == Decimal("0.05")}
     assert tenth == {f"missing_{source}_source" for source in (TDX, UMAPI, MCOM, AD, KEY)}
     assert twentieth == {
-        "missing_name", "missing_email", "missing_department_id", "missing_job_title", "missing_campus", "missing_college",
+        "missing_name", "missing_email", "missing_department_id", "missing_job_title", "missing_campus",
+        "missing_college",
         "missing_vp_area", "missing_description", "missing_serial_number", "missing_mac_address", "missing_owner",
         "missing_department", "name_mismatch", "email_mismatch", "department_id_mismatch", "empl_id_mismatch",
         "description_mismatch", "serial_number_mismatch",
@@ -157,12 +160,18 @@ def test_every_flag_that_silver_sets_has_its_price_in_one_table(silver):
 
 
 def test_flags_stand_in_order_and_cost_what_the_score_lacks(silver):
-    put_person(silver, "odd1", {TDX: {"PrimaryEmail": "bad", "FirstName": "A", "IsActive": None}, MCOM: {"mail": "c@x.org"}})
+    put_person(
+        silver, "odd1", {TDX: {"PrimaryEmail": "bad", "FirstName": "A", "IsActive": None}, MCOM: {"mail": "c@x.org"}}
+    )
     silver.transform()
     person = silver.person("odd1")
     assert person["quality_flags"] == sorted(person["quality_flags"])
     assert person["data_quality_score"] == round(
-        1 - sum(0.1 if flag.endswith("_source") else 0.05 for flag in person["quality_flags"] if flag.startswith("missing_")), 2
+        1
+        - sum(
+            0.1 if flag.endswith("_source") else 0.05 for flag in person["quality_flags"] if flag.startswith("missing_")
+        ),
+        2,
     )
 
 
@@ -173,7 +182,10 @@ def test_several_records_of_one_source_are_judged_living_then_active_then_lowest
         {"UID": "u2", "AlternateID": "twin", "IsActive": True, "Title": "second"},
     ]
     silver.put("tdx/user", *twins)
-    silver.put("mcommunity_ldap/user", *({"uidNumber": n, "uid": "twin", "displayName": n, "ou": ["Staff"]} for n in ("10", "9")))
+    silver.put(
+        "mcommunity_ldap/user",
+        *({"uidNumber": n, "uid": "twin", "displayName": n, "ou": ["Staff"]} for n in ("10", "9")),
+    )
     silver.put("active_directory/user", *(
         {"objectGUID": n, "sAMAccountName": "twin", "userAccountControl": uac}
         for n, uac in (("a1", "514"), ("a2", "512"))
@@ -230,7 +242,9 @@ def test_a_code_that_changes_in_teamdynamix_reaches_the_people_of_its_number(sil
 
 
 def test_a_department_without_teamdynamix_is_active_and_one_that_it_dropped_is_not(silver):
-    silver.put("umich_api/department", {"DeptId": "1", "DeptDescription": "One"}, {"DeptId": "2", "DeptDescription": "Two"})
+    silver.put(
+        "umich_api/department", {"DeptId": "1", "DeptDescription": "One"}, {"DeptId": "2", "DeptDescription": "Two"}
+    )
     silver.put("tdx/department", {"ID": 2, "Name": "Two", "Code": "2", "IsActive": True})
     silver.bury("tdx/department", "2")
     silver.put("tdx/department", {"ID": 3, "Name": "A", "Code": "3", "IsActive": False})
@@ -256,7 +270,10 @@ def test_what_is_gone_says_its_last_and_comes_back_with_what_it_says_then(silver
 
 def test_a_detail_gives_only_what_the_search_lacks(silver):
     put_person(silver, "p1", {TDX: {"Title": None, "FirstName": "search"}})
-    silver.put("tdx/user_detail", {"UID": "uid-p1", "Title": "detail", "FirstName": "detail", "GroupIDs": [2, 1, 2], "BEID": "b"})
+    silver.put(
+        "tdx/user_detail",
+        {"UID": "uid-p1", "Title": "detail", "FirstName": "detail", "GroupIDs": [2, 1, 2], "BEID": "b"},
+    )
     silver.transform()
     person = silver.person("p1")
     assert (person["job_title"], person["first_name"], person["tdx_beid"]) == (None, "search", "b")
@@ -301,7 +318,8 @@ def test_an_email_is_one_at_between_texts_without_blanks(silver, value, is_good)
 @pytest.mark.parametrize(
     ("value", "read"),
     [
-        (" x ", "x"), ("", None), ("\u00a0", None), ("N/A", None), ("none", None), ("NULL", None), ("None given", "None given"),
+        (" x ", "x"), ("", None), ("\u00a0", None), ("N/A", None), ("none", None), ("NULL", None), ("None given",
+        "None given"),
         ("00000000-0000-0000-0000-000000000000", None), ("0001-01-01T00:00:00Z", None), (7, "7"), (True, "true"),
         (["b", "a"], "b"), ([], None), ({"a": 1}, None), ("[deleted]", "[deleted]"), ("{x", "{x"), (None, None),
     ],
@@ -345,11 +363,13 @@ def canonical(dn):
 
 
 NAME_PIECES = st.lists(
-    st.sampled_from(["Anna", "o'b", "\\,", "\\2C", "\\C3\\A9", "é", "\\+", "x y", "\\\\", "-", "1", "\\3D"]), min_size=1, max_size=4
+    st.sampled_from(["Anna", "o'b", "\\,", "\\2C", "\\C3\\A9", "é", "\\+", "x y", "\\\\", "-", "1", "\\3D"]),
+    min_size=1,
+    max_size=4,
 ).map("".join)
-NAMES = st.lists(
-    st.tuples(st.sampled_from(["CN", "ou", "dc"]), NAME_PIECES), min_size=1, max_size=4
-).map(lambda parts: ",".join(f"{name}={value}" for name, value in parts))
+NAMES = st.lists(st.tuples(st.sampled_from(["CN", "ou", "dc"]), NAME_PIECES), min_size=1, max_size=4).map(
+    lambda parts: ",".join(f"{name}={value}" for name, value in parts)
+)
 
 
 def test_a_dn_is_folded_as_the_ldap_library_reads_it(silver):
@@ -380,9 +400,9 @@ def test_a_groups_name_is_the_first_part_of_its_dn(silver, dn, name):
 
 def test_macs_and_serials_are_read_in_every_form_and_placeholders_are_none(silver):
     ask = "select silver.macs_of(%s), silver.serial_of(%s)"
-    assert silver.hub.query(ask, "00:11:22:33:44:55, 0011.2233.4466;00-11-22-33-44-77 aabbccddeeff", " 5cg1234xyz ") == [
-        (["001122334455", "001122334466", "001122334477", "AABBCCDDEEFF"], "5CG1234XYZ")
-    ]
+    assert silver.hub.query(
+        ask, "00:11:22:33:44:55, 0011.2233.4466;00-11-22-33-44-77 aabbccddeeff", " 5cg1234xyz "
+    ) == [(["001122334455", "001122334466", "001122334477", "AABBCCDDEEFF"], "5CG1234XYZ")]
     for serial in ("abc", "0000000", "To Be Filled By O.E.M.", "System Serial Number", "", "N/A ", None, "123456789"):
         assert silver.hub.query(ask, "00:00:00:00:00:00 ff:ff:ff:ff:ff:ff 00:11", serial)[0] == ([], None)
     assert silver.hub.query("select silver.macs_of(null)") in ([(None,)], [([],)])
@@ -391,7 +411,8 @@ def test_macs_and_serials_are_read_in_every_form_and_placeholders_are_none(silve
 def test_groups_meet_by_number_where_their_names_do_not(silver):
     silver.put("mcommunity_ldap/group", {"gidNumber": "7", "dn": "cn=lab seven,dc=x", "umichGroupEmail": "seven"})
     silver.put("active_directory/group", {
-        "objectGUID": "g7", "dn": "CN=Lab-7,DC=x", "gidNumber": "7", "description": "seven", "mail": "7@x.org", "groupType": "2",
+        "objectGUID": "g7", "dn": "CN=Lab-7,DC=x", "gidNumber": "7", "description": "seven", "mail": "7@x.org",
+        "groupType": "2",
     })  # fmt: skip
     silver.transform()
     (group,) = silver.rows("silver.groups")
@@ -405,7 +426,9 @@ def test_groups_meet_by_number_where_their_names_do_not(silver):
 
 
 def test_members_follow_who_is_known(silver):
-    silver.put("active_directory/group", {"objectGUID": "g", "dn": "CN=G,DC=x", "member": ["CN=late,OU=A,DC=x", "CN=G,DC=x"]})
+    silver.put(
+        "active_directory/group", {"objectGUID": "g", "dn": "CN=G,DC=x", "member": ["CN=late,OU=A,DC=x", "CN=G,DC=x"]}
+    )
     silver.transform()
     ask = "select member_type, member_key from silver.group_members order by 1"
     assert silver.hub.query(ask) == [("group", "g"), ("unknown", "cn=late,ou=a,dc=x")]
@@ -477,8 +500,10 @@ def test_a_computers_fields_come_from_whom_is_asked_first(silver):
     put_person(silver, "own3", {AD: {}})
     silver.put("tdx/department", {"ID": 4, "Name": "Four", "Code": "D4", "IsActive": True})
     sources = {
-        TDX: lambda n: put_assets(silver, asset(n, f"PC-{n}", f"TTTT{n}", None, OwningCustomerID="o1", OwningDepartmentID=4)),
-        KEY: lambda n: silver.put("key_client/computer", card(f"00:11:22:33:44:{n:02}", f"pc-{n}", f"KKKK{n}", OS="Kos", Owner="own2")),
+        TDX: lambda n: put_assets(silver, asset(n, f"PC-{n}", f"TTTT{n}", None, OwningCustomerID="o1",
+        OwningDepartmentID=4)),
+        KEY: lambda n: silver.put("key_client/computer", card(f"00:11:22:33:44:{n:02}", f"pc-{n}", f"KKKK{n}",
+        OS="Kos", Owner="own2")),
         AD: lambda n: silver.put("active_directory/computer", {
             "objectGUID": f"c{n}", "cn": f"Pc-{n}", "operatingSystem": "Aos", "managedBy": "CN=own3,OU=A,DC=x",
             "userAccountControl": "4098",

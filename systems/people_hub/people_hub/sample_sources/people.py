@@ -1,7 +1,7 @@
 """A small invented university: the same seed makes the same departments, people, groups, computers and assets.
 
-Everybody is made once, and each source shows what it knows of them in its own form, with what real sources do to it: other
-names and addresses, people who are there twice or have left, cards that two computers share. Nothing here is real.
+Everybody is made once, and each source shows what it knows of them in its own form, with what real sources do to it:
+other names and addresses, people who are there twice or have left, cards that two computers share. Nothing is real.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ class University:
         return [
             {
                 "ID": 40 + n,
-                "Name": f"{SUBJECTS[n % len(SUBJECTS)]} Dept {n}" if n % 4 else f"LSA {SUBJECTS[n % len(SUBJECTS)]} {n}",
+                "Name": f"{SUBJECTS[n % len(SUBJECTS)]} Dept {n}"
+                if n % 4
+                else f"LSA {SUBJECTS[n % len(SUBJECTS)]} {n}",
                 "Code": dept_id(n),
                 "Notes": "",
                 "IsActive": True,
@@ -214,7 +216,10 @@ class University:
                         "displayName": [f"Given{n} Surname{n}"],
                         "givenName": [f"Given{n}"],
                         "mail": [f"{name}@umich.edu"],
-                        "ou": ["Alumni", *([] if n % 23 == 22 else [f"LSA {SUBJECTS[n % len(SUBJECTS)]} - Faculty and Staff"])],
+                        "ou": [
+                            "Alumni",
+                            *([] if n % 23 == 22 else [f"LSA {SUBJECTS[n % len(SUBJECTS)]} - Faculty and Staff"]),
+                        ],
                         "umichTitle": [TITLES[n % len(TITLES)]],
                         "telephoneNumber": [f"734/555-{n % 10000:04}" if n % 11 != 3 else "734/555-9999"],
                         "homeDirectory": [f"/users/{name}"],
@@ -344,7 +349,7 @@ def group_name(n: int) -> str:
 
 def tdx_email(n: int) -> str:
     """Return a person's address in TeamDynamix: now and then another than elsewhere, once none at all."""
-    if n == 9:  # noqa: PLR2004 - one of them
+    if n == 9:
         return "not an address"
     return f"Given{n}.Surname{n}@umich.edu" if n % 17 == 5 else f"{uniqname(n)}@umich.edu"
 

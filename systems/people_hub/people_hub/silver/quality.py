@@ -39,7 +39,9 @@ class Quality:
         """Return the sources that no living record comes from, of entities that have records."""
         known = {row["entity"] for row in self.entities}
         return [
-            f"{row['source']} of {row['entity']}s" for row in self.sources if row["entity"] in known and not row["records"]
+            f"{row['source']} of {row['entity']}s"
+            for row in self.sources
+            if row["entity"] in known and not row["records"]
         ]
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,7 +90,10 @@ def export_page(quality: Quality, path: Path, now: datetime) -> int:
     Raises LoadError when it cannot be written.
     """
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     text = environment.get_template("quality_page.html").render(
         quality=quality, now=now, most_flags=FLAGS_ON_PAGE, costs={row["flag"]: row["cost"] for row in quality.flags}
@@ -110,9 +115,14 @@ def explained_lines(rows: Rows, costs: Mapping[str, Any]) -> list[str]:
     for row in rows:
         said = dict(_pairs(row["said"]))
         winner = winner_of(row)
-        cells = [f"{said[name]}{' <-' if name == winner else ''}" if said.get(name) is not None else "" for name in names]
+        cells = [
+            f"{said[name]}{' <-' if name == winner else ''}" if said.get(name) is not None else "" for name in names
+        ]
         shown.append([row["field"], "" if row["value"] is None else row["value"], *cells])
-    lines = [tabulate(shown, ["field", "silver", *names], tablefmt="simple", disable_numparse=True, maxcolwidths=40), ""]
+    lines = [
+        tabulate(shown, ["field", "silver", *names], tablefmt="simple", disable_numparse=True, maxcolwidths=40),
+        "",
+    ]
     flags = rows[0]["quality_flags"]
     lines += [f"{flag:<40} {f'-{costs[flag]}' if costs[flag] else 'free'}" for flag in flags] or ["no flags"]
     total = " ".join(f"- {costs[flag]}" for flag in flags if costs[flag])

@@ -1,4 +1,4 @@
-"""What an entity of silver is to its run: what it reads, what it needs, and the statements that build it, in their order."""
+"""What a table of silver is to its run: what it reads, what it needs, and the statements that build it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ SQL = Path(__file__).resolve().parent.parent / "sql"
 SOURCE_SYSTEM = "silver_transformation"
 LOCK_NAME = "people_hub:silver"
 """One lock for all of silver: its entities refer to each other."""
-ENTITY_TYPES = ("department", "user", "group", "computer")
+ENTITY_TYPES = {"departments": "department", "users": "user", "groups": "group", "computers": "computer"}
+"""What a row of each consolidated table is."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Transform:
     """The tables of silver that it looks into; their transforms come first."""
     counts: tuple[str, ...] = ()
     """Statements that count what knowingly stays out of the table."""
+    is_matched_whole: bool = False
+    """All of its records are built whenever anything that they are made from has changed."""
     settings: type[Settings] = SilverSettings
 
     @property

@@ -7,6 +7,7 @@ on one snapshot, so that a reader never waits and a kill leaves nothing; a re-ru
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -17,8 +18,10 @@ from psycopg2 import sql
 from etlkit.errors import DataError
 from etlkit.postgres import Connection, Cursor, fetch_dicts, run_file, unit_of_work
 from etlkit.rejects import create_staging, fill_rejected_records
+from etlkit.settings import load_settings
+from people_hub import hub_settings
 from people_hub.accounting import SHOWN_ERRORS
-from people_hub.hub_settings import SilverSettings, load_source_settings
+from people_hub.hub_settings import SilverSettings
 from people_hub.postgres_adapter import PostgresAdapter
 from people_hub.service import SHOWN_RECORDS, HubService, Options, Target
 from people_hub.silver.transform import ENTITY_TYPES, LOCK_NAME, SOURCE_SYSTEM, SQL, Transform
@@ -32,7 +35,7 @@ SESSION_SETTINGS = {
     "work_mem": "128MB",
     "default_statistics_target": "10",
 }
-"""Rows are hashed by their text, so it must not depend on the session; one long statement a table needs room, no JIT."""
+"""Rows are hashed by their text, which must not depend on the session; a long statement needs room, and no JIT."""
 
 
 class TransformationService(HubService):
@@ -52,7 +55,7 @@ class TransformationService(HubService):
         logger: logging.Logger | None = None,
     ) -> None:
         """Keep what a run needs; nothing is connected yet. Settings are read where none are given."""
-        others = [other for other in ENTITY_TYPES if other != transform.entity_type]
+        others = [other for other in ENTITY_TYPES.values() if other != transform.entity_type]
         target = Target(transform.name, SOURCE_SYSTEM, transform.entity_type, LOCK_NAME, "transform", others)
         super().__init__(database_url, target, dry_run=dry_run, options=options, adapter=adapter, logger=logger)
         self.transform = transform
@@ -64,7 +67,8 @@ class TransformationService(HubService):
 
     def _work(self, connection: Connection, complete: Callable[[Cursor], None]) -> None:
         """Build the table in one transaction."""
-        self._settings = self._settings or load_source_settings(SilverSettings)
+        if self._settings is None:
+            (self._settings,) = load_settings((SilverSettings,), {}, hub_settings.ENV_FILE)
         with connection, connection.cursor() as cursor:
             cursor.execute("set temp_buffers = '64MB'")
             create_staging(cursor)
@@ -77,13 +81,23 @@ class TransformationService(HubService):
                 cursor.execute("select set_config(%s, %s, true)", (name, value))
             parameters = self._parameters(cursor)
             run_file(cursor, SQL / "silver" / "create_dirty_key.sql")
-            for step in self.transform.steps:
-                self._run_step(cursor, step, parameters)
-            self._keep_rejects(cursor, parameters)
-            self._measure_quality(cursor)
-            self._statistics.require_sum()
-            run_file(cursor, SQL / "silver" / "fill_built_by.sql", parameters)
-            self._statistics.is_complete = True
+            first, *steps = self.transform.steps
+            stale = self._run_step(cursor, first, parameters)
+            if stale or parameters["is_due"]:
+                for step in steps:
+                    self._run_step(cursor, step, parameters)
+                self._keep_rejects(cursor, parameters)
+                self._measure_quality(cursor)
+            else:
+                self._statistics.quality_count = 0
+                self.logger.info("Found 0 entities needing transformation")
+            found = self._statistics
+            has_changed = bool(stale or found.created or found.updated or found.deleted)
+            run_file(cursor, SQL / "silver" / "fill_transform_state.sql", {**parameters, "has_changed": has_changed})
+            run_file(cursor, SQL / "count_open_rejects.sql", parameters)
+            (found.open_rejects,) = cursor.fetchone() or (0,)
+            found.require_sum()
+            found.is_complete = True
             complete(cursor)
         self._statistics.completed_at = datetime.now(UTC)
 
@@ -91,8 +105,11 @@ class TransformationService(HubService):
         """Return what the statements are given; tell what kind of run this is."""
         transform, options = self.transform, self.options
         entity = {"entity_type": transform.entity_type}
-        run_file(cursor, SQL / "silver" / "read_rule_version.sql", entity)
-        (built_by,) = cursor.fetchone() or (None,)
+        needs = [ENTITY_TYPES[table] for table in transform.needs]
+        (state,) = fetch_dicts(cursor, SQL / "silver" / "read_transform_state.sql", {**entity, "needs": needs})
+        built_by = state["rule_version"]
+        assert self._settings is not None  # noqa: S101 - read before the transaction
+        upon = {**state["changes"], "mail_domain": self._settings.hub_mail_domain}
         run_file(cursor, SQL / "silver" / "read_last_success.sql", entity)
         (last,) = cursor.fetchone() or (None,)
         is_whole = options.full_sync or built_by != transform.rule_version
@@ -105,17 +122,18 @@ class TransformationService(HubService):
             self.logger.info("Last successful transformation: %s", last)
         else:
             self.logger.info("No previous transformation found - processing all records")
-        assert self._settings is not None  # noqa: S101 - read before the transaction
         return {
             **entity,
             "source": transform.name,
             "run_id": str(self.run_id),
             "is_whole": is_whole,
+            "is_due": is_whole or not transform.is_matched_whole or state["built_upon"] != upon,
             "rule_version": transform.rule_version,
+            "built_upon": json.dumps(upon),
             "mail_domain": self._settings.hub_mail_domain,
         }
 
-    def _run_step(self, cursor: Cursor, step: str, parameters: Mapping[str, Any]) -> None:
+    def _run_step(self, cursor: Cursor, step: str, parameters: Mapping[str, Any]) -> int:
         """Run a statement; what is built is counted before it is stored, and after many rows the server looks again."""
         if step == f"fill_{self.transform.table}":
             self._count(cursor)
@@ -135,6 +153,7 @@ class TransformationService(HubService):
             _analyze(cursor, sql.Identifier(f"staging_{noun}"))
         elif kind == "fill" and rows >= MANY_ROWS:
             _analyze(cursor, sql.Identifier("silver", noun))
+        return rows
 
     def _count(self, cursor: Cursor) -> None:
         """Count what is about to be written, and show the first of it."""
@@ -167,8 +186,6 @@ class TransformationService(HubService):
         statistics.malformed = run_file(cursor, SQL / "silver" / "stage_malformed.sql", parameters)
         statistics.resolved = run_file(cursor, SQL / "silver" / "resolve_judged_rejects.sql", parameters)
         statistics.new_rejects = fill_rejected_records(cursor, self.run_id).new
-        run_file(cursor, SQL / "count_open_rejects.sql", parameters)
-        (statistics.open_rejects,) = cursor.fetchone() or (0,)
 
     def _measure_quality(self, cursor: Cursor) -> None:
         """Tell what the built records lack: averages and counts for the history, the worst ones by name."""

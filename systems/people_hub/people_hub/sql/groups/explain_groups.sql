@@ -1,9 +1,13 @@
 -- Fills: nothing.
 -- Reads: silver.groups, its source tables: a row a field with what each source says, who is asked first first.
 -- Twice is safe: it only reads. The records of a source stand in the order in which a transform chooses one.
-select f.field, coalesce(to_jsonb(s) ->> f.field, (
-           select count(*)::text from silver.group_members g where f.field = 'members' and g.group_id = s.group_id
-       )) as value, f.said, s.data_quality_score, s.quality_flags
+select f.field,
+       case
+           when f.field = 'members' then (
+               select count(*)::text from silver.group_members g where g.group_id = s.group_id
+           )
+           else to_jsonb(s) ->> f.field
+       end as value, f.said, s.data_quality_score, s.quality_flags
 from silver.groups s
 left join silver.mcommunity_groups m
     on m.external_id = s.mcommunity_gid
@@ -17,7 +21,7 @@ cross join lateral (
         (4, 'ad_group_guid', array['active_directory', a.ad_group_guid::text]),
         (5, 'mcommunity_gid', array['mcommunity_ldap', m.mcommunity_gid::text]),
         (6, 'distinguished_name', array['active_directory', a.distinguished_name::text, 'mcommunity_ldap', m.distinguished_name::text]),
-        (7, 'is_security_group', array['active_directory', a.group_type & 2147483648 <> 0::text]),
+        (7, 'is_security_group', array['active_directory', (a.group_type & 2147483648 <> 0)::text]),
         (8, 'is_private', array['mcommunity_ldap', m.is_private::text]),
         (9, 'is_members_only', array['mcommunity_ldap', m.is_members_only::text]),
         (10, 'is_joinable', array['mcommunity_ldap', m.is_joinable::text]),

@@ -19,7 +19,7 @@ select s.external_id,
        silver.text_in(x."Jobcode"),
        silver.text_in(x."DepartmentJobTitle"),
        silver.text_in(x."UniversityJobTitle"),
-       silver.text_in(x."Work_Phone") || coalesce(' x' || silver.text_in(x."Work_Phone_Extension"), ''),
+       silver.text_in(x."Work_Phone"),
        nullif(concat_ws(', ', silver.text_in(x."Work_Address1"), silver.text_in(x."Work_Address2"),
                         silver.text_in(x."Work_Address3")), ''),
        silver.text_in(x."Work_City"),
@@ -33,7 +33,7 @@ from staging_stale_head s
 left join bronze.raw_entities r on r.raw_id = s.content_raw_id
 left join lateral jsonb_to_record(r.raw_data) as x (
     "EmplId" text, "FirstName" text, "LastName" text, "Name" text, "DepartmentId" text, "SupervisorId" text, "Jobcode" text,
-    "DepartmentJobTitle" text, "UniversityJobTitle" text, "Work_Phone" text, "Work_Phone_Extension" text,
+    "DepartmentJobTitle" text, "UniversityJobTitle" text, "Work_Phone" text, 
     "Work_Address1" text, "Work_Address2" text, "Work_Address3" text, "Work_City" text, "Work_State" text,
     "Work_Postal" text, "Work_Country" text, "UniqName" text
 ) on true

@@ -325,14 +325,13 @@ def compare(server: EmbeddedServer, count: int, founding: int, repeats: int) -> 
             cursor.execute("checkpoint")
             if founding:
                 cursor.execute("create table founding_users (like silver.users including all)")
-                for name in ("entity_hash", "ingestion_run_id"):
-                    cursor.execute(f"alter table founding_users alter {name} drop not null")
+                cursor.execute("alter table founding_users alter entity_hash drop not null")
+                cursor.execute("alter table founding_users alter ingestion_run_id drop not null")
                 results.append(measure("founding pattern", "founding", url, founding))
                 names = ", ".join(COLUMNS)
-                cursor.execute(
-                    f"select count(*) from (select {names} from founding_users "
-                    f"intersect select {names} from silver.users) equal"
-                )
+                equals = f"select {names} from founding_users intersect select {names} from silver.users"
+                count_equals = f"select count(*) from ({equals}) equal"
+                cursor.execute(count_equals)
                 (equal,) = cursor.fetchone() or (0,)
                 assert equal == founding, f"only {equal} rows of {founding} are equal"
         connection.autocommit = False

@@ -251,11 +251,10 @@ def explain_record(command: HubCommand) -> Outcome:
         raise ConfigError(f"there is no table {command.flags.table!r} in silver; there are: {names}.")
     transform = tables[command.flags.table]
     key = command.flags.id.strip()
-    folder = transform.path("").parent
     with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
         require_schema(connection, SCHEMA)
         with load_errors("explaining a record"), connection, connection.cursor() as cursor:
-            rows = fetch_dicts(cursor, folder / f"explain_{transform.table}.sql", {"key": key})
+            rows = fetch_dicts(cursor, transform.path("explain"), {"key": key})
             flags = rows[0]["quality_flags"] if rows else []
             costs = {row["flag"]: row["cost"] for row in fetch_dicts(cursor, FLAG_COSTS, {"flags": flags})}
     if not rows:

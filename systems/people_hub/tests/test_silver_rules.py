@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from ldap3.utils.dn import parse_dn
 from silver_case import Silver
 
-from people_hub.hub_settings import PROJECT_DIR
 from people_hub.silver.transform import SQL
 
 pytestmark = pytest.mark.database
@@ -551,9 +550,3 @@ def test_when_things_were_last_seen_is_read_beside_the_heads_and_dirties_nothing
     count = "select count(*) from silver.computers_seen(%s, 90)"
     assert hub.query(count, "2026-03-05") == [(university.computers,)]
     assert hub.query(count, "2026-03-04") == hub.query(count, "2026-06-04") == [(0,)]
-
-
-def test_the_statements_of_silver_are_named_by_a_transform():
-    named = {path.stem for path in SQL.glob("*/*.sql")}
-    code = "\n".join(path.read_text() for path in (PROJECT_DIR / "people_hub").rglob("*.py"))
-    assert [name for name in named if name not in code and not name.startswith("explain_")] == []

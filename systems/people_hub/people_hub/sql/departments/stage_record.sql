@@ -13,7 +13,7 @@ with department as (
     group by dept_id
 ),
 umich_api as (
-    select distinct on (x.dept_id) x.*, count(*) over (partition by x.dept_id) > 1 as is_duplicate
+    select distinct on (x.dept_id) x.*
     from department p
     join silver.umapi_departments x using (dept_id)
     where not (x.is_deleted and p.is_living)
@@ -65,7 +65,6 @@ merged as (
            ) else '' end as source_system,
            array_remove(array[
                case when p.is_living and t.is_duplicate then 'duplicate_tdx_record' end,
-               case when p.is_living and u.is_duplicate then 'duplicate_umapi_record' end,
                case when t.parent_id is not null and (a.dept_id is null or a.dept_id = p.dept_id)
                     then 'invalid_parent_reference' end,
                case when u.campus_name is null then 'missing_campus' end,

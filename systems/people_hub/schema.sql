@@ -242,6 +242,11 @@ return case  -- a letter, then letters, digits, dots and hyphens; a regular expr
     then lower(value collate "C")
 end;
 
+-- a text that is looked up, short enough for an index: of a very long one its beginning and its digest
+create or replace function silver.key_text(value text) returns text
+language sql immutable parallel safe
+return case when octet_length(value) <= 500 then value else left(value, 200) || ' ' || md5(value) end;
+
 -- one @ between texts without blanks
 create or replace function silver.is_email(value text) returns boolean
 language sql immutable parallel safe
@@ -875,6 +880,7 @@ revoke all on function silver.texts_at(jsonb, text) from public;
 revoke all on function silver.number_at(jsonb, text) from public;
 revoke all on function silver.truth_at(jsonb, text) from public;
 revoke all on function silver.uniqname_of(text) from public;
+revoke all on function silver.key_text(text) from public;
 revoke all on function silver.is_email(text) from public;
 revoke all on function silver.moment_of(text) from public;
 revoke all on function silver.parsed_dn(text) from public;

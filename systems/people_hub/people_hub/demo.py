@@ -50,7 +50,7 @@ def main() -> int:
     logging.getLogger().setLevel(logging.ERROR)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # the hub writes to the same pipe in between
-    university = University(people=PEOPLE)
+    university = University(people=PEOPLE, alumni=12)
     suite = Path(etlkit.__file__).resolve().parent.parent
     server = EmbeddedServer(default_home(suite))
     server.ensure_running()

@@ -477,6 +477,39 @@ def test_a_mac_counts_before_a_serial_and_a_serial_before_a_name(silver):
     assert found["tdx:1"] == ""
 
 
+def test_two_cards_in_common_are_one_match(silver):
+    put_assets(silver, asset(1, "A", None, f"{M1} {M2} {M3}"), asset(2, "B", None, None))
+    silver.put("key_client/computer", card(M1, "B", "K"), card(M2, "B", "K"), card(M3, "B", "K"))
+    assert computers(silver) == {"tdx:1": "key_client+tdx", "tdx:2": "tdx"}
+    (row,) = silver.rows("silver.computers", tdx_asset_id=1)
+    assert len(row["mac_addresses"]) == 3
+    assert silver.hub.query("select nic_count from silver.keyconfigure_computers") == [(3,)]
+
+
+def test_a_text_of_any_length_is_no_end_of_a_transform(silver):
+    long = "x" * 9000
+    silver.put("tdx/department", {"ID": 1, "Name": long, "Code": long, "IsActive": True})
+    put_person(silver, "p1", {
+        TDX: {"ExternalID": long, "FirstName": long, "PrimaryEmail": f"{long}@x.org"},
+        UMAPI: {"SupervisorId": long, "DepartmentId": long, "Name": long},
+        MCOM: {"dn": f"uid=p1,ou={long},dc=x", "sn": [long]},
+    })  # fmt: skip
+    silver.put("active_directory/group", {
+        "objectGUID": "g", "dn": f"CN={long},DC=x", "member": [f"CN={long}1,DC=x", f"CN={long}2,DC=x"],
+        "managedBy": f"CN={long},DC=x",
+    })  # fmt: skip
+    silver.put("mcommunity_ldap/group", {"gidNumber": "1", "dn": f"cn={long},dc=x", "rfc822mail": [f"{long}@x.org"]})
+    put_assets(silver, asset(1, long, long, M1, OwningCustomerID=long))
+    silver.put("key_client/computer", card(M2, long, long, Owner=long))
+    silver.put("active_directory/computer", {"objectGUID": "c", "cn": long, "dn": f"CN={long}1,DC=x"})
+    assert silver.transform().exit_code == 0
+    assert silver.person("p1")["department_name"] == long
+    assert "department_id_mismatch" not in silver.person("p1")["quality_flags"]
+    assert silver.hub.query("select count(*) from silver.group_members") == [(3,)]
+    tables = silver.tables()
+    assert silver.rebuilt() == tables
+
+
 def test_two_records_of_one_source_are_never_one_computer(silver):
     put_assets(silver, asset(1, "SAME"), asset(2, "SAME"))
     silver.put("active_directory/computer", {"objectGUID": "c1", "cn": "same"}, {"objectGUID": "c2", "cn": "SAME"})

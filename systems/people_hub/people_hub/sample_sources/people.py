@@ -40,6 +40,7 @@ class University:
     departments: int = 45
     computers: int = 60
     groups: int = 30
+    alumni: int = 0
     rng: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -201,7 +202,7 @@ class University:
     def mcommunity_entries(self) -> list[tuple[str, dict[str, list[str]]]]:
         """Return (dn, attributes) of people and groups."""
         entries = []
-        for n in range(self.people):
+        for n in range(self.people + self.alumni):  # who has left is in the directory alone
             name = uniqname(n)
             entries.append(
                 (
@@ -218,7 +219,7 @@ class University:
                         "mail": [f"{name}@umich.edu"],
                         "ou": [
                             "Alumni",
-                            *([] if n % 23 == 22 else [f"LSA {SUBJECTS[n % len(SUBJECTS)]} - Faculty and Staff"]),
+                            *([] if n >= self.people else [f"LSA {SUBJECTS[n % len(SUBJECTS)]} - Faculty and Staff"]),
                         ],
                         "umichTitle": [TITLES[n % len(TITLES)]],
                         "telephoneNumber": [f"734/555-{n % 10000:04}" if n % 11 != 3 else "734/555-9999"],

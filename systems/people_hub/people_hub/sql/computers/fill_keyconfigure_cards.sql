@@ -7,7 +7,7 @@ insert into silver.keyconfigure_cards as t (
 )
 select s.external_id,
        (silver.macs_of(s.external_id))[1],
-       coalesce(upper(silver.text_at(r.raw_data, 'Name')) || coalesce('-' || silver.serial_of(silver.text_at(r.raw_data, 'OEM SN')), ''), silver.serial_of(silver.text_at(r.raw_data, 'OEM SN')), s.external_id),
+       silver.key_text(coalesce(upper(silver.text_at(r.raw_data, 'Name')) || coalesce('-' || silver.serial_of(silver.text_at(r.raw_data, 'OEM SN')), ''), silver.serial_of(silver.text_at(r.raw_data, 'OEM SN')), s.external_id)),
        silver.text_at(r.raw_data, 'Name'),
        silver.serial_of(silver.text_at(r.raw_data, 'OEM SN')),
        silver.text_at(r.raw_data, 'CPU'),
@@ -17,7 +17,7 @@ select s.external_id,
        silver.text_at(r.raw_data, 'OS Family'),
        silver.text_at(r.raw_data, 'OS'),
        silver.text_at(r.raw_data, 'OS vers'),
-       lower(silver.text_at(r.raw_data, 'Owner')),
+       silver.key_text(lower(silver.text_at(r.raw_data, 'Owner'))),
        s.raw_id,
        s.is_deleted,
        %(run_id)s::uuid

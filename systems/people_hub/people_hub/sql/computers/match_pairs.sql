@@ -33,21 +33,25 @@ recognised as (
     from left_over
     where computer_name is not null
 ),
-possible as (
+pair as (
     select t.record_key as tdx_key,
            k.record_key as card_key,
-           row_number() over (
-               partition by t.record_key
-               order by t.is_deleted::int + k.is_deleted::int, t.rank, t.place, k.place
-           ) as tdx_choice,
-           row_number() over (
-               partition by k.record_key
-               order by t.is_deleted::int + k.is_deleted::int, t.rank, t.place, k.place
-           ) as card_choice
+           t.place as tdx_place,
+           k.place as card_place,
+           t.is_deleted::int + k.is_deleted::int as gone,
+           min(rank) as rank
     from recognised t
     join recognised k using (rank, value)
     where t.source_system = 'tdx'
       and k.source_system = 'key_client'
+    group by 1, 2, 3, 4, 5
+),
+possible as (
+    select tdx_key,
+           card_key,
+           row_number() over (partition by tdx_key order by gone, rank, tdx_place, card_place) as tdx_choice,
+           row_number() over (partition by card_key order by gone, rank, tdx_place, card_place) as card_choice
+    from pair
 )
 select tdx_key, card_key
 from possible

@@ -8,7 +8,7 @@ insert into silver.tdx_departments as t (
 select s.external_id,
        case when s.external_id ~ '^[0-9]{1,15}$' then s.external_id::bigint end,
        coalesce(
-           silver.text_at(w.whole, 'Code'),
+           silver.key_text(silver.text_at(w.whole, 'Code')),
            'TDX_' || case when s.external_id ~ '^[0-9]{1,15}$' then s.external_id::bigint end
        ),
        silver.text_at(w.whole, 'Name'),

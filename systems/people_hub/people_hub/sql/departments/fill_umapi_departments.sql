@@ -6,7 +6,7 @@ insert into silver.umapi_departments as t (
     vp_area_name, raw_id, is_deleted, ingestion_run_id
 )
 select s.external_id,
-       silver.cleaned(s.external_id),
+       silver.key_text(silver.cleaned(s.external_id)),
        silver.text_at(r.raw_data, 'DeptDescription'),
        silver.text_at(r.raw_data, 'DeptGroup'),
        silver.text_at(r.raw_data, 'DeptGroupCampus'),

@@ -7,7 +7,7 @@ insert into silver.ad_groups as t (
 )
 select s.external_id,
        s.external_id,
-       case when silver.text_at(r.raw_data, 'dn') !~ 'CNF:' then lower(silver.name_in_dn(silver.text_at(r.raw_data, 'dn'))) end,
+       case when silver.text_at(r.raw_data, 'dn') !~ 'CNF:' then silver.key_text(lower(silver.name_in_dn(silver.text_at(r.raw_data, 'dn')))) end,
        silver.name_in_dn(silver.text_at(r.raw_data, 'dn')),
        silver.canonical_dn(silver.text_at(r.raw_data, 'dn')),
        silver.text_at(r.raw_data, 'sAMAccountName'),

@@ -8,7 +8,7 @@ insert into silver.mcommunity_groups as t (
 )
 select s.external_id,
        s.external_id,
-       lower(silver.name_in_dn(silver.text_at(r.raw_data, 'dn'))),
+       silver.key_text(lower(silver.name_in_dn(silver.text_at(r.raw_data, 'dn')))),
        silver.name_in_dn(silver.text_at(r.raw_data, 'dn')),
        array(
            select one

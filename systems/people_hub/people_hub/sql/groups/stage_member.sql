@@ -26,14 +26,14 @@ with listed as (
 select l.group_id,
        l.role,
        coalesce(k.member_type, 'unknown') as member_type,
-       coalesce(k.member_key, l.dn) as member_key,
+       coalesce(k.member_key, silver.key_text(l.dn)) as member_key,
        l.source_system,
        bool_or(l.is_direct) as is_direct
 from listed l
 left join staging_dn k on k.source_system = l.source_system and k.dn = l.dn
 group by 1, 2, 3, 4, 5
 union all
-select g.group_id, 'member', 'external', address, 'mcommunity_ldap', true
+select g.group_id, 'member', 'external', silver.key_text(address), 'mcommunity_ldap', true
 from staging_group g
 join silver.mcommunity_groups m on m.external_id = g.mcommunity_key and not (m.is_deleted and g.is_living)
 cross join lateral unnest(m.external_members) address

@@ -8,11 +8,11 @@ insert into silver.ad_users as t (
 )
 select s.external_id,
        s.external_id,
-       case when n.is_person then coalesce(silver.uniqname_of(silver.text_in(x."sAMAccountName")),
-                                        silver.uniqname_of(silver.text_in(x."cn"))) end,
+       case when n.is_person then coalesce(silver.uniqname_of(e.account),
+                                        silver.uniqname_of(e.cn)) end,
        n.is_person,
-       silver.text_in(x."sAMAccountName"),
-       silver.canonical_dn(silver.text_in(x."dn")),
+       e.account,
+       silver.canonical_dn(e.dn),
        silver.text_in(x."displayName"),
        silver.text_in(x."givenName"),
        silver.text_in(x."sn"),
@@ -37,15 +37,21 @@ left join lateral jsonb_to_record(r.raw_data) as x (
     "telephoneNumber" text, "mobile" text, "uidNumber" text, "gidNumber" text, "homeDirectory" text,
     "loginShell" text, "mail" text
 ) on true
+cross join lateral (  -- offset 0: computed once, not wherever it is used
+    select silver.text_in(x."mail") as email,
+           silver.text_in(x."dn") as dn,
+           silver.text_in(x."cn") as cn,
+           silver.text_in(x."sAMAccountName") as account
+    offset 0
+) e
 cross join lateral (
     select r.raw_data is not null
                and not coalesce(r.raw_data -> 'objectClass' ? 'computer', false)
-               and coalesce(right(silver.text_in(x."sAMAccountName"), 1), '') <> '$'
+               and coalesce(right(e.account, 1), '') <> '$'
                and coalesce(strpos(x.dn, 'CNF:'), 0) + coalesce(strpos(x.cn, 'CNF:'), 0)
                    + coalesce(strpos(x."sAMAccountName", 'CNF:'), 0) = 0 as is_person
     offset 0
 ) n
-cross join lateral (select silver.text_in(x."mail") as email offset 0) e  -- offset 0: computed once
 where s.stream = 'active_directory/user'
 on conflict (external_id) do update set
     ad_user_guid = excluded.ad_user_guid,

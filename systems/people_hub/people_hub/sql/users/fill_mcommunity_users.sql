@@ -8,8 +8,8 @@ insert into silver.mcommunity_users as t (
 )
 select s.external_id,
        s.external_id,
-       silver.uniqname_of(silver.text_in(x."uid")),
-       silver.canonical_dn(silver.text_in(x."dn")),
+       silver.uniqname_of(e.uid),
+       silver.canonical_dn(e.dn),
        silver.text_in(x."displayName"),
        silver.text_in(x."givenName"),
        silver.text_in(x."sn"),
@@ -33,11 +33,13 @@ left join lateral jsonb_to_record(r.raw_data) as x (
 ) on true
 cross join lateral (
     select silver.text_in(x."mail") as email,
-       case jsonb_typeof(r.raw_data -> 'ou')
-           when 'array' then r.raw_data -> 'ou'
-           when 'string' then jsonb_build_array(r.raw_data -> 'ou')
-           else '[]'
-       end as ou
+           silver.text_in(x."uid") as uid,
+           silver.text_in(x."dn") as dn,
+           case jsonb_typeof(r.raw_data -> 'ou')
+               when 'array' then r.raw_data -> 'ou'
+               when 'string' then jsonb_build_array(r.raw_data -> 'ou')
+               else '[]'
+           end as ou
     offset 0  -- computed once
 ) e
 where s.stream = 'mcommunity_ldap/user'

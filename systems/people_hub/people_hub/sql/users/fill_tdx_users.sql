@@ -10,10 +10,10 @@ insert into silver.tdx_users as t (
 select s.external_id,
        s.external_id,
        coalesce(
-           silver.uniqname_of(silver.text_in(x."AlternateID")),
-           silver.uniqname_of(split_part(silver.text_in(x."UserName"), '@', 1))
+           silver.uniqname_of(e.alternate_id),
+           silver.uniqname_of(e.login)
        ),
-       silver.text_in(x."ExternalID"),
+       silver.key_text(silver.text_in(x."ExternalID")),
        silver.text_in(x."FirstName"),
        silver.text_in(x."LastName"),
        silver.text_in(x."FullName"),
@@ -55,7 +55,12 @@ left join lateral jsonb_to_record(w.raw_data) as x (
     "WorkPhone" text, "MobilePhone" text, "WorkAddress" text, "WorkCity" text, "WorkState" text, "WorkZip" text,
     "WorkCountry" text, "Title" text, "ReportsToUID" text, "BEID" text, "SecurityRoleName" text, "PrimaryEmail" text
 ) on true
-cross join lateral (select silver.text_in(x."PrimaryEmail") as email offset 0) e
+cross join lateral (
+    select silver.text_in(x."PrimaryEmail") as email,
+           silver.text_in(x."AlternateID") as alternate_id,
+           split_part(silver.text_in(x."UserName"), '@', 1) as login
+    offset 0
+) e
 where s.stream = 'tdx/user'
 on conflict (external_id) do update set
     tdx_user_uid = excluded.tdx_user_uid,

@@ -7,15 +7,15 @@ insert into silver.umapi_employees as t (
     work_state, work_postal, work_country, raw_id, is_deleted, ingestion_run_id
 )
 select s.external_id,
-       coalesce(silver.text_in(x."EmplId"), split_part(s.external_id, ':', 1)),
+       silver.key_text(coalesce(silver.text_in(x."EmplId"), split_part(s.external_id, ':', 1))),
        case when split_part(s.external_id, ':', -1) ~ '^[0-9]{1,15}$' then split_part(s.external_id, ':', -1)::bigint end,
-       o.uniqname,
-       o.uniqname,
+       silver.uniqname_of(o.uniqname),
+       silver.uniqname_of(o.uniqname),
        silver.text_in(x."FirstName"),
        silver.text_in(x."LastName"),
        silver.text_in(x."Name"),
-       silver.text_in(x."DepartmentId"),
-       silver.text_in(x."SupervisorId"),
+       silver.key_text(silver.text_in(x."DepartmentId")),
+       silver.key_text(silver.text_in(x."SupervisorId")),
        silver.text_in(x."Jobcode"),
        silver.text_in(x."DepartmentJobTitle"),
        silver.text_in(x."UniversityJobTitle"),
@@ -37,7 +37,7 @@ left join lateral jsonb_to_record(r.raw_data) as x (
     "Work_Address1" text, "Work_Address2" text, "Work_Address3" text, "Work_City" text, "Work_State" text,
     "Work_Postal" text, "Work_Country" text, "UniqName" text
 ) on true
-cross join lateral (select silver.uniqname_of(silver.cleaned(x."UniqName")) as uniqname offset 0) o  -- offset 0: computed once
+cross join lateral (select silver.cleaned(x."UniqName") as uniqname offset 0) o  -- offset 0: computed once
 where s.stream = 'umich_api/user'
 on conflict (external_id) do update set
     empl_id = excluded.empl_id,

@@ -184,25 +184,12 @@ return case jsonb_typeof(record -> name)
     else silver.cleaned(record ->> name)
 end;
 
--- the same of a field that jsonb_to_record gave as text, which reads a whole record at a fraction of the price: there a list
--- or an object is its JSON
-create or replace function silver.first_in(value text) returns text
-language plpgsql immutable parallel safe strict
-as $$
-declare
-    whole jsonb;
-begin
-    whole := value::jsonb;
-    return case jsonb_typeof(whole) when 'array' then silver.cleaned(whole ->> 0) end;
-exception
-    when invalid_text_representation then return silver.cleaned(value);  -- a text that begins like one
-end
-$$;
-
-create or replace function silver.text_in(value text) returns text
+-- the same of a field that jsonb_to_record gave as text, which reads a whole record at a fraction of the price; what begins
+-- like a list or an object is asked for its type in the record
+create or replace function silver.text_in(value text, record jsonb, name text) returns text
 language sql immutable parallel safe
 return case
-    when value like '[%' or value like '{%' then silver.first_in(value)
+    when value like '[%' or value like '{%' then silver.text_at(record, name)
     else silver.cleaned(value)
 end;
 
@@ -223,12 +210,13 @@ create or replace function silver.number_at(record jsonb, name text) returns big
 language sql immutable parallel safe
 return case
     when record ->> name ~ '^-?[0-9]{1,15}$' then (record ->> name)::bigint
-    when record ->> name ~ '^\s*-?[0-9]{1,15}(\.0+)?\s*$' then trunc(btrim(record ->> name)::numeric)::bigint
+    when silver.text_at(record, name) ~ '^-?[0-9]{1,15}(\.0+)?$'
+    then split_part(silver.text_at(record, name), '.', 1)::bigint
 end;
 
 create or replace function silver.truth_at(record jsonb, name text) returns boolean
 language sql immutable parallel safe
-return case lower(record ->> name collate "C")
+return case lower(silver.text_at(record, name) collate "C")
     when 'true' then true
     when 'false' then false
 end;
@@ -250,12 +238,12 @@ return case when octet_length(value) <= 500 then value else left(value, 200) || 
 -- one @ between texts without blanks
 create or replace function silver.is_email(value text) returns boolean
 language sql immutable parallel safe
-return value ~ '^[^@\s]+@[^@\s]+$';
+return value ~ '^[^@\s\u00a0]+@[^@\s\u00a0]+$';
 
 -- ISO (UTC where it has no offset), month/day/year as KeyConfigure writes it, LDAP's generalized time, or Active Directory's
 -- hundreds of nanoseconds since 1601; null for anything else, and for the years that mean never
 create or replace function silver.moment_of(value text) returns timestamptz
-language plpgsql immutable parallel safe strict
+language plpgsql immutable parallel restricted strict
 set timezone = 'UTC' set datestyle = 'ISO, MDY'
 as $$
 declare
@@ -272,14 +260,14 @@ begin
     end if;
     return case when extract(year from moment) between 1602 and 9998 then moment end;
 exception
-    when datetime_field_overflow or invalid_datetime_format or interval_field_overflow then return null;
+    when data_exception then return null;
 end
 $$;
 
 -- a distinguished name in one form (RFC 4514): case and blanks folded, escapes undone and made again, parts of one level
 -- sorted; what is none is folded as it stands
 create or replace function silver.parsed_dn(dn text) returns text
-language plpgsql immutable parallel safe strict
+language plpgsql immutable parallel restricted strict
 as $$
 declare
     plain text;
@@ -300,22 +288,22 @@ begin
                 unit := (regexp_match(substr(dn, place), '^(?:\\[0-9A-Fa-f]{2})+'))[1];
                 begin
                     part := part || regexp_replace(
-                        convert_from(decode(replace(unit, '\', ''), 'hex'), 'UTF8'), '([\\,+"<>;=])', '\\\1', 'g'
+                        convert_from(decode(replace(unit, '\', ''), 'hex'), 'UTF8'), '([\\,+"<>;])', '\\\1', 'g'
                     );
                 exception
-                    when character_not_in_repertoire or untranslatable_character then part := part || unit;
+                    when data_exception then part := part || unit;
                 end;
                 place := place + length(unit);
             else
                 unit := substr(dn, place + 1, 1);
-                part := part || case when unit ~ '[\\,+"<>;=]' then '\' || unit else unit end;
+                part := part || case when unit ~ '[\\,+"<>;]' then '\' || unit else unit end;
                 place := place + 2;
             end if;
             continue;
         end if;
         if unit = '"' then
             is_quoted := not is_quoted;
-        elsif is_quoted and unit ~ '[,+<>;=]' then
+        elsif is_quoted and unit ~ '[,+<>;]' then
             part := part || '\' || unit;
         elsif unit in (',', ';', '+') or unit = '' then
             name := split_part(part, '=', 1);
@@ -340,36 +328,45 @@ $$;
 
 -- most names need no parsing: nothing in them is escaped or quoted, and no blank stands where it says nothing
 create or replace function silver.canonical_dn(dn text) returns text
-language sql immutable parallel safe
+language sql immutable parallel restricted
 return case
     when strpos(dn, '\') = 0 and strpos(dn, '"') = 0 and strpos(dn, '+') = 0 and strpos(dn, ';') = 0 and strpos(dn, '#') = 0
         and dn not like '% ,%' and dn not like '%, %' and dn not like '% =%' and dn not like '%= %' and dn not like '%  %'
-        and dn not like ' %' and dn not like '% '
+        and dn not like ' %' and dn not like '% ' and strpos(dn, E'\t') = 0 and strpos(dn, E'\n') = 0
+        or octet_length(dn) > 8000
     then lower(dn)
     else silver.parsed_dn(dn)
 end;
 
 -- the first part of a distinguished name as people write it: `Surname, Given` of `CN=Surname\2C Given,OU=Accounts`
 create or replace function silver.name_in_dn(dn text) returns text
-language plpgsql immutable parallel safe strict
+language plpgsql immutable parallel restricted strict
 as $$
 declare
-    part text := (regexp_match(dn, '^[^=]*=((?:[^\\,+;]|\\[0-9A-Fa-f]{2}|\\.)*)'))[1];
-    run text[];
+    part text := (regexp_match(dn, '^[^=]*=\s*("(?:[^"\\]|\\.)*"|(?:[^\\,+;]|\\[0-9A-Fa-f]{2}|\\.)*)'))[1];
+    piece text;
+    name text := '';
 begin
-    if part !~ '\\' then
+    if octet_length(dn) > 8000 then
         return silver.cleaned(part);
     end if;
-    loop
-        run := regexp_match(part, '((?:\\[0-9A-Fa-f]{2})+)');
-        exit when run is null;
-        begin
-            part := replace(part, run[1], convert_from(decode(replace(run[1], '\', ''), 'hex'), 'UTF8'));
-        exception
-            when character_not_in_repertoire or untranslatable_character then part := replace(part, run[1], '?');
-        end;
+    if part like '"%"' then
+        part := substr(part, 2, length(part) - 2);
+    end if;
+    for piece in select m.texts[1] from regexp_matches(part, '((?:\\[0-9A-Fa-f]{2})+|\\.|[^\\]+)', 'g') m (texts) loop
+        if piece ~ '^\\[0-9A-Fa-f]{2}' then
+            begin
+                name := name || convert_from(decode(replace(piece, '\', ''), 'hex'), 'UTF8');
+            exception
+                when data_exception then name := name || '?';
+            end;
+        elsif piece like '\\%' then
+            name := name || substr(piece, 2);
+        else
+            name := name || piece;
+        end if;
     end loop;
-    return silver.cleaned(regexp_replace(part, '\\(.)', '\1', 'g'));
+    return silver.cleaned(name);
 end
 $$;
 
@@ -414,7 +411,8 @@ language sql immutable parallel safe
 return case
     when length(btrim(value)) < 4
         or upper(btrim(value)) ~ '^(.)\1*$'
-        or upper(btrim(value)) ~ '(SERIAL|FILLED BY|DEFAULT STRING|NOT SPECIFIED|NOT AVAILABLE|NOT APPLICABLE|UNKNOWN|INVALID|123456789)'
+        or upper(btrim(value)) ~ '^(SYSTEM |CHASSIS )?SERIAL( NUMBER)?$|^TO BE FILLED BY O\.?E\.?M\.?$|^DEFAULT STRING$'
+        or upper(btrim(value)) ~ '^NOT (SPECIFIED|AVAILABLE|APPLICABLE)$|^UNKNOWN$|^INVALID$|^0?123456789[0-9]?$'
     then null
     else silver.cleaned(upper(btrim(value)))
 end;
@@ -605,7 +603,6 @@ create table if not exists silver.ad_groups (
     group_name         text,
     distinguished_name text collate "C",
     sam_account_name   text,
-    display_name       text,
     email_name         text,
     description        text,
     group_type         bigint,
@@ -670,7 +667,6 @@ create table if not exists silver.ad_computers (
     computer_name      text,
     distinguished_name text collate "C",
     dns_hostname       text,
-    sam_account_name   text,
     operating_system   text,
     operating_system_version text,
     is_enabled         boolean,
@@ -710,7 +706,6 @@ create table if not exists silver.departments (
     ingestion_run_id   uuid not null
 );
 create index if not exists departments_tdx_id on silver.departments (tdx_id);
-create index if not exists departments_college_name on silver.departments (college_name);
 create index if not exists departments_parent_dept_id on silver.departments (parent_dept_id);
 
 create table if not exists silver.users (
@@ -874,8 +869,7 @@ create table if not exists silver.known_accounts (
 -- whoever is to read the tables gets no right beside them
 revoke all on function silver.cleaned(text) from public;
 revoke all on function silver.text_at(jsonb, text) from public;
-revoke all on function silver.first_in(text) from public;
-revoke all on function silver.text_in(text) from public;
+revoke all on function silver.text_in(text, jsonb, text) from public;
 revoke all on function silver.texts_at(jsonb, text) from public;
 revoke all on function silver.number_at(jsonb, text) from public;
 revoke all on function silver.truth_at(jsonb, text) from public;
@@ -996,7 +990,7 @@ group by u.uniqname;
 
 create or replace view silver.computer_activity as
 select c.computer_uid,
-       (array_agg(a.activity ->> 'Last User' order by silver.moment_of(a.activity ->> 'Last Session') desc nulls last)
+       (array_agg(a.activity ->> 'Last User' order by silver.moment_of(a.activity ->> 'Last Session') desc nulls last, a.external_id)
             filter (where a.activity ? 'Last User'))[1] as last_user,
        max(silver.moment_of(a.activity ->> 'Last Session')) as last_session_at,
        max(silver.moment_of(a.activity ->> 'lastLogonTimestamp')) as ad_last_logon_at,

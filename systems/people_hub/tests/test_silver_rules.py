@@ -320,13 +320,13 @@ def test_an_email_is_one_at_between_texts_without_blanks(silver, value, is_good)
         (" x ", "x"), ("", None), ("\u00a0", None), ("N/A", None), ("none", None), ("NULL", None), ("None given",
         "None given"),
         ("00000000-0000-0000-0000-000000000000", None), ("0001-01-01T00:00:00Z", None), (7, "7"), (True, "true"),
-        (["b", "a"], "b"), ([], None), ({"a": 1}, None), ("[deleted]", "[deleted]"), ("{x", "{x"), (None, None),
+        (["b", "a"], "b"), ([], None), ({"a": 1}, None), ("[deleted]", "[deleted]"), ("{x", "{x"), ('["x"]', '["x"]'), ("[1e999999]", "[1e999999]"), ("[" * 9999, "[" * 9999), (None, None),
     ],
 )  # fmt: skip
 def test_a_value_is_read_the_same_way_everywhere(silver, value, read):
     record = json.dumps({"f": value})
     assert silver.hub.query("select silver.text_at(%s::jsonb, 'f')", record) == [(read,)]
-    ask = "select silver.text_in(x.f) from jsonb_to_record(%s::jsonb) as x (f text)"
+    ask = "select silver.text_in(x.f, r, 'f') from (select %s::jsonb) t (r), jsonb_to_record(r) as x (f text)"
     assert silver.hub.query(ask, record) == [(read,)]
 
 
@@ -336,7 +336,9 @@ def test_a_value_is_read_the_same_way_everywhere(silver, value, read):
         ("2026-01-03T08:00:00Z", "2026-01-03 08:00:00"), ("20260103080000.0Z", "2026-01-03 08:00:00"),
         ("134119008000000000", "2026-01-03 08:00:00"), ("2026-01-05 09:12", "2026-01-05 09:12:00"),
         ("01/05/2026 9:12 PM", "2026-01-05 21:12:00"), ("1601-01-01T00:00:00Z", None), ("9999-12-31", None),
-        ("9223372036854775807", None), ("2026-02-30", None), ("yesterday", None), ("0", None), (None, None),
+        ("9223372036854775807", None),
+        ("2026-01-03T08:00:00+16:00", None),
+        ("2026-01-03T08:00:00+99:99", None), ("2026-02-30", None), ("yesterday", None), ("0", None), (None, None),
     ],
 )  # fmt: skip
 def test_a_moment_is_read_in_every_form_that_a_source_writes(silver, value, read):
@@ -354,7 +356,7 @@ def canonical(dn):
             value,
         )
         folded = re.sub(r"\s+", " ", raw).strip().lower()
-        parts.append(f"{name.strip().lower()}=" + re.sub(r'([\\,+"<>;=])', r"\\\1", folded))
+        parts.append(f"{name.strip().lower()}=" + re.sub(r'([\\,+"<>;])', r"\\\1", folded))
         if separator != "+":
             levels.append("+".join(sorted(parts)))
             parts = []
@@ -390,7 +392,9 @@ def test_a_dn_is_folded_as_the_ldap_library_reads_it(silver):
     ("dn", "name"),
     [
         ("CN=Surname\\2C Given,OU=A", "Surname, Given"), ("cn=a\\,b\\+c,ou=x", "a,b+c"), ("cn=Zo\\C3\\AB,ou=x", "Zoë"),
-        ("cn=plain", "plain"), ("nothing", None), ("cn=,ou=x", None), ("cn=\\FF,ou=x", "?"),
+        ("cn=plain", "plain"),
+        ("CN=a\\\\41b", "a\\41b"),
+        ('CN="Surname, G",OU=x', "Surname, G"), ("nothing", None), ("cn=,ou=x", None), ("cn=\\FF,ou=x", "?"),
     ],
 )  # fmt: skip
 def test_a_groups_name_is_the_first_part_of_its_dn(silver, dn, name):
@@ -402,9 +406,73 @@ def test_macs_and_serials_are_read_in_every_form_and_placeholders_are_none(silve
     assert silver.hub.query(
         ask, "00:11:22:33:44:55, 0011.2233.4466;00-11-22-33-44-77 aabbccddeeff", " 5cg1234xyz "
     ) == [(["001122334455", "001122334466", "001122334477", "AABBCCDDEEFF"], "5CG1234XYZ")]
+    assert silver.hub.query(ask, "", "PF123456789X")[0][1] == "PF123456789X"
     for serial in ("abc", "0000000", "To Be Filled By O.E.M.", "System Serial Number", "", "N/A ", None, "123456789"):
         assert silver.hub.query(ask, "00:00:00:00:00:00 ff:ff:ff:ff:ff:ff 00:11", serial)[0] == ([], None)
     assert silver.hub.query("select silver.macs_of(null)") in ([(None,)], [([],)])
+
+
+@pytest.mark.parametrize(
+    ("value", "number", "truth"),
+    [
+        (41, 41, None), ("41", 41, None), (41.0, 41, None), ("\u2003 41", None, None), (" 41 ", 41, None), (["512"], 512, None),
+        (10**20, None, None), (1.5, None, None), (-1, -1, None), (True, None, True), ("TRUE", None, True), (["FALSE"], None, False),
+        ("yes", None, None), ({"a": 1}, None, None), (None, None, None), ("1e3", None, None),
+    ],
+)  # fmt: skip
+def test_numbers_and_truths_are_read_or_nothing(silver, value, number, truth):
+    ask = "select silver.number_at(r, 'f'), silver.truth_at(r, 'f') from (select %s::jsonb) t (r)"
+    assert silver.hub.query(ask, json.dumps({"f": value})) == [(number, truth)]
+
+
+def test_a_changed_price_reaches_every_score(silver):
+    put_person(silver, "p1", {TDX: {}})
+    silver.transform()
+    before = silver.person("p1")["data_quality_score"]
+    ((source,),) = silver.hub.query("select pg_get_functiondef('silver.flag_cost'::regproc)")
+    silver.hub.query(source.replace("0.10", "0.20"))
+    silver.transform("--full-sync")
+    assert silver.person("p1")["data_quality_score"] == pytest.approx(before - 0.30)
+    silver.hub.query(source)
+
+
+def test_codes_that_differ_by_case_alone_are_two_departments_and_one_owner(silver):
+    silver.put("tdx/department", {"ID": 1, "Code": "phys"}, {"ID": 2, "Code": "PHYS"}, {"ID": 3, "Code": "Mixed"})
+    silver.put("key_client/computer", card(M1, "A", None, Owner="phys"), card(M2, "B", None, Owner="MIXED"))
+    assert len(computers(silver)) == 2
+    owners = silver.hub.query("select owner_department_id from silver.computers order by 1")
+    assert owners == [("Mixed",), ("PHYS",)]
+
+
+def test_an_external_member_has_an_address(silver):
+    silver.put("mcommunity_ldap/group", {"gidNumber": "1", "dn": "cn=g,dc=x", "rfc822mail": ["bad one", "ok@x.org"]})
+    assert silver.transform().exit_code == 3
+    assert silver.hub.query("select member_key from silver.group_members") == [("ok@x.org",)]
+    (group,) = silver.rows("silver.groups")
+    assert "malformed_email_mcommunity_ldap" in group["quality_flags"]
+
+
+def test_a_tombstoned_group_lends_no_name(silver):
+    silver.put("mcommunity_ldap/group", {"gidNumber": "1", "dn": "cn=lab-a,dc=x"}, {"gidNumber": "2", "dn": "cn=lab-a,ou=y,dc=x"})
+    silver.put("active_directory/group", {"objectGUID": "g", "dn": "CN=lab-b,DC=x", "gidNumber": "1"}, {
+        "objectGUID": "h", "dn": "CN=lab-c,DC=x", "member": ["CN=lab-b,DC=x"],
+    })  # fmt: skip
+    silver.transform()
+    assert [row["group_id"] for row in silver.rows("silver.groups")] == ["lab-b", "lab-c"]
+    silver.bury("active_directory/group", "g")
+    silver.transform()
+    found = {row["group_id"]: row["source_system"] for row in silver.rows("silver.groups")}
+    assert found == {"lab-a": "mcommunity_ldap", "lab-b": "", "lab-c": "active_directory"}
+    ids = {row["group_id"] for row in silver.rows("silver.groups")}
+    members = silver.hub.query("select member_key from silver.group_members where member_type = 'group'")
+    assert {key for (key,) in members} <= ids
+
+
+def test_many_computers_of_one_name_are_matched_at_once(silver):
+    put_assets(silver, *(asset(n, "LAPTOP") for n in range(1, 301)))
+    silver.put("key_client/computer", *(card(f"00:11:22:33:{n // 256:02x}:{n % 256:02x}", "LAPTOP", f"KEYS{n}") for n in range(300)))
+    silver.put("active_directory/computer", *({"objectGUID": f"c{n}", "cn": "laptop"} for n in range(300)))
+    assert set(computers(silver).values()) == {"active_directory+key_client+tdx"}
 
 
 def test_groups_meet_by_number_where_their_names_do_not(silver):
@@ -514,7 +582,7 @@ def test_two_records_of_one_source_are_never_one_computer(silver):
     put_assets(silver, asset(1, "SAME"), asset(2, "SAME"))
     silver.put("active_directory/computer", {"objectGUID": "c1", "cn": "same"}, {"objectGUID": "c2", "cn": "SAME"})
     assert computers(silver) == {
-        "ad:c2": "active_directory", "tdx:1": "active_directory+tdx", "tdx:2": "tdx",
+        "tdx:1": "active_directory+tdx", "tdx:2": "active_directory+tdx",
     }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 -- Reads: staging_stale_head, bronze.raw_entities.
 -- Twice is safe: keyed by the record's key; a row follows the version of its head.
 insert into silver.ad_computers as t (
-    external_id, object_guid, computer_name, distinguished_name, dns_hostname, sam_account_name, operating_system,
+    external_id, object_guid, computer_name, distinguished_name, dns_hostname, operating_system,
     operating_system_version, is_enabled, managed_by, description, raw_id, is_deleted, ingestion_run_id
 )
 select s.external_id,
@@ -10,7 +10,6 @@ select s.external_id,
        coalesce(silver.text_at(r.raw_data, 'cn'), rtrim(silver.text_at(r.raw_data, 'sAMAccountName'), '$')),
        silver.canonical_dn(silver.text_at(r.raw_data, 'dn')),
        silver.text_at(r.raw_data, 'dNSHostName'),
-       silver.text_at(r.raw_data, 'sAMAccountName'),
        silver.text_at(r.raw_data, 'operatingSystem'),
        silver.text_at(r.raw_data, 'operatingSystemVersion'),
        silver.number_at(r.raw_data, 'userAccountControl') & 2 = 0,
@@ -27,7 +26,6 @@ on conflict (external_id) do update set
     computer_name = excluded.computer_name,
     distinguished_name = excluded.distinguished_name,
     dns_hostname = excluded.dns_hostname,
-    sam_account_name = excluded.sam_account_name,
     operating_system = excluded.operating_system,
     operating_system_version = excluded.operating_system_version,
     is_enabled = excluded.is_enabled,

@@ -3,33 +3,34 @@
 -- Twice is safe: who is in a pair is left out; run until it finds none, which comes to the same as the best pair first.
 insert into staging_pair (tdx_key, card_key)
 with left_over as (
-    select *
+    select m.*
     from staging_machine m
-    where not exists (
-        select
-        from staging_pair p
-        where (m.source_system = 'tdx' and p.tdx_key = m.record_key)
-           or (m.source_system = 'key_client' and p.card_key = m.record_key)
-    )
+    left join staging_pair p on p.tdx_key = m.record_key
+    where m.source_system = 'tdx'
+      and p.tdx_key is null
+    union all
+    select m.*
+    from staging_machine m
+    left join staging_pair p on p.card_key = m.record_key
+    where m.source_system = 'key_client'
+      and p.card_key is null
 ),
 recognised as (
-    select source_system, record_key, place, is_deleted, 1 as rank, mac as value
+    select m.source_system, m.record_key, m.place, m.is_deleted, 1 as rank, mac as value
     from left_over m
     cross join lateral unnest(mac_addresses) mac
-    where not exists (
-        select from staging_shared s where s.kind = 'mac' and s.value = mac and (m.is_deleted or not s.is_deleted)
-    )
+    left join staging_shared s on s.kind = 'mac' and s.value = mac and (m.is_deleted or not s.is_deleted)
+    where s.value is null
     union all
-    select source_system, record_key, place, is_deleted, 2, serial_number
+    select m.source_system, m.record_key, m.place, m.is_deleted, 2, m.serial_number
     from left_over m
-    where serial_number is not null
-      and not exists (
-          select
-          from staging_shared s
-          where s.kind = 'serial' and s.value = m.serial_number and (m.is_deleted or not s.is_deleted)
-      )
-    union all
-    select source_system, record_key, place, is_deleted, 3, computer_name
+    left join staging_shared s on s.kind = 'serial' and s.value = m.serial_number and (m.is_deleted or not s.is_deleted)
+    where m.serial_number is not null
+      and s.value is null
+    union all  -- of equal names the first meets the first, the second the second
+    select source_system, record_key, place, is_deleted, 3,
+           computer_name || ' '
+               || row_number() over (partition by source_system, computer_name order by place)
     from left_over
     where computer_name is not null
 ),

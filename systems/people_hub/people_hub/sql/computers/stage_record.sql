@@ -25,8 +25,16 @@ manager as (
     join silver.users u using (uniqname)
     order by a.distinguished_name, a.is_deleted, a.external_id
 ),
+department as (
+    select distinct on (lower(dept_id)) lower(dept_id) as owner, dept_id
+    from silver.departments
+    order by lower(dept_id), dept_id collate "C"
+),
 shared as (
-    select m.source_system, m.record_key, s.kind
+    select m.source_system,
+           m.record_key,
+           bool_or(s.kind = 'mac') as has_mac,
+           bool_or(s.kind = 'serial') as has_serial
     from staging_machine m
     cross join lateral (
         select 'mac' as kind, unnest(m.mac_addresses) as value
@@ -35,7 +43,7 @@ shared as (
     ) own
     join staging_shared s on s.kind = own.kind and s.value = own.value and not s.is_deleted
     where not m.is_deleted
-    group by 1, 2, 3
+    group by m.source_system, m.record_key
 ),
 source as (
     select c.computer_uid,
@@ -50,25 +58,21 @@ source as (
            ao.uniqname as ad_owner,
            ta.dept_id as tdx_department,
            kd.dept_id as card_department,
-           exists (select from shared s where s.kind = 'mac' and (
-               (s.source_system = 'tdx' and s.record_key = t.external_id)
-               or (s.source_system = 'key_client' and s.record_key = k.computer_id)
-           )) as has_shared_mac,
-           exists (select from shared s where s.kind = 'serial' and (
-               (s.source_system = 'tdx' and s.record_key = t.external_id)
-               or (s.source_system = 'key_client' and s.record_key = k.computer_id)
-           )) as has_shared_serial
+           coalesce(ts.has_mac, false) or coalesce(ks.has_mac, false) as has_shared_mac,
+           coalesce(ts.has_serial, false) or coalesce(ks.has_serial, false) as has_shared_serial
     from staging_computer c
     left join silver.tdx_assets t on t.external_id = c.tdx_key and not (t.is_deleted and c.is_living)
     left join card k on k.computer_id = c.card_key and not (k.is_deleted and c.is_living)
     left join staging_machine km on km.source_system = 'key_client' and km.record_key = k.computer_id
     left join silver.ad_computers a on a.external_id = c.ad_key and not (a.is_deleted and c.is_living)
+    left join shared ts on ts.source_system = 'tdx' and ts.record_key = t.external_id
+    left join shared ks on ks.source_system = 'key_client' and ks.record_key = k.computer_id
     left join customer uo on uo.tdx_user_uid = t.owning_customer_id
     left join customer uf on uf.tdx_user_uid = t.financial_owner_uid
     left join silver.users ko on ko.uniqname = k.owner
     left join manager ao on ao.distinguished_name = a.managed_by
     left join account ta on ta.tdx_id = t.owning_department_id
-    left join silver.departments kd on kd.dept_id = upper(k.owner) or kd.dept_id = k.owner
+    left join department kd on kd.owner = k.owner
 ),
 merged as (
     select s.computer_uid,
@@ -154,7 +158,7 @@ merged as (
 )
 select m.computer_uid as record_key,
        known.entity_hash as known_hash,
-       encode(sha256(convert_to(m::text, 'UTF8')), 'hex')::char(64) as entity_hash,
+       encode(sha256(convert_to(m::text || silver.quality_score(m.flags), 'UTF8')), 'hex')::char(64) as entity_hash,
        silver.quality_score(m.flags) as data_quality_score,
        to_jsonb(m.flags) as quality_flags,
        null::jsonb as malformed,

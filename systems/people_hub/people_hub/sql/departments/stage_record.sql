@@ -82,7 +82,7 @@ merged as (
     left join account a on a.tdx_id = t.parent_id
 ),
 scored as (
-    select m.*, encode(sha256(convert_to(m::text, 'UTF8')), 'hex')::char(64) as entity_hash
+    select m.*, encode(sha256(convert_to(m::text || silver.quality_score(m.flags), 'UTF8')), 'hex')::char(64) as entity_hash
     from merged m
 )
 select s.dept_id as record_key,

@@ -2,7 +2,7 @@
 -- Reads: staging_stale_head, bronze.raw_entities.
 -- Twice is safe: keyed by the record's key; a row follows the version of its head.
 insert into silver.ad_groups as t (
-    external_id, ad_group_guid, group_id, group_name, distinguished_name, sam_account_name, display_name, email_name,
+    external_id, ad_group_guid, group_id, group_name, distinguished_name, sam_account_name, email_name,
     description, group_type, gid_number, managed_by, members, raw_id, is_deleted, ingestion_run_id
 )
 select s.external_id,
@@ -11,7 +11,6 @@ select s.external_id,
        silver.name_in_dn(silver.text_at(r.raw_data, 'dn')),
        silver.canonical_dn(silver.text_at(r.raw_data, 'dn')),
        silver.text_at(r.raw_data, 'sAMAccountName'),
-       silver.text_at(r.raw_data, 'displayName'),
        lower(silver.text_at(r.raw_data, 'mail')),
        silver.text_at(r.raw_data, 'description'),
        silver.number_at(r.raw_data, 'groupType'),
@@ -34,7 +33,6 @@ on conflict (external_id) do update set
     group_name = excluded.group_name,
     distinguished_name = excluded.distinguished_name,
     sam_account_name = excluded.sam_account_name,
-    display_name = excluded.display_name,
     email_name = excluded.email_name,
     description = excluded.description,
     group_type = excluded.group_type,

@@ -17,10 +17,11 @@ from (
     from silver.mcommunity_groups m
     left join staging_group g on g.mcommunity_key = m.external_id
     where m.group_id is not null
+      and coalesce(g.group_id, m.group_id) in (select group_id from staging_group)
     union all
     select 'active_directory', a.distinguished_name, 'group', a.group_id, a.is_deleted, a.external_id
     from silver.ad_groups a
-    where a.group_id is not null
+    where a.group_id in (select group_id from staging_group)
 ) every
 where dn is not null
 order by source_system, dn, is_deleted, member_type, external_id

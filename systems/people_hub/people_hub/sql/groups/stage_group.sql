@@ -17,7 +17,7 @@ mcommunity as (
     order by group_id, is_deleted, length(external_id), external_id
 ),
 by_number as (
-    select distinct on (a.gid_number) a.gid_number, a.group_id
+    select distinct on (a.gid_number, a.is_deleted) a.gid_number, a.group_id, a.is_deleted
     from ad a
     where a.gid_number is not null
       and not exists (select from mcommunity m where m.group_id = a.group_id)
@@ -27,7 +27,7 @@ met as (
     select coalesce(a.group_id, n.group_id, m.group_id) as group_id, m.external_id, m.is_deleted, m.is_duplicate
     from mcommunity m
     left join ad a using (group_id)
-    left join by_number n on n.gid_number = m.external_id and a.group_id is null
+    left join by_number n on n.gid_number = m.external_id and n.is_deleted = m.is_deleted and a.group_id is null
 )
 select group_id,
        m.external_id as mcommunity_key,

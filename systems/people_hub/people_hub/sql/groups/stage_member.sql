@@ -37,3 +37,4 @@ select g.group_id, 'member', 'external', silver.key_text(address), 'mcommunity_l
 from staging_group g
 join silver.mcommunity_groups m on m.external_id = g.mcommunity_key and not (m.is_deleted and g.is_living)
 cross join lateral unnest(m.external_members) address
+where silver.is_email(address)

@@ -18,7 +18,8 @@ source as (
                when m.email_name like '%%@%%' then m.email_name
                when %(mail_domain)s::text is not null then m.email_name || '@' || lower(%(mail_domain)s::text)
            end as mcommunity_email,
-           a.email_name as ad_email
+           a.email_name as ad_email,
+           array(select address from unnest(m.external_members) address where not silver.is_email(address)) as bad_members
     from staging_group g
     left join silver.mcommunity_groups m on m.external_id = g.mcommunity_key and not (m.is_deleted and g.is_living)
     left join silver.ad_groups a on a.external_id = g.ad_key and not (a.is_deleted and g.is_living)
@@ -58,7 +59,7 @@ merged as (
                     then 'email_mismatch' end,
                case when r.has_unknown_owner then 'invalid_owner_reference' end,
                case when s.is_living and not silver.is_email(s.ad_email) then 'malformed_email_active_directory' end,
-               case when s.is_living and not silver.is_email(s.mcommunity_email)
+               case when s.is_living and (not silver.is_email(s.mcommunity_email) or s.bad_members <> '{}')
                     then 'malformed_email_mcommunity_ldap' end,
                case when not s.has_ad or not s.is_living then 'missing_active_directory_source' end,
                case when coalesce(m.description, a.description) is null then 'missing_description' end,
@@ -69,10 +70,13 @@ merged as (
                case when not s.is_living then 'no_live_source' end,
                case when not coalesce(r.has_members, false) then 'no_members' end
            ], null) as flags,
-           case when s.is_living and (not silver.is_email(s.ad_email) or not silver.is_email(s.mcommunity_email))
+           case when s.is_living and (
+                    not silver.is_email(s.ad_email) or not silver.is_email(s.mcommunity_email) or s.bad_members <> '{}'
+                )
                then jsonb_strip_nulls(jsonb_build_object(
                    'active_directory', case when not silver.is_email(s.ad_email) then s.ad_email end,
-                   'mcommunity_ldap', case when not silver.is_email(s.mcommunity_email) then s.mcommunity_email end
+                   'mcommunity_ldap', case when not silver.is_email(s.mcommunity_email) then s.mcommunity_email end,
+                   'external members', case when s.bad_members <> '{}' then to_jsonb(s.bad_members) end
                ))
            end as malformed
     from source s
@@ -82,7 +86,13 @@ merged as (
 )
 select m.group_id as record_key,
        known.entity_hash as known_hash,
-       encode(sha256(convert_to(m::text, 'UTF8')), 'hex')::char(64) as entity_hash,
+       encode(sha256(convert_to(row(  -- all but what was malformed
+               m.group_id, m.group_name, m.ad_group_guid, m.mcommunity_gid, m.sam_account_name,
+               m.distinguished_name, m.aliases, m.group_email, m.description, m.is_active, m.is_security_group,
+               m.is_distribution_group, m.is_mcomm_adsync, m.is_private, m.is_members_only, m.is_joinable,
+               m.expiry_timestamp, m.source_system, m.flags,
+               silver.quality_score(m.flags)
+           )::text, 'UTF8')), 'hex')::char(64) as entity_hash,
        silver.quality_score(m.flags) as data_quality_score,
        to_jsonb(m.flags) as quality_flags,
        m.*

@@ -8,25 +8,24 @@ insert into silver.ad_users as t (
 )
 select s.external_id,
        s.external_id,
-       case when n.is_person then coalesce(silver.uniqname_of(e.account),
-                                        silver.uniqname_of(e.cn)) end,
+       case when n.is_person then silver.uniqname_of(coalesce(e.account, e.cn)) end,
        n.is_person,
        e.account,
        silver.canonical_dn(e.dn),
-       silver.text_in(x."displayName"),
-       silver.text_in(x."givenName"),
-       silver.text_in(x."sn"),
-       silver.text_in(x."title"),
+       silver.text_in(x."displayName", r.raw_data, 'displayName'),
+       silver.text_in(x."givenName", r.raw_data, 'givenName'),
+       silver.text_in(x."sn", r.raw_data, 'sn'),
+       silver.text_in(x."title", r.raw_data, 'title'),
        case when silver.is_email(e.email) then lower(e.email) end,
        case when not silver.is_email(e.email) then e.email end,
-       silver.text_in(x."telephoneNumber"),
-       silver.text_in(x."mobile"),
+       silver.text_in(x."telephoneNumber", r.raw_data, 'telephoneNumber'),
+       silver.text_in(x."mobile", r.raw_data, 'mobile'),
        silver.number_at(r.raw_data, 'userAccountControl'),
        coalesce(silver.number_at(r.raw_data, 'userAccountControl') & 2 = 0, false),
-       silver.text_in(x."uidNumber"),
-       silver.text_in(x."gidNumber"),
-       silver.text_in(x."homeDirectory"),
-       silver.text_in(x."loginShell"),
+       silver.text_in(x."uidNumber", r.raw_data, 'uidNumber'),
+       silver.text_in(x."gidNumber", r.raw_data, 'gidNumber'),
+       silver.text_in(x."homeDirectory", r.raw_data, 'homeDirectory'),
+       silver.text_in(x."loginShell", r.raw_data, 'loginShell'),
        s.raw_id,
        s.is_deleted,
        %(run_id)s::uuid
@@ -38,10 +37,10 @@ left join lateral jsonb_to_record(r.raw_data) as x (
     "loginShell" text, "mail" text
 ) on true
 cross join lateral (  -- offset 0: computed once, not wherever it is used
-    select silver.text_in(x."mail") as email,
-           silver.text_in(x."dn") as dn,
-           silver.text_in(x."cn") as cn,
-           silver.text_in(x."sAMAccountName") as account
+    select silver.text_in(x."mail", r.raw_data, 'mail') as email,
+           silver.text_in(x."dn", r.raw_data, 'dn') as dn,
+           silver.text_in(x."cn", r.raw_data, 'cn') as cn,
+           silver.text_in(x."sAMAccountName", r.raw_data, 'sAMAccountName') as account
     offset 0
 ) e
 cross join lateral (

@@ -10,18 +10,18 @@ select s.external_id,
        s.external_id,
        silver.uniqname_of(e.uid),
        silver.canonical_dn(e.dn),
-       silver.text_in(x."displayName"),
-       silver.text_in(x."givenName"),
-       silver.text_in(x."sn"),
+       silver.text_in(x."displayName", r.raw_data, 'displayName'),
+       silver.text_in(x."givenName", r.raw_data, 'givenName'),
+       silver.text_in(x."sn", r.raw_data, 'sn'),
        case when silver.is_email(e.email) then lower(e.email) end,
        case when not silver.is_email(e.email) then e.email end,
-       silver.text_in(x."telephoneNumber"),
+       silver.text_in(x."telephoneNumber", r.raw_data, 'telephoneNumber'),
        e.ou,
        lower(e.ou::text collate "C") not in ('[]', '["alumni"]'),
-       silver.text_in(x."umichTitle"),
-       silver.text_in(x."gidNumber"),
-       silver.text_in(x."homeDirectory"),
-       silver.text_in(x."loginShell"),
+       silver.text_in(x."umichTitle", r.raw_data, 'umichTitle'),
+       silver.text_in(x."gidNumber", r.raw_data, 'gidNumber'),
+       silver.text_in(x."homeDirectory", r.raw_data, 'homeDirectory'),
+       silver.text_in(x."loginShell", r.raw_data, 'loginShell'),
        s.raw_id,
        s.is_deleted,
        %(run_id)s::uuid
@@ -32,9 +32,9 @@ left join lateral jsonb_to_record(r.raw_data) as x (
     "umichTitle" text, "gidNumber" text, "homeDirectory" text, "loginShell" text, "mail" text
 ) on true
 cross join lateral (
-    select silver.text_in(x."mail") as email,
-           silver.text_in(x."uid") as uid,
-           silver.text_in(x."dn") as dn,
+    select silver.text_in(x."mail", r.raw_data, 'mail') as email,
+           silver.text_in(x."uid", r.raw_data, 'uid') as uid,
+           silver.text_in(x."dn", r.raw_data, 'dn') as dn,
            case jsonb_typeof(r.raw_data -> 'ou')
                when 'array' then r.raw_data -> 'ou'
                when 'string' then jsonb_build_array(r.raw_data -> 'ou')

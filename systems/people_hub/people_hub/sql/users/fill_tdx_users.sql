@@ -13,26 +13,26 @@ select s.external_id,
            silver.uniqname_of(e.alternate_id),
            silver.uniqname_of(e.login)
        ),
-       silver.key_text(silver.text_in(x."ExternalID")),
-       silver.text_in(x."FirstName"),
-       silver.text_in(x."LastName"),
-       silver.text_in(x."FullName"),
+       silver.key_text(silver.text_in(x."ExternalID", w.raw_data, 'ExternalID')),
+       silver.text_in(x."FirstName", w.raw_data, 'FirstName'),
+       silver.text_in(x."LastName", w.raw_data, 'LastName'),
+       silver.text_in(x."FullName", w.raw_data, 'FullName'),
        case when silver.is_email(e.email) then lower(e.email) end,
        case when not silver.is_email(e.email) then e.email end,
-       silver.text_in(x."WorkPhone"),
-       silver.text_in(x."MobilePhone"),
-       silver.text_in(x."WorkAddress"),
-       silver.text_in(x."WorkCity"),
-       silver.text_in(x."WorkState"),
-       silver.text_in(x."WorkZip"),
-       silver.text_in(x."WorkCountry"),
-       silver.text_in(x."Title"),
+       silver.text_in(x."WorkPhone", w.raw_data, 'WorkPhone'),
+       silver.text_in(x."MobilePhone", w.raw_data, 'MobilePhone'),
+       silver.text_in(x."WorkAddress", w.raw_data, 'WorkAddress'),
+       silver.text_in(x."WorkCity", w.raw_data, 'WorkCity'),
+       silver.text_in(x."WorkState", w.raw_data, 'WorkState'),
+       silver.text_in(x."WorkZip", w.raw_data, 'WorkZip'),
+       silver.text_in(x."WorkCountry", w.raw_data, 'WorkCountry'),
+       silver.text_in(x."Title", w.raw_data, 'Title'),
        nullif(silver.number_at(w.raw_data, 'DefaultAccountID'), 0),
-       silver.text_in(x."ReportsToUID"),
+       silver.text_in(x."ReportsToUID", w.raw_data, 'ReportsToUID'),
        silver.truth_at(w.raw_data, 'IsActive'),
        silver.truth_at(w.raw_data, 'IsEmployee'),
-       silver.text_in(x."BEID"),
-       silver.text_in(x."SecurityRoleName"),
+       silver.text_in(x."BEID", w.raw_data, 'BEID'),
+       silver.text_in(x."SecurityRoleName", w.raw_data, 'SecurityRoleName'),
        case when jsonb_typeof(w.raw_data -> 'GroupIDs') = 'array' then array(
            select distinct one::bigint
            from jsonb_array_elements_text(w.raw_data -> 'GroupIDs') one
@@ -56,9 +56,9 @@ left join lateral jsonb_to_record(w.raw_data) as x (
     "WorkCountry" text, "Title" text, "ReportsToUID" text, "BEID" text, "SecurityRoleName" text, "PrimaryEmail" text
 ) on true
 cross join lateral (
-    select silver.text_in(x."PrimaryEmail") as email,
-           silver.text_in(x."AlternateID") as alternate_id,
-           split_part(silver.text_in(x."UserName"), '@', 1) as login
+    select silver.text_in(x."PrimaryEmail", w.raw_data, 'PrimaryEmail') as email,
+           silver.text_in(x."AlternateID", w.raw_data, 'AlternateID') as alternate_id,
+           split_part(silver.text_in(x."UserName", w.raw_data, 'UserName'), '@', 1) as login
     offset 0
 ) e
 where s.stream = 'tdx/user'

@@ -7,25 +7,25 @@ insert into silver.umapi_employees as t (
     work_state, work_postal, work_country, raw_id, is_deleted, ingestion_run_id
 )
 select s.external_id,
-       silver.key_text(coalesce(silver.text_in(x."EmplId"), split_part(s.external_id, ':', 1))),
+       silver.key_text(coalesce(silver.text_in(x."EmplId", r.raw_data, 'EmplId'), split_part(s.external_id, ':', 1))),
        case when split_part(s.external_id, ':', -1) ~ '^[0-9]{1,15}$' then split_part(s.external_id, ':', -1)::bigint end,
        silver.uniqname_of(o.uniqname),
        silver.uniqname_of(o.uniqname),
-       silver.text_in(x."FirstName"),
-       silver.text_in(x."LastName"),
-       silver.text_in(x."Name"),
-       silver.key_text(silver.text_in(x."DepartmentId")),
-       silver.key_text(silver.text_in(x."SupervisorId")),
-       silver.text_in(x."Jobcode"),
-       silver.text_in(x."DepartmentJobTitle"),
-       silver.text_in(x."UniversityJobTitle"),
-       silver.text_in(x."Work_Phone"),
-       nullif(concat_ws(', ', silver.text_in(x."Work_Address1"), silver.text_in(x."Work_Address2"),
-                        silver.text_in(x."Work_Address3")), ''),
-       silver.text_in(x."Work_City"),
-       silver.text_in(x."Work_State"),
-       silver.text_in(x."Work_Postal"),
-       silver.text_in(x."Work_Country"),
+       silver.text_in(x."FirstName", r.raw_data, 'FirstName'),
+       silver.text_in(x."LastName", r.raw_data, 'LastName'),
+       silver.text_in(x."Name", r.raw_data, 'Name'),
+       silver.key_text(silver.text_in(x."DepartmentId", r.raw_data, 'DepartmentId')),
+       silver.key_text(silver.text_in(x."SupervisorId", r.raw_data, 'SupervisorId')),
+       silver.text_in(x."Jobcode", r.raw_data, 'Jobcode'),
+       silver.text_in(x."DepartmentJobTitle", r.raw_data, 'DepartmentJobTitle'),
+       silver.text_in(x."UniversityJobTitle", r.raw_data, 'UniversityJobTitle'),
+       silver.text_in(x."Work_Phone", r.raw_data, 'Work_Phone'),
+       nullif(concat_ws(', ', silver.text_in(x."Work_Address1", r.raw_data, 'Work_Address1'), silver.text_in(x."Work_Address2", r.raw_data, 'Work_Address2'),
+                        silver.text_in(x."Work_Address3", r.raw_data, 'Work_Address3')), ''),
+       silver.text_in(x."Work_City", r.raw_data, 'Work_City'),
+       silver.text_in(x."Work_State", r.raw_data, 'Work_State'),
+       silver.text_in(x."Work_Postal", r.raw_data, 'Work_Postal'),
+       silver.text_in(x."Work_Country", r.raw_data, 'Work_Country'),
        s.raw_id,
        s.is_deleted,
        %(run_id)s::uuid
@@ -37,7 +37,7 @@ left join lateral jsonb_to_record(r.raw_data) as x (
     "Work_Address1" text, "Work_Address2" text, "Work_Address3" text, "Work_City" text, "Work_State" text,
     "Work_Postal" text, "Work_Country" text, "UniqName" text
 ) on true
-cross join lateral (select silver.cleaned(x."UniqName") as uniqname offset 0) o  -- offset 0: computed once
+cross join lateral (select silver.text_in(x."UniqName", r.raw_data, 'UniqName') as uniqname offset 0) o  -- offset 0: computed once
 where s.stream = 'umich_api/user'
 on conflict (external_id) do update set
     empl_id = excluded.empl_id,

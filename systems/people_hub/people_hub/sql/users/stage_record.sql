@@ -190,7 +190,17 @@ merged as materialized (  -- computed once, though its flags are used three time
 )
 select m.uniqname as record_key,
        known.entity_hash as known_hash,
-       encode(sha256(convert_to(m::text, 'UTF8')), 'hex')::char(64) as entity_hash,
+       encode(sha256(convert_to(row(  -- all but what was malformed
+               m.uniqname, m.tdx_user_uid, m.umich_empl_id, m.umich_empl_ids, m.ldap_uid_number, m.ldap_gid_number,
+               m.ad_object_guid, m.ad_sam_account_name, m.first_name, m.last_name, m.full_name, m.preferred_name,
+               m.primary_email, m.work_phone, m.mobile_phone, m.work_address, m.work_city, m.work_state,
+               m.work_postal, m.work_country, m.department_id, m.department_name, m.department_ids, m.job_title,
+               m.department_job_title, m.primary_job_code, m.job_codes, m.primary_supervisor_id,
+               m.primary_supervisor_uniqname, m.supervisor_ids, m.reports_to_uid, m.is_active, m.is_employee,
+               m.ad_account_disabled, m.mcommunity_ou_affiliations, m.tdx_group_ids, m.home_directory,
+               m.login_shell, m.tdx_external_id, m.tdx_beid, m.tdx_security_role_name, m.source_system, m.flags,
+               silver.quality_score(m.flags)
+           )::text, 'UTF8')), 'hex')::char(64) as entity_hash,
        silver.quality_score(m.flags) as data_quality_score,
        to_jsonb(m.flags) as quality_flags,
        m.*

@@ -29,7 +29,7 @@ from etlkit.embedded import EmbeddedServer
 from etlkit.logs import configure_logging
 from etlkit.postgres import Connection, apply_schema, connect, run_file
 from etlkit.settings import DatabaseSettings
-from people_hub.hub_settings import META_FILE, SCHEMA_FILE, SilverSettings
+from people_hub.hub_settings import META_FILE, SCHEMA_FILE, NoSettings
 from people_hub.postgres_adapter import PostgresAdapter
 from people_hub.silver.transformation import TransformationService
 from people_hub.transform_silver_departments import TRANSFORM as DEPARTMENTS
@@ -152,7 +152,7 @@ def run_ours(url: str) -> float:
     with open(os.devnull, "w", encoding="utf-8") as console, tempfile.TemporaryDirectory() as folder:  # noqa: PTH123
         logger = configure_logging("bench", Path(folder) / "log", console=console)
         started = time.perf_counter()
-        with closing(TransformationService(url, USERS, SilverSettings(), logger=logger)) as service:
+        with closing(TransformationService(url, USERS, NoSettings(), logger=logger)) as service:
             service.run_main_process()
         return time.perf_counter() - started
 
@@ -315,7 +315,7 @@ def compare(server: EmbeddedServer, count: int, founding: int, repeats: int) -> 
         with connection.cursor() as cursor:
             cursor.execute("vacuum analyze")
             cursor.execute("checkpoint")
-    with closing(TransformationService(url, DEPARTMENTS, SilverSettings())) as service:
+    with closing(TransformationService(url, DEPARTMENTS, NoSettings())) as service:
         service.run_main_process()
     results = [measure("ours: full build", "ours", url, count)]
     with closing(connect(settings, "bench")) as connection:

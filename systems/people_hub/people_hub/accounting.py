@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -51,7 +52,7 @@ class Statistics:
 
     @property
     def skipped(self) -> int:
-        """Return the records that bronze had already, in this version."""
+        """Return the records that were there already as they came."""
         return self.unchanged + self.repeated + self.passed_over
 
     @property
@@ -85,7 +86,7 @@ class Statistics:
     @contextmanager
     def undone_on_error(self) -> Iterator[None]:
         """Take back what is counted inside when it fails, since it is rolled back."""
-        before = {name: value for name, value in vars(self).items() if isinstance(value, int)}
+        before = {name: copy(value) for name, value in vars(self).items() if name != "notes"}
         try:
             yield
         except BaseException:

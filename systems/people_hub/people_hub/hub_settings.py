@@ -165,8 +165,12 @@ class FileSettings(Settings):
     hub_data_folder: Path
 
 
-class SilverSettings(Settings):
-    """What silver is told beyond what its sources say."""
+class NoSettings(Settings):
+    """Of what needs none."""
+
+
+class GroupSettings(Settings):
+    """What silver's groups are told beyond what their sources say."""
 
     hub_mail_domain: str | None = Field(
         default=None, pattern=r"^[^@\s]+$", description="a domain, e.g. example.edu, without an @"
@@ -180,7 +184,7 @@ EVERY_SETTING: tuple[type[Settings], ...] = (
     McommunitySettings,
     ActiveDirectorySettings,
     FileSettings,
-    SilverSettings,
+    GroupSettings,
 )
 PREFIXES = ("UM_", "TDX_", "MCOMMUNITY_", "AD_", "HUB_")
 

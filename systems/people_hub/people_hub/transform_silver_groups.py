@@ -10,6 +10,7 @@ if not __package__:  # run by its path
 
 from functools import partial
 
+from people_hub.hub_settings import GroupSettings
 from people_hub.script import run_script
 from people_hub.silver.transform import Transform
 
@@ -37,6 +38,7 @@ TRANSFORM = Transform(
         "reject_nameless",
     ),
     counts=("count_members",),
+    settings=GroupSettings,
 )
 
 main = partial(run_script, TRANSFORM, __file__)

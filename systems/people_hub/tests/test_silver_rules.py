@@ -453,7 +453,11 @@ def test_an_external_member_has_an_address(silver):
 
 
 def test_a_tombstoned_group_lends_no_name(silver):
-    silver.put("mcommunity_ldap/group", {"gidNumber": "1", "dn": "cn=lab-a,dc=x"}, {"gidNumber": "2", "dn": "cn=lab-a,ou=y,dc=x"})
+    silver.put(
+        "mcommunity_ldap/group",
+        {"gidNumber": "1", "dn": "cn=lab-a,dc=x"},
+        {"gidNumber": "2", "dn": "cn=lab-a,ou=y,dc=x"},
+    )
     silver.put("active_directory/group", {"objectGUID": "g", "dn": "CN=lab-b,DC=x", "gidNumber": "1"}, {
         "objectGUID": "h", "dn": "CN=lab-c,DC=x", "member": ["CN=lab-b,DC=x"],
     })  # fmt: skip
@@ -470,7 +474,10 @@ def test_a_tombstoned_group_lends_no_name(silver):
 
 def test_many_computers_of_one_name_are_matched_at_once(silver):
     put_assets(silver, *(asset(n, "LAPTOP") for n in range(1, 301)))
-    silver.put("key_client/computer", *(card(f"00:11:22:33:{n // 256:02x}:{n % 256:02x}", "LAPTOP", f"KEYS{n}") for n in range(300)))
+    silver.put(
+        "key_client/computer",
+        *(card(f"00:11:22:33:{n // 256:02x}:{n % 256:02x}", "LAPTOP", f"KEYS{n}") for n in range(300)),
+    )
     silver.put("active_directory/computer", *({"objectGUID": f"c{n}", "cn": "laptop"} for n in range(300)))
     assert set(computers(silver).values()) == {"active_directory+key_client+tdx"}
 

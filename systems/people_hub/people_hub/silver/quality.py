@@ -6,7 +6,9 @@ In come the quality views of silver, out go rows to print, or one HTML file that
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -96,14 +98,21 @@ def export_page(quality: Quality, path: Path, now: datetime) -> int:
         lstrip_blocks=True,
     )
     text = environment.get_template("quality_page.html").render(
-        quality=quality, now=now, most_flags=FLAGS_ON_PAGE, costs={row["flag"]: row["cost"] for row in quality.flags}
+        quality=quality,
+        now=now,
+        shown_key=_shown_key(quality.worst),
+        most_flags=FLAGS_ON_PAGE,
+        costs={row["flag"]: row["cost"] for row in quality.flags},
     )
+    if not path.name or path.is_dir():
+        raise LoadError(f"{path} is a folder, not a file to write to. Nothing was changed.")
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise LoadError(f"{path} cannot be written: {error.strerror or error}. Nothing was changed.") from error
     return len(text.encode())
 
@@ -130,8 +139,14 @@ def explained_lines(rows: Rows, costs: Mapping[str, Any]) -> list[str]:
 
 
 def winner_of(row: Mapping[str, Any]) -> str | None:
-    """Return which source a field's value was taken from: the first that says anything."""
-    return next((name for name, value in _pairs(row["said"]) if value is not None), None)
+    """Return which source a field's value was taken from: the first that says it."""
+    return next((name for name, value in _pairs(row["said"]) if value is not None and value == row["value"]), None)
+
+
+def _shown_key(worst: Rows) -> str:
+    """Return a key that may be pasted into a shell: of one that may not, what stands for it."""
+    key = str(worst[0]["record_key"]) if worst else ""
+    return key if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}", key) else "KEY"
 
 
 def _pairs(said: list[str | None]) -> list[tuple[str, str | None]]:

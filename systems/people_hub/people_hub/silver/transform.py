@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from etlkit.settings import Settings
-from people_hub.hub_settings import SCHEMA_FILE, SilverSettings
+from people_hub.hub_settings import SCHEMA_FILE, NoSettings
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
 SOURCE_SYSTEM = "silver_transformation"
@@ -23,7 +23,7 @@ class Transform:
     """One consolidated table of silver.
 
     `steps` are statements of the folder `sql/<table>/`, in their order; `stage_x` leaves the TEMP table staging_x,
-    `match_x` is repeated until it touches no row. They
+    `match_x` is repeated until it touches no row; `fill_`, `delete_` and `reject_` write. They
     fill dirty_key with what is to be built, staging_stale_head with the heads that are read anew, and staging_record
     with what is built: record_key, known_hash, entity_hash, malformed, quality and the table's columns.
     """
@@ -39,7 +39,7 @@ class Transform:
     """Statements that count what knowingly stays out of the table."""
     is_matched_whole: bool = False
     """All of its records are built whenever anything that they are made from has changed."""
-    settings: type[Settings] = SilverSettings
+    settings: type[Settings] = NoSettings
 
     @property
     def name(self) -> str:

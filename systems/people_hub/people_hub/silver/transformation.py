@@ -18,10 +18,9 @@ from psycopg2 import sql
 from etlkit.errors import DataError
 from etlkit.postgres import Connection, Cursor, fetch_dicts, run_file, unit_of_work
 from etlkit.rejects import create_staging, fill_rejected_records
-from etlkit.settings import load_settings
-from people_hub import hub_settings
+from etlkit.settings import Settings
 from people_hub.accounting import SHOWN_ERRORS
-from people_hub.hub_settings import SilverSettings
+from people_hub.hub_settings import load_source_settings
 from people_hub.postgres_adapter import PostgresAdapter
 from people_hub.service import SHOWN_RECORDS, HubService, Options, Target
 from people_hub.silver.transform import ENTITY_TYPES, LOCK_NAME, SOURCE_SYSTEM, SQL, Transform
@@ -47,7 +46,7 @@ class TransformationService(HubService):
         self,
         database_url: str,
         transform: Transform,
-        silver_settings: SilverSettings | None = None,
+        settings: Settings | None = None,
         *,
         dry_run: bool = False,
         options: Options | None = None,
@@ -59,7 +58,7 @@ class TransformationService(HubService):
         target = Target(transform.name, SOURCE_SYSTEM, transform.entity_type, LOCK_NAME, "transform", others)
         super().__init__(database_url, target, dry_run=dry_run, options=options, adapter=adapter, logger=logger)
         self.transform = transform
-        self._settings = silver_settings
+        self._settings = settings
 
     def _described(self) -> Mapping[str, Any]:
         """Return what the run's history tells of how it was called."""
@@ -67,8 +66,7 @@ class TransformationService(HubService):
 
     def _work(self, connection: Connection, complete: Callable[[Cursor], None]) -> None:
         """Build the table in one transaction."""
-        if self._settings is None:
-            (self._settings,) = load_settings((SilverSettings,), {}, hub_settings.ENV_FILE)
+        self._settings = self._settings or load_source_settings(self.transform.settings)
         with connection, connection.cursor() as cursor:
             cursor.execute("set temp_buffers = '64MB'")
             create_staging(cursor)
@@ -109,7 +107,7 @@ class TransformationService(HubService):
         (state,) = fetch_dicts(cursor, SQL / "silver" / "read_transform_state.sql", {**entity, "needs": needs})
         built_by = state["rule_version"]
         assert self._settings is not None  # noqa: S101 - read before the transaction
-        upon = {**state["changes"], "mail_domain": self._settings.hub_mail_domain}
+        upon = {**state["changes"], "settings": self._settings.model_dump(mode="json")}
         run_file(cursor, SQL / "silver" / "read_last_success.sql", entity)
         (last,) = cursor.fetchone() or (None,)
         is_whole = options.full_sync or built_by != transform.rule_version
@@ -130,7 +128,7 @@ class TransformationService(HubService):
             "is_due": is_whole or not transform.is_matched_whole or state["built_upon"] != upon,
             "rule_version": transform.rule_version,
             "built_upon": json.dumps(upon),
-            "mail_domain": self._settings.hub_mail_domain,
+            **self._settings.model_dump(),
         }
 
     def _run_step(self, cursor: Cursor, step: str, parameters: Mapping[str, Any]) -> int:
@@ -151,7 +149,7 @@ class TransformationService(HubService):
             statistics.deleted = rows
         if kind == "stage":
             _analyze(cursor, sql.Identifier(f"staging_{noun}"))
-        elif kind == "fill" and rows >= MANY_ROWS:
+        elif kind == "fill" and rows >= MANY_ROWS and not self.dry_run:  # the counts would stay after a rollback
             _analyze(cursor, sql.Identifier("silver", noun))
         return rows
 
@@ -166,14 +164,16 @@ class TransformationService(HubService):
         statistics.average_score = found["average_score"]
         self.logger.info("Found %s entities needing transformation", f"{found['keys']:,}")
         shown = {True: 0, False: 0}
-        limit = None if self.options.shows_every_record else 2 * SHOWN_RECORDS
-        for row in fetch_dicts(cursor, SQL / "silver" / "list_written.sql", {"limit": limit}):
-            shown[row["is_new"]] += 1
-            line = "🆕 New record: %s" if row["is_new"] else "📝 Record changed: %s"
-            if self.dry_run:
-                line = "[DRY RUN] Would upsert: %s"
-            is_early = shown[row["is_new"]] <= SHOWN_RECORDS
-            self.logger.log(logging.INFO if is_early else logging.DEBUG, line, row["record_key"])
+        limit = None if self.options.shows_every_record else SHOWN_RECORDS
+        with cursor.connection.cursor("written") as written:  # at DEBUG every record, some at a time
+            run_file(written, SQL / "silver" / "list_written.sql", {"limit": limit})
+            for key, is_new in written:
+                shown[is_new] += 1
+                line = "🆕 New record: %s" if is_new else "📝 Record changed: %s"
+                if self.dry_run:
+                    line = "[DRY RUN] Would upsert: %s"
+                is_early = shown[is_new] <= SHOWN_RECORDS
+                self.logger.log(logging.INFO if is_early else logging.DEBUG, line, key)
 
     def _keep_rejects(self, cursor: Cursor, parameters: Mapping[str, Any]) -> None:
         """Keep records without a key and malformed values; resolve what this run found mended."""

@@ -26,7 +26,12 @@ left join lateral (
     order by d.is_deleted, d.external_id
     limit 1
 ) ta on true
-left join silver.departments kd on kd.dept_id = k.owner or kd.dept_id = upper(k.owner)
+left join lateral (
+    select d.dept_id from silver.departments d
+    where lower(d.dept_id) = k.owner
+    order by d.dept_id collate "C"
+    limit 1
+) kd on true
 cross join lateral (
     values
         (1, 'computer_name', array['tdx', t.computer_name::text, 'key_client', k.computer_name::text, 'active_directory', a.computer_name::text]),
@@ -41,7 +46,22 @@ cross join lateral (
         (10, 'ram_mb', array['key_client', k.ram_mb::text]),
         (11, 'disk_gb', array['key_client', k.disk_gb::text]),
         (12, 'status_name', array['tdx', t.status_name::text]),
-        (13, 'is_ad_enabled', array['active_directory', a.is_enabled::text])
+        (13, 'is_ad_enabled', array['active_directory', a.is_enabled::text]),
+        (14, 'mac_addresses', array['tdx', to_jsonb(t.mac_addresses)::text, 'key_client', to_jsonb(km.mac_addresses)::text]),
+        (15, 'is_active', array['tdx', (lower(t.status_name) = 'active')::text, 'active_directory', a.is_enabled::text]),
+        (16, 'os_family', array['key_client', k.os_family]),
+        (17, 'os_version', array['key_client', k.os_version, 'active_directory', a.operating_system_version]),
+        (18, 'cpu_cores', array['key_client', k.cpu_cores::text]),
+        (19, 'financial_owner_uniqname', array['tdx', s.financial_owner_uniqname]),
+        (20, 'asset_tag', array['tdx', t.tag]),
+        (21, 'ip_addresses', array['tdx', t.ip_addresses]),
+        (22, 'dns_hostname', array['active_directory', a.dns_hostname]),
+        (23, 'description', array['active_directory', a.description]),
+        (24, 'location_info', array['tdx', t.location_info::text]),
+        (25, 'tdx_asset_id', array['tdx', t.tdx_asset_id::text]),
+        (26, 'ad_object_guid', array['active_directory', a.object_guid]),
+        (27, 'keyconfigure_id', array['key_client', k.computer_id]),
+        (28, 'aliases', array['every name but the first', to_jsonb(s.aliases)::text])
 ) f (place, field, said)
 where s.computer_uid = %(key)s
 order by f.place

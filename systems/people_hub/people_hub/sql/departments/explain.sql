@@ -39,7 +39,12 @@ cross join lateral (
         (8, 'parent_dept_id', array['tdx', 'account ' || t.parent_id::text]),
         (9, 'tdx_manager_uid', array['tdx', t.manager_uid::text]),
         (10, 'description', array['tdx', t.dept_notes::text]),
-        (11, 'location_info', array['tdx', t.location_info::text])
+        (11, 'location_info', array['tdx', t.location_info::text]),
+        (12, 'dept_group_campus', array['umich_api', u.dept_group_campus]),
+        (13, 'dept_group_vp_area', array['umich_api', u.dept_group_vp_area]),
+        (14, 'hierarchical_path', array['umich_api', s.hierarchical_path]),
+        (15, 'tdx_created_date', array['tdx', to_jsonb(t) ->> 'tdx_created_date']),
+        (16, 'tdx_modified_date', array['tdx', to_jsonb(t) ->> 'tdx_modified_date'])
 ) f (place, field, said)
 where s.dept_id = %(key)s
 order by f.place

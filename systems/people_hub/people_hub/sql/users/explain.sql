@@ -48,6 +48,7 @@ left join umapi u on true
 left join mcommunity m on true
 left join ad a on true
 left join silver.known_accounts k on k.tdx_id = t.default_account_id
+left join silver.departments d on d.dept_id = s.department_id
 cross join lateral (
     values
         (1, 'first_name', array['tdx', t.first_name::text, 'umich_api', u.first_name::text, 'mcommunity_ldap', m.first_name::text, 'active_directory', a.first_name::text]),
@@ -69,9 +70,29 @@ cross join lateral (
         (17, 'reports_to_uid', array['tdx', t.reports_to_uid::text]),
         (18, 'home_directory', array['mcommunity_ldap', m.home_directory::text, 'active_directory', a.home_directory::text]),
         (19, 'login_shell', array['mcommunity_ldap', m.login_shell::text, 'active_directory', a.login_shell::text]),
-        (20, 'is_active', array['tdx', t.is_active::text, 'active_directory', a.is_active::text, 'umich_api', (u.uniqname is not null)::text,
-               'mcommunity_ldap', m.is_active::text]),
-        (21, 'malformed e-mail', array['tdx', t.malformed_email::text, 'mcommunity_ldap', m.malformed_email::text, 'active_directory', a.malformed_email::text])
+        (20, 'is_active', array['tdx', t.is_active::text, 'active_directory', a.is_active::text,
+                                'umich_api', (u.uniqname is not null)::text, 'mcommunity_ldap', m.is_active::text]),
+        (22, 'department_name', array['silver.departments', d.department_name]),
+        (23, 'department_job_title', array['umich_api', u.department_job_title]),
+        (24, 'primary_job_code', array['umich_api', u.jobcode]),
+        (25, 'primary_supervisor_uniqname', array['supervisor''s EmplId', s.primary_supervisor_uniqname]),
+        (26, 'work_address', array['tdx', t.work_address, 'umich_api', u.work_address]),
+        (27, 'work_city', array['tdx', t.work_city, 'umich_api', u.work_city]),
+        (28, 'work_state', array['tdx', t.work_state, 'umich_api', u.work_state]),
+        (29, 'work_postal', array['tdx', t.work_postal, 'umich_api', u.work_postal]),
+        (30, 'work_country', array['tdx', t.work_country, 'umich_api', u.work_country]),
+        (31, 'is_employee', array['umich_api', (u.uniqname is not null)::text, 'tdx', t.is_employee::text]),
+        (32, 'ad_account_disabled', array['active_directory', (not a.is_active)::text]),
+        (33, 'ad_sam_account_name', array['active_directory', a.sam_account_name]),
+        (34, 'tdx_beid', array['tdx', t.beid]),
+        (35, 'tdx_security_role_name', array['tdx', t.security_role_name]),
+        (36, 'tdx_group_ids', array['tdx', to_jsonb(t.group_ids)::text]),
+        (37, 'mcommunity_ou_affiliations', array['mcommunity_ldap', m.ou::text]),
+        (38, 'umich_empl_ids', array['umich_api', to_jsonb(s.umich_empl_ids)::text]),
+        (39, 'department_ids', array['umich_api', to_jsonb(s.department_ids)::text]),
+        (40, 'job_codes', array['umich_api', to_jsonb(s.job_codes)::text]),
+        (41, 'supervisor_ids', array['umich_api', to_jsonb(s.supervisor_ids)::text]),
+        (42, 'malformed e-mail', array['tdx', t.malformed_email::text, 'mcommunity_ldap', m.malformed_email::text, 'active_directory', a.malformed_email::text])
 ) f (place, field, said)
 where s.uniqname = %(key)s
 order by f.place

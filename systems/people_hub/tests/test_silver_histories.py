@@ -12,8 +12,8 @@ from etlkit.testing import full_count
 
 pytestmark = [pytest.mark.database, pytest.mark.soak]
 
-HISTORIES = full_count("histories of all sources", 6, 150)
-STEPS = full_count("steps of a history", 14, 40)
+HISTORIES = full_count("histories of all sources", 6, 60)
+STEPS = full_count("steps of a history", 14, 30)
 
 NAMES = st.sampled_from(["ann1", "bob2", "cat3", None])
 ODD_NAMES = st.sampled_from(["ann1", "BOB2 ", "cat3", "", None, "no name", "x" * 60])

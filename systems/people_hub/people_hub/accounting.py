@@ -46,7 +46,7 @@ class Statistics:
     quality_issues: list[dict[str, Any]] = field(default_factory=list)
     average_score: Any = None
     flags: dict[str, int] = field(default_factory=dict)
-    left_out: dict[str, int] = field(default_factory=dict)
+    tallies: dict[str, int] = field(default_factory=dict)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     completed_at: datetime | None = None
 
@@ -115,7 +115,7 @@ class Statistics:
         ]
         if self.malformed:
             lines.append(f"Malformed values kept out of their records, which stay: {self.malformed}")
-        lines += [f"Left out: {count} {what}" for what, count in self.left_out.items() if count]
+        lines += [f"Counted: {count} {what}" for what, count in self.tallies.items() if count]
         return [*lines, f"Run ID: {self.run_id}", RULE]
 
     def results_lines(self) -> list[str]:
@@ -141,7 +141,7 @@ class Statistics:
             "quality_issues": self.quality_count,
             "average_score": None if self.average_score is None else float(self.average_score),
             "flags": self.flags,
-            "left_out": self.left_out,
+            "tallies": self.tallies,
             "malformed_values": self.malformed,
         }
         return {

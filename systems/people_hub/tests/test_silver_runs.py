@@ -100,7 +100,7 @@ def test_a_run_says_what_the_founding_document_says(silver, university):
     metadata = silver.hub.last_run()["metadata"]
     assert metadata["flags"]["missing_mcommunity_ldap_source"] == 60
     assert 0.7 < metadata["average_score"] < 0.9
-    assert "Left out" not in result.text
+    assert "Counted: " not in result.text
     again = silver.transform(only=["users"])
     assert "Last successful transformation: 2" in again.text
     assert "Found 0 entities needing transformation" in again.text
@@ -177,6 +177,29 @@ def test_a_reader_inside_a_transaction_is_not_held_up_and_sees_one_state(silver,
         cursor.execute("select count(*) from silver.users")
         assert cursor.fetchone() == (60,)
     assert silver.hub.query("select count(*) from silver.tdx_users where title = 'new'") == [(60,)]
+
+
+def test_whoever_may_read_silver_reads_every_view(silver, university):
+    fill(silver, university, 10)
+    silver.transform()
+    hub = silver.hub
+    views = [view for (view,) in hub.query("select viewname from pg_views where schemaname = 'silver'")]
+    role = f"reader_{hub.database.db_name}"
+    for statement in (
+        f"create role {role}",
+        f"grant usage on schema silver, bronze to {role}",
+        f"grant select on all tables in schema silver to {role}",
+        f"grant select on bronze.entity_activity to {role}",
+        f"grant execute on all functions in schema silver to {role}",
+    ):
+        hub.query(statement)
+    try:
+        for view in views:
+            hub.query(f"set role {role}; select count(*) from silver.{view}")
+        assert len(views) >= 9
+    finally:
+        hub.query(f"drop owned by {role}")
+        hub.query(f"drop role {role}")
 
 
 @pytest.mark.soak

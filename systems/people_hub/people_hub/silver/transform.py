@@ -36,7 +36,7 @@ class Transform:
     needs: tuple[str, ...] = ()
     """The tables of silver that it looks into; their transforms come first."""
     counts: tuple[str, ...] = ()
-    """Statements that count what knowingly stays out of the table."""
+    """Statements that count what a person should know of beside the records, e.g. what knowingly stays out."""
     is_matched_whole: bool = False
     """All of its records are built whenever anything that they are made from has changed."""
     settings: type[Settings] = NoSettings

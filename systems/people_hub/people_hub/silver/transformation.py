@@ -194,7 +194,7 @@ class TransformationService(HubService):
         statistics.flags = dict(cursor.fetchall())
         for step in self.transform.counts:
             run_file(cursor, self.transform.path(step))
-            statistics.left_out.update(dict(cursor.fetchall()))
+            statistics.tallies.update(dict(cursor.fetchall()))
         issues = fetch_dicts(cursor, SQL / "silver" / "list_quality_issues.sql", {"limit": SHOWN_ERRORS})
         for place, row in enumerate(issues):
             statistics.quality_issues.append(

@@ -484,7 +484,6 @@ create table if not exists silver.umapi_employees (
 );
 create index if not exists umapi_employees_uniqname on silver.umapi_employees (uniqname);
 create index if not exists umapi_employees_empl_id on silver.umapi_employees (empl_id);
-create index if not exists umapi_employees_supervisor_id on silver.umapi_employees (supervisor_id);
 
 create table if not exists silver.mcommunity_users (
     external_id       text collate "C" primary key,

@@ -199,10 +199,9 @@ select m.uniqname as record_key,
                m.primary_supervisor_uniqname, m.supervisor_ids, m.reports_to_uid, m.is_active, m.is_employee,
                m.ad_account_disabled, m.mcommunity_ou_affiliations, m.tdx_group_ids, m.home_directory,
                m.login_shell, m.tdx_external_id, m.tdx_beid, m.tdx_security_role_name, m.source_system, m.flags,
-               silver.quality_score(m.flags)
+               m.data_quality_score
            )::text, 'UTF8')), 'hex')::char(64) as entity_hash,
-       silver.quality_score(m.flags) as data_quality_score,
        to_jsonb(m.flags) as quality_flags,
        m.*
-from merged m
+from (select merged.*, silver.quality_score(flags) as data_quality_score from merged offset 0) m
 left join silver.users known using (uniqname)

@@ -87,6 +87,11 @@ def check_everything(flags: argparse.Namespace) -> int:
     except ConfigError:  # then nothing can be tried: all that is missing, in one message
         return run_hub_command(flags, "check", lambda _command: Outcome(gravest=EXIT_CONFIG), tuple(sources))
     usable, findings = [], []
+    for transform in transforms() if not flags.only else ():
+        try:
+            load_hub_settings((transform.settings,), {"database_url": "embedded"})
+        except ConfigError as error:
+            findings.append(("NO", transform.name, redact(error.problem.rstrip("."))))
     for settings_class, users in sources.items():
         try:
             load_hub_settings((settings_class,), {"database_url": "embedded"})
@@ -315,7 +320,8 @@ def command_parser() -> argparse.ArgumentParser:
     action.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these, e.g. tdx_users")
     for name, (text, kinds) in RUNS.items():
         action = add(name, text, kinds)
-        action.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these, e.g. tdx_users")
+        example = "users" if "transform" in kinds else "tdx_users"
+        action.add_argument("--only", nargs="+", default=[], metavar="NAME", help=f"only these, e.g. {example}")
     add("status", "the health of every stream and transform").set_defaults(body=show_status)
     action = add("rejects", "open rejected records")
     action.add_argument("--retry", action="store_true", help="judge them again and store what is good now")

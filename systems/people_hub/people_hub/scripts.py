@@ -111,7 +111,8 @@ def choose_scripts(kinds: tuple[str, ...], only: list[str]) -> list[Script]:
     if unknown := sorted(names - {name for script in known for name in _names(script)}):
         raise ConfigError(
             f"no {' or '.join(kinds)} script is called {', '.join(unknown)}; there are: "
-            f"{', '.join(script.short_name for script in known)}. Nothing was touched."
+            f"{', '.join(script.short_name if len(kinds) == 1 else script.name for script in known)}. "
+            "Nothing was touched."
         )
     return chosen
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from contextlib import closing
@@ -322,8 +323,14 @@ def test_the_quality_page_with_nobody_one_and_very_many(silver, tmp_path):
     assert path.stat().st_size <= 1_000_000
     assert "300,001" in browse(path)
     assert list(tmp_path.glob("*.part")) == []
-    refused = silver.hub.run("quality", "--export", str(tmp_path / "nowhere" / "q.html"))
-    assert (refused.exit_code, "cannot be written" in refused.text) == (1, True)
+    (tmp_path / "link.html").symlink_to(path)
+    assert silver.hub.run("quality", "--export", str(tmp_path / "link.html")).exit_code == 0
+    assert (tmp_path / "link.html").is_symlink()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("nowhere/q.html", "quality.html/q.html", ".", "pipe", "x" * 300):
+        refused = silver.hub.run("quality", "--export", str(tmp_path / name))
+        assert (refused.exit_code, "can" in refused.text) == (1, True), refused.text
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_quality_of_good_records_names_no_flag(silver, tmp_path):

@@ -104,8 +104,9 @@ def export_page(quality: Quality, path: Path, now: datetime) -> int:
         most_flags=FLAGS_ON_PAGE,
         costs={row["flag"]: row["cost"] for row in quality.flags},
     )
-    if not path.name or path.is_dir():
-        raise LoadError(f"{path} is a folder, not a file to write to. Nothing was changed.")
+    path = path.resolve()  # a link stays one
+    if path.exists() and not path.is_file():
+        raise LoadError(f"{path} is no file that can be written. Nothing was changed.")
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         partial.write_text(text, encoding="utf-8")

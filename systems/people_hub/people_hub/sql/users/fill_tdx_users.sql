@@ -41,7 +41,10 @@ using (
            %(run_id)s::uuid
     from staging_stale_head s
     left join bronze.raw_entities r on r.raw_id = s.content_raw_id
-    left join bronze.raw_entities d on d.raw_id = s.detail_content_raw_id
+    cross join lateral (
+        select (select b.raw_data from bronze.raw_entities b where b.raw_id = s.detail_content_raw_id) as raw_data
+        offset 0
+    ) d
     cross join lateral (  -- offset 0: computed once, not for every column
         select case when d.raw_data is null then r.raw_data else d.raw_data || coalesce(r.raw_data, '{}') end as raw_data
         offset 0

@@ -105,10 +105,10 @@ def export_page(quality: Quality, path: Path, now: datetime) -> int:
         costs={row["flag"]: row["cost"] for row in quality.flags},
     )
     path = path.resolve()  # a link stays one
-    if path.exists() and not path.is_file():
-        raise LoadError(f"{path} is no file that can be written. Nothing was changed.")
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part") if path.name else path
     try:
+        if path.exists() and not path.is_file():
+            raise LoadError(f"{path} is no file that can be written. Nothing was changed.")
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:

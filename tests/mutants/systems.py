@@ -56,7 +56,7 @@ SYSTEMS = {
         ("tests/test_*.py",),
         (f"{_HUB}/people_hub/sql/*.sql",),
         {
-            f"{_BRONZE}/accounting.py": ("tests/test_hub_edges.py", "tests/test_changes.py"),
+            f"{_HUB}/people_hub/accounting.py": ("tests/test_hub_edges.py", "tests/test_changes.py"),
             f"{_BRONZE}/canonical.py": ("tests/test_hub_edges.py", "tests/test_canonical.py"),
             f"{_BRONZE}/fingerprints.py": ("tests/test_hub_edges.py", "tests/test_fingerprints.py"),
         },

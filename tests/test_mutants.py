@@ -12,7 +12,7 @@ import sqlglot
 from mutants.mutant import describe_change
 from mutants.reasons import read_reasons
 from mutants.statements import DIALECT, plain_sql, statement_mutants
-from mutants.systems import PROJECT_DIR, SYSTEMS, mutated_files
+from mutants.systems import PROJECT_DIR, SYSTEMS, guards, mutated_files
 from mutants.uses import TRACING
 
 STATEMENTS = [file for name in SYSTEMS for file in mutated_files(name) if file.endswith(".sql")]
@@ -47,6 +47,14 @@ def changes(statement):
         ("create temporary table t (a text) on commit drop", []),
         ("update t set a = %(end)s where b <> %(case)s and\nc like 'd%%'", ["where true and", "true"]),
         ("select 1 from t -- where is it?", []),
+        ("select coalesce(\na, b) from t", ["-> a)", "-> b)", "-> b, a)"]),
+        ("select coalesce(a)", []),
+        ("select coalesce(f(a, b), c)", ["select coalesce(c)", "(c, f(a, b))", "select coalesce(f(a, b))"]),
+        ("select 1 from t order by\na, b desc\nlimit 1", ["-> a ", "-> b desc ", "-> b desc, a"]),
+        ("select row_number() over (order by a, b) from t order by c", ["(order by a)", "(order by b)", "by b, a)"]),
+        ("merge into t using s on a when matched and b then delete when not matched then insert values (1)",
+         ["matched and true"]),
+        ("insert into t select 1 order by\na, b\non conflict (a) do nothing", ["-> a ", "-> b ", "-> b, a", "-> "]),
     ],
 )  # fmt: skip
 def test_each_clause_is_left_out_in_turn(statement, left_out):
@@ -85,10 +93,12 @@ def test_each_reason_excuses_a_mutant_that_is_there():
     assert all(reasons.values())
 
 
-def test_each_mutated_module_is_judged_by_tests_that_are_there():
-    for system in SYSTEMS.values():
-        for module, tests in system.modules.items():
-            assert (PROJECT_DIR / module).is_file()
+def test_each_guarded_file_is_judged_by_tests_that_are_there():
+    for name, system in SYSTEMS.items():
+        assert len(mutated_files(name)) == len({*mutated_files(name)})
+        guarded = guards(name)
+        assert all(any((PROJECT_DIR / file).match(pattern) for file in guarded) for pattern in system.guarded)
+        for tests in guarded.values():
             assert tests
             assert all((PROJECT_DIR / system.folder / test).is_file() for test in tests)
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from mutants.mutant import Mutant
-from mutants.systems import SYSTEMS, System
+from mutants.systems import SYSTEMS, System, guards
 from mutants.trees import TestsFailError, Tree, new_tree
 from mutants.uses import find_uses
 
@@ -64,13 +64,13 @@ def _stop(pool: ThreadPoolExecutor, trees: Iterable[Tree]) -> None:
     pool.shutdown()
 
 
-def _tests(name: str, system: System, files: Collection[str], tree: Tree, workers: int) -> Mapping[str, Sequence[str]]:
+def _tests(name: str, system: System, files: set[str], tree: Tree, workers: int) -> Mapping[str, Sequence[str]]:
     """Return the tests of each file, which pass without a mutant."""
-    tests: dict[str, Sequence[str]] = {file: system.modules[file] for file in sorted(files) if file in system.modules}
+    tests: dict[str, Sequence[str]] = {file: used for file, used in guards(name).items() if file in files}
     if modules := sorted({module for used in tests.values() for module in used}):
         tree.test(system, modules, [f"-n{workers}"]).require_success()
-    if any(file.endswith(".sql") for file in files):
-        tests.update(find_uses(name, system, tree, workers))
+    if not files <= tests.keys():
+        tests = {**find_uses(name, system, tree, workers), **tests}
     return tests
 
 

@@ -1,7 +1,8 @@
-"""Mutants of SQL statements: conditions, `on conflict` clauses and columns of a join, left out one at a time.
+"""Mutants of SQL statements: conditions, `on conflict` clauses, columns of a join and priorities, one at a time.
 
-A condition that is left out reads `true`, an alternative of an `or` reads `false`, so that the statement stays valid.
-Only the text of the clause changes; sqlglot tells the tokens.
+A condition that is left out reads `true`, an alternative of an `or` reads `false`, so that the statement stays valid. A
+priority is what `coalesce` asks one after the other, and the terms of an `order by`: one is left out, or two change
+places. Only the text of the clause changes; sqlglot tells the tokens.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ _ENDS = _STARTS | {
     TokenType.THEN, TokenType.GROUP_BY, TokenType.ORDER_BY, TokenType.LIMIT, TokenType.RETURNING, TokenType.UNION,
     TokenType.FOR, TokenType.JOIN, TokenType.LEFT, TokenType.CROSS, TokenType.COMMA, TokenType.SEMICOLON,
 }  # fmt: skip
+_ENDS_OF_ORDER = {
+    TokenType.LIMIT, TokenType.OFFSET, TokenType.FETCH, TokenType.FOR, TokenType.UNION, TokenType.ROWS, TokenType.RANGE,
+    TokenType.ON, TokenType.RETURNING, TokenType.SEMICOLON,
+}  # fmt: skip
 _OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.CASE}
 _CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.END}
 _BEFORE_ON = {TokenType.JOIN, TokenType.ON, TokenType.DISTINCT, TokenType.INDEX, TokenType.FROM, TokenType.INTO}
@@ -28,7 +33,9 @@ _BEFORE_ON = {TokenType.JOIN, TokenType.ON, TokenType.DISTINCT, TokenType.INDEX,
 def statement_mutants(file: str, text: str) -> Iterator[Mutant]:
     """Yield the mutants of one statement in the order of its text."""
     statement = _Statement(text)
-    spots = sorted({*statement.conditions(), *statement.conflict_clauses(), *statement.join_columns()})
+    spots = sorted(
+        {*statement.conditions(), *statement.conflict_clauses(), *statement.join_columns(), *statement.priorities()}
+    )
     changed = (text[:start] + new + text[end:] for start, end, new in spots if text[start:end] != new)
     return named_mutants(file, text, changed)
 
@@ -42,6 +49,7 @@ class _Statement:
     """The tokens of a statement, each with the number of parentheses and cases around it."""
 
     def __init__(self, text: str) -> None:
+        self._sql = text
         self._tokens: list[Token] = sqlglot.tokenize(plain_sql(text), read=DIALECT)
         self._depths: list[int] = []
         depth = 0
@@ -54,7 +62,11 @@ class _Statement:
         """Yield where each condition stands, the parts of a compound one too, and what takes its place."""
         for number, token in enumerate(self._tokens):
             if token.token_type in _STARTS and (token.token_type is not TokenType.ON or self._is_of_join(number)):
-                yield from self._parts(number + 1, self._end(number + 1, _ENDS))
+                start, end = number + 1, self._end(number + 1, _ENDS)
+                if self._is_of_merge(start):  # `when true` is none of a merge
+                    start = min(self._end(start, {TokenType.AND}), end) + 1
+                if start < end:
+                    yield from self._parts(start, end)
 
     def conflict_clauses(self) -> Iterator[tuple[int, int, str]]:
         """Yield where each `on conflict` clause stands."""
@@ -73,6 +85,22 @@ class _Statement:
                 for column in columns:
                     others = ", ".join(other for other in columns if other != column)
                     yield self._spot(number, end + 1, f"using ({others})" if others else "on true")
+
+    def priorities(self) -> Iterator[tuple[int, int, str]]:
+        """Yield what `coalesce` and `order by` name, without one of it, or with two neighbours exchanged."""
+        for number, token in enumerate(self._tokens):
+            if token.text.lower() == "coalesce" and self._is(number + 1, TokenType.L_PAREN):
+                start, end = number + 2, self._end(number + 2, set())
+            elif token.token_type is TokenType.ORDER_BY:
+                start, end = number + 1, self._end(number + 1, _ENDS_OF_ORDER)
+            else:
+                continue
+            named = [self._text(*part) for part in self._split(start, end, TokenType.COMMA)]
+            for place in range(len(named) if len(named) > 1 else 0):
+                yield self._spot(start, end, ", ".join([*named[:place], *named[place + 1 :]]))
+                if place:
+                    swapped = [*named[: place - 1], named[place], named[place - 1], *named[place + 1 :]]
+                    yield self._spot(start, end, ", ".join(swapped))
 
     def _parts(self, start: int, end: int) -> Iterator[tuple[int, int, str]]:
         """Yield a condition's parts: alternatives, else what must all be true; then the parts of these."""
@@ -111,6 +139,10 @@ class _Statement:
                 return number
         return len(self._tokens)
 
+    def _text(self, start: int, end: int) -> str:
+        """Return some tokens as they are written."""
+        return self._sql[self._tokens[start].start : self._tokens[end - 1].end + 1]
+
     def _spot(self, start: int, end: int, new: str) -> tuple[int, int, str]:
         """Return where some tokens stand in the text, and what takes their place."""
         return self._tokens[start].start, self._tokens[end - 1].end + 1, new
@@ -129,6 +161,10 @@ class _Statement:
         before = (n for n in range(number - 1, -1, -1) if self._depths[n] == depth)
         kinds = (self._tokens[n].token_type for n in before)
         return not self._is_conflict(number) and next((k for k in kinds if k in _BEFORE_ON), None) is TokenType.JOIN
+
+    def _is_of_merge(self, number: int) -> bool:
+        """Tell whether a merge's `matched` or `not matched` begins here."""
+        return any(self._tokens[place].text.lower() == "matched" for place in (number, number + 1))
 
     def _is_conflict(self, number: int) -> bool:
         """Tell whether `on conflict` begins here."""

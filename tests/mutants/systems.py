@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 _HUB = "systems/people_hub"
 _BRONZE = f"{_HUB}/people_hub/bronze"
+_SILVER = f"{_HUB}/people_hub/sql"
 
 
 @dataclass(frozen=True)
 class System:
-    """A system's folder, the patterns of its test modules and of its statements, and its modules with their tests."""
+    """What is mutated of a system.
+
+    `tests` and `statements` are patterns: which test uses which statement is found by a run of them all. `guarded` are
+    patterns of modules, and of statements that every run opens together, with their tests, quick ones first.
+    """
 
     folder: str
     tests: tuple[str, ...]
     statements: tuple[str, ...]
-    modules: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    guarded: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def _silver_tests(*subjects: str) -> tuple[str, ...]:
+    """Return the tests of some subjects, then those of all of silver."""
+    every = dict.fromkeys((*subjects, "flags", "cases", "fields", "runs", "laws", "histories"))
+    return tuple(f"tests/test_silver_{subject}.py" for subject in every)
 
 
 SYSTEMS = {
@@ -59,6 +71,11 @@ SYSTEMS = {
             f"{_HUB}/people_hub/accounting.py": ("tests/test_hub_edges.py", "tests/test_changes.py"),
             f"{_BRONZE}/canonical.py": ("tests/test_hub_edges.py", "tests/test_canonical.py"),
             f"{_BRONZE}/fingerprints.py": ("tests/test_hub_edges.py", "tests/test_fingerprints.py"),
+            f"{_SILVER}/departments/*.sql": _silver_tests("departments", "values"),
+            f"{_SILVER}/users/*.sql": _silver_tests("people", "values"),
+            f"{_SILVER}/groups/*.sql": _silver_tests("groups", "values"),
+            f"{_SILVER}/computers/*.sql": _silver_tests("computers", "values"),
+            f"{_SILVER}/silver/*.sql": _silver_tests("runs", "values", "people"),
         },
     ),
 }
@@ -67,5 +84,14 @@ SYSTEMS = {
 def mutated_files(name: str) -> list[str]:
     """Return what is mutated of a system."""
     system = SYSTEMS[name]
-    statements = sorted(path for pattern in system.statements for path in PROJECT_DIR.glob(pattern))
-    return [*(str(path.relative_to(PROJECT_DIR)) for path in statements), *system.modules]
+    return [*_matching(system.statements), *_matching(system.guarded)]
+
+
+def guards(name: str) -> dict[str, tuple[str, ...]]:
+    """Return the tests of each file that has its own."""
+    return {file: tests for pattern, tests in SYSTEMS[name].guarded.items() for file in _matching([pattern])}
+
+
+def _matching(patterns: Iterable[str]) -> list[str]:
+    """Return the files of some patterns, in the order of the patterns."""
+    return [str(path.relative_to(PROJECT_DIR)) for pattern in patterns for path in sorted(PROJECT_DIR.glob(pattern))]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hub_case import PEOPLE, Hub
+from silver_case import Silver
 
 from etlkit.settings import DatabaseSettings
 from people_hub import hub_settings
@@ -68,6 +69,12 @@ def hub(
     case = Hub(database, tmp_path, monkeypatch, capsys)
     case.set(**rest.environment(), HTTP_BACKOFF_SECONDS="0", HUB_DATA_FOLDER=str(tmp_path / "exports"))
     return case
+
+
+@pytest.fixture
+def silver(hub: Hub) -> Silver:
+    """The hub with a bronze that the test writes by hand."""
+    return Silver(hub)
 
 
 def _needs_slapd() -> None:

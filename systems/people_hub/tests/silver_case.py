@@ -14,6 +14,7 @@ from people_hub.bronze.canonical import read_content
 from people_hub.bronze.store import Version, store_versions
 from people_hub.scripts import streams, transforms
 
+TDX, UMAPI, MCOM, AD, KEY = "tdx", "umich_api", "mcommunity_ldap", "active_directory", "key_client"
 KEYS = {script.job.name: script.job for script in streams()}
 TOMBSTONE = """
     with gone as (
@@ -49,6 +50,23 @@ class Silver:
         with closing(connect(self.hub.database, "test")) as connection, unit_of_work(connection) as cursor:
             assert store_versions(cursor, versions, uuid4()) == []
 
+    def put_person(self, name: str, records: Mapping[str, Mapping[str, Any]]) -> None:
+        """Store a person's records, by source."""
+        keys = {
+            TDX: {"UID": f"uid-{name}", "AlternateID": name, "IsActive": True},
+            UMAPI: {"EmplId": f"empl-{name}", "EmplRcd": 0, "UniqName": name.upper()},
+            MCOM: {"uidNumber": f"uidn-{name}", "uid": name, "dn": f"uid={name},ou=People,dc=x"},
+            AD: {"objectGUID": f"guid-{name}", "sAMAccountName": name, "dn": f"CN={name},OU=A,DC=x"},
+        }
+        for source, record in records.items():
+            self.put(f"{source}/user", {**keys[source], **record})
+
+    def put_assets(self, *assets: tuple[Mapping[str, Any], Mapping[str, Any]]) -> None:
+        """Store assets as the search and the detail give them."""
+        for listed, detail in assets:
+            self.put("tdx/asset", listed)
+            self.put("tdx/asset_detail", detail)
+
     def bury(self, stream: str, *keys: str) -> None:
         """Store a tombstone of some records."""
         self.hub.query(TOMBSTONE, stream, list(keys))
@@ -67,6 +85,10 @@ class Silver:
         """Return one person."""
         return next(iter(self.rows("silver.users", uniqname=uniqname)), None)
 
+    def table_names(self) -> list[str]:
+        """Return the names of silver's tables."""
+        return [name for (name,) in self.hub.query(TABLES)]
+
     def tables(self) -> dict[str, list[str]]:
         """Return all of silver, but for times and runs."""
         return {
@@ -74,12 +96,12 @@ class Silver:
                 str(sorted((name, value) for name, value in row.items() if name not in UNTOLD))
                 for row in self.rows(f"silver.{table}")
             )
-            for (table,) in self.hub.query(TABLES)
+            for table in self.table_names()
         }
 
     def rebuilt(self) -> dict[str, list[str]]:
         """Empty silver, build it anew, and return it."""
-        names = ", ".join(f"silver.{table}" for (table,) in self.hub.query(TABLES))
+        names = ", ".join(f"silver.{table}" for table in self.table_names())
         self.hub.query(f"truncate {names}")
         result = self.transform()
         assert result.exit_code in (0, 3), result.text
@@ -89,10 +111,29 @@ class Silver:
         """Return where every row of silver lies and who wrote it last, so that a write shows."""
         return [
             (table, *row)
-            for (table,) in self.hub.query(TABLES)
+            for table in self.table_names()
             for row in self.hub.query(f"select ctid::text, xmin::text from silver.{table} order by 1")
         ]
 
 
 def entities() -> Iterable[str]:
     return [transform.table for transform in transforms()]
+
+
+def asset(
+    number: int,
+    name: str | None = None,
+    serial: str | None = None,
+    macs: str | None = None,
+    status: str = "Active",
+    **more: object,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return an asset as the search and the detail give it."""
+    return {"ID": number, "Name": name, "SerialNumber": serial, "StatusName": status, **more}, {
+        "ID": number, "Attributes": [{"Name": "MAC Address(es)", "Value": macs}],
+    }  # fmt: skip
+
+
+def card(mac: str, name: str | None = None, serial: str | None = None, **more: object) -> dict[str, Any]:
+    """Return a row of KeyConfigure's export: a network card of a computer."""
+    return {"MAC": mac, "Name": name, "OEM SN": serial, **more}

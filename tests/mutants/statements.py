@@ -164,7 +164,7 @@ class _Statement:
 
     def _is_of_merge(self, number: int) -> bool:
         """Tell whether a merge's `matched` or `not matched` begins here."""
-        return any(self._tokens[place].text.lower() == "matched" for place in (number, number + 1))
+        return "matched" in (token.text.lower() for token in self._tokens[number : number + 2])
 
     def _is_conflict(self, number: int) -> bool:
         """Tell whether `on conflict` begins here."""

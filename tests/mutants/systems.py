@@ -17,7 +17,8 @@ class System:
     """What is mutated of a system.
 
     `tests` and `statements` are patterns: which test uses which statement is found by a run of them all. `guarded` are
-    patterns of modules, and of statements that every run opens together, with their tests, quick ones first.
+    patterns of modules, and of statements that every run opens together, with their tests, quick ones first; of several
+    patterns the first counts.
     """
 
     folder: str
@@ -26,11 +27,10 @@ class System:
     guarded: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def _silver_tests(*subjects: str) -> tuple[str, ...]:
-    """Return the tests of some subjects, then those of all of silver."""
-    every = dict.fromkeys((*subjects, "flags", "cases", "fields", "runs", "laws", "histories"))
-    return tuple(f"tests/test_silver_{subject}.py" for subject in every)
-
+_SUBJECTS = {"departments": "departments", "users": "people", "groups": "groups", "computers": "computers"}
+_OF_A_RECORD = ("flags", "cases", "values", "people")
+_OF_A_RUN = ("values", "flags", "cases", "fields", "runs", "laws", "histories")
+"""Tests of silver's statements: a record is judged by itself, what is read and written shows over several runs."""
 
 SYSTEMS = {
     "museum": System(
@@ -71,11 +71,12 @@ SYSTEMS = {
             f"{_HUB}/people_hub/accounting.py": ("tests/test_hub_edges.py", "tests/test_changes.py"),
             f"{_BRONZE}/canonical.py": ("tests/test_hub_edges.py", "tests/test_canonical.py"),
             f"{_BRONZE}/fingerprints.py": ("tests/test_hub_edges.py", "tests/test_fingerprints.py"),
-            f"{_SILVER}/departments/*.sql": _silver_tests("departments", "values"),
-            f"{_SILVER}/users/*.sql": _silver_tests("people", "values"),
-            f"{_SILVER}/groups/*.sql": _silver_tests("groups", "values"),
-            f"{_SILVER}/computers/*.sql": _silver_tests("computers", "values"),
-            f"{_SILVER}/silver/*.sql": _silver_tests("runs", "values", "people"),
+            **{
+                f"{_SILVER}/{folder}/{pattern}": tuple(f"tests/test_silver_{tests}.py" for tests in (subject, *others))
+                for folder, subject in _SUBJECTS.items()
+                for pattern, others in (("stage_record.sql", _OF_A_RECORD), ("*.sql", _OF_A_RUN))
+            },
+            f"{_SILVER}/silver/*.sql": tuple(f"tests/test_silver_{tests}.py" for tests in ("people", *_OF_A_RUN)),
         },
     ),
 }
@@ -84,12 +85,13 @@ SYSTEMS = {
 def mutated_files(name: str) -> list[str]:
     """Return what is mutated of a system."""
     system = SYSTEMS[name]
-    return [*_matching(system.statements), *_matching(system.guarded)]
+    return list(dict.fromkeys((*_matching(system.statements), *_matching(system.guarded))))
 
 
 def guards(name: str) -> dict[str, tuple[str, ...]]:
     """Return the tests of each file that has its own."""
-    return {file: tests for pattern, tests in SYSTEMS[name].guarded.items() for file in _matching([pattern])}
+    patterns = reversed(SYSTEMS[name].guarded.items())
+    return {file: tests for pattern, tests in patterns for file in _matching([pattern])}
 
 
 def _matching(patterns: Iterable[str]) -> list[str]:

@@ -130,3 +130,151 @@ def test_when_things_were_last_seen_is_read_beside_the_heads_and_dirties_nothing
     count = "select count(*) from silver.computers_seen(%s, 90)"
     assert hub.query(count, "2026-03-05") == [(university.computers,)]
     assert hub.query(count, "2026-03-04") == hub.query(count, "2026-06-04") == [(0,)]
+
+
+def test_of_a_computers_cards_the_living_one_of_the_lowest_address_speaks(silver):
+    silver.put(
+        "key_client/computer",
+        card(M2, "PC", "K", CPU="second", OS="o"), card(M1, "PC", "K", CPU="first"), card(M3, "PC", "K", CPU="third"),
+    )  # fmt: skip
+    silver.transform()
+    assert [row["cpu"] for row in silver.rows("silver.computers")] == ["first"]
+    silver.bury("key_client/computer", "001122334401")
+    silver.transform()
+    (row,) = silver.rows("silver.computers")
+    assert (row["cpu"], row["os_name"], row["mac_addresses"]) == ("second", "o", ["001122334402", "001122334403"])
+
+
+def test_a_computers_every_field_comes_from_its_own_source(silver):
+    silver.put_person("own1", {TDX: {}})
+    silver.put_person("own2", {TDX: {}})
+    silver.put_person("fin", {TDX: {}})
+    silver.put("tdx/department", {"ID": 4, "Code": "D4", "IsActive": True}, {"ID": 5, "Code": "d5", "IsActive": True})
+    listed, detail = asset(
+        1, "PC", "TTTT1", f"{M2} {M3}", OwningCustomerID="uid-own1", OwningDepartmentID=4, Tag="T",
+        ManufacturerName="M",
+        ProductModelName="P", LocationName="L",
+    )  # fmt: skip
+    detail["Attributes"] += [
+        {"Name": "IP Address(es)", "Value": "10.0.0.1"}, {"Name": "Financial Owner", "Value": "uid-fin"},
+        {"Name": "Operating System", "ValueText": "Tos"},
+    ]  # fmt: skip
+    silver.put_assets((listed, detail), asset(2, None, None, None))
+    silver.put("key_client/computer", {
+        **card(M2, "other", "TTTT1", Owner="D5", OS="Kos"), "OS Family": "F", "OS vers": "Kv", "CPU": "C", "#": 4,
+        "RAM": 8,
+        "Disk": "1.5",
+    }, card(M1, "alone", "KKKK2", Owner="own2"))  # fmt: skip
+    silver.put("active_directory/computer", {
+        "objectGUID": "c", "cn": "pc", "dn": "CN=pc,DC=x", "operatingSystem": "Aos", "operatingSystemVersion": "Av",
+        "dNSHostName": "h", "description": "d", "userAccountControl": "4096",
+    }, {"objectGUID": "e", "cn": "solo", "operatingSystem": "Aos", "operatingSystemVersion": "Av"})  # fmt: skip
+    silver.transform()
+    rows = {row["computer_uid"]: row for row in silver.rows("silver.computers")}
+    assert {uid: row["source_system"] for uid, row in rows.items()} == {
+        "tdx:1": "active_directory+key_client+tdx", "tdx:2": "tdx", "ad:e": "active_directory",
+        "key:ALONE-KKKK2": "key_client",
+    }  # fmt: skip
+    full = rows["tdx:1"]
+    assert {name: value for name, value in full.items() if name not in UNTOLD_OF_A_COMPUTER} == {
+        "computer_uid": "tdx:1", "computer_name": "PC", "aliases": ["other"], "serial_number": "TTTT1",
+        "mac_address": "001122334402", "mac_addresses": ["001122334402", "001122334403"], "tdx_asset_id": 1,
+        "ad_object_guid": "c", "keyconfigure_id": "OTHER-TTTT1", "asset_tag": "T", "owner_uniqname": "own1",
+        "financial_owner_uniqname": "fin", "owner_department_id": "D4", "manufacturer": "M", "product_model": "P",
+        "os_family": "F", "os_name": "Kos", "os_version": "Kv", "cpu": "C", "cpu_cores": 4, "ram_mb": 8, "disk_gb": 1.5,
+        "ip_addresses": "10.0.0.1", "dns_hostname": "h", "description": "d", "status_name": "Active", "is_active": True,
+        "is_ad_enabled": True, "location_info": {"location": "L"}, "source_system": "active_directory+key_client+tdx",
+        "quality_flags": ["department_conflict", "name_mismatch", "os_name_conflict"], "data_quality_score": 0.95,
+    }  # fmt: skip
+    bare, alone, solo = rows["tdx:2"], rows["key:ALONE-KKKK2"], rows["ad:e"]
+    assert (alone["mac_address"], alone["owner_uniqname"], alone["serial_number"]) == ("001122334401", "own2", "KKKK2")
+    assert (solo["os_name"], solo["os_version"], solo["computer_name"]) == ("Aos", "Av", "solo")
+    lacks = ["missing_department", "missing_mac_address", "missing_owner", "missing_serial_number"]
+    assert bare["quality_flags"] == sorted([*lacks, "missing_active_directory_source", "missing_key_client_source"])
+    assert solo["quality_flags"] == sorted([*lacks, "missing_key_client_source", "missing_tdx_source"])
+    assert alone["quality_flags"] == [
+        "missing_active_directory_source", "missing_department", "missing_tdx_source",
+    ]  # fmt: skip
+    assert (bare["mac_addresses"], bare["aliases"], bare["location_info"]) == ([], [], None)
+
+
+UNTOLD_OF_A_COMPUTER = {"entity_hash", "ingestion_run_id", "created_at", "updated_at"}
+
+
+@pytest.mark.parametrize(
+    ("tdx", "key", "ad", "flags"),
+    [
+        (("A", "Os"), ("A", "Os"), ("A", "Os"), []), (("B", "Os"), ("A", "Os"), None, ["name_mismatch"]),
+        (("B", "Os"), None, ("A", "Os"), ["name_mismatch"]), (None, ("B", "Os"), ("A", "Os"), ["name_mismatch"]),
+        (("A", "W"), ("A", "Os"), None, ["os_name_conflict"]), (("A", "W"), None, ("A", "Os"), ["os_name_conflict"]),
+        (None, ("A", "W"), ("A", "Os"), ["os_name_conflict"]), (("a", "Os"), ("A", "Os"), ("a", "Os"), []),
+    ],
+)  # fmt: skip
+def test_two_sources_that_differ_are_flagged_whichever_they_are(silver, tdx, key, ad, flags):
+    """What TeamDynamix and KeyConfigure say meets by MAC and serial, the directory's by name alone."""
+    if tdx:
+        listed, detail = asset(1, tdx[0], "SSSS1", M1)
+        detail["Attributes"].append({"Name": "Operating System", "ValueText": tdx[1]})
+        silver.put_assets((listed, detail))
+    if key:
+        silver.put("key_client/computer", card(M1, key[0], "SSSS1", OS=key[1]))
+    if ad:
+        silver.put("active_directory/computer", {"objectGUID": "c", "cn": ad[0], "operatingSystem": ad[1]})
+    silver.transform()
+    rows = silver.rows("silver.computers")
+    found = [flag for row in rows for flag in row["quality_flags"] if flag.endswith(("_mismatch", "_conflict"))]
+    met = len(rows) == 1
+    assert found == (flags if met else []), (met, found)
+    assert met or (ad and "name_mismatch" in flags)
+
+
+def test_who_owns_a_computer_is_flagged_where_two_sources_differ(silver):
+    for name in ("own1", "own2"):
+        silver.put_person(name, {TDX: {}, AD: {}})
+    owners = {1: "own1", 2: "own2", 3: None}
+    cases = list(itertools.product((1, 2, 3), repeat=3))
+    for number, (tdx, key, ad) in enumerate(cases, 10):
+        silver.put_assets(asset(number, f"PC-{number}", OwningCustomerID=f"uid-{owners[tdx]}" if tdx < 3 else None))
+        silver.put("key_client/computer", card(f"00:11:22:33:44:{number:02}", f"PC-{number}", Owner=owners[key]))
+        silver.put("active_directory/computer", {
+            "objectGUID": f"c{number}", "cn": f"PC-{number}",
+            "managedBy": f"CN={owners[ad]},OU=A,DC=x" if ad < 3 else None,
+        })  # fmt: skip
+    silver.transform()
+    for number, case in enumerate(cases, 10):
+        (row,) = silver.rows("silver.computers", tdx_asset_id=number)
+        told = [f"own{one}" for one in case if one < 3]
+        assert row["owner_uniqname"] == next(iter(told), None)
+        assert ("owner_conflict" in row["quality_flags"]) == (len(set(told)) > 1)
+        assert ("missing_owner" in row["quality_flags"]) == (not told)
+        assert "invalid_owner_reference" not in row["quality_flags"]
+
+
+def test_a_source_that_is_gone_says_nothing_of_a_computer_that_lives_and_all_of_one_that_is_gone(silver):
+    silver.put_person("own1", {TDX: {}})
+    silver.put_person("own2", {TDX: {}})
+    silver.put("tdx/department", {"ID": 4, "Code": "D4", "IsActive": True}, {"ID": 5, "Code": "own2", "IsActive": True})
+    macs = {"LIVES": M1, "LEFT": M2, "GONE": M3}
+    for number, (name, mac) in enumerate(macs.items(), 1):
+        listed, detail = asset(number, name, f"TTTT{number}", mac, OwningCustomerID="uid-own1", OwningDepartmentID=4)
+        detail["Attributes"].append({"Name": "Operating System", "ValueText": "Tos"})
+        silver.put_assets((listed, detail))
+        silver.put("key_client/computer", card(mac, f"{name}X", f"KKKK{number}", OS="Kos", Owner="own2"))
+        silver.put("active_directory/computer", {"objectGUID": name, "cn": name, "operatingSystem": "Aos"})
+    silver.transform()
+    keys = {name: mac.replace(":", "") for name, mac in macs.items()}
+    silver.bury("tdx/asset", "1", "3")
+    silver.bury("key_client/computer", keys["LEFT"], keys["GONE"])
+    silver.bury("active_directory/computer", "LEFT", "GONE")
+    silver.transform()
+    rows = {row["computer_uid"]: row for row in silver.rows("silver.computers")}
+    gone, left = rows["tdx:3"], rows["tdx:2"]
+    assert (left["source_system"], left["os_name"], left["is_active"], left["cpu"]) == ("tdx", "Tos", True, None)
+    assert left["quality_flags"] == ["missing_active_directory_source", "missing_key_client_source"]
+    assert (gone["source_system"], gone["computer_name"], gone["is_active"]) == ("", "GONE", False)
+    assert gone["quality_flags"] == [
+        "missing_active_directory_source", "missing_key_client_source", "missing_tdx_source", "no_live_source",
+    ]  # fmt: skip
+    before = silver.versions_written()
+    silver.transform("--full-sync", only=["computers"])
+    assert {r for r in silver.versions_written() if r[0] == "computers"} == {r for r in before if r[0] == "computers"}

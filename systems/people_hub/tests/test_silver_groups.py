@@ -68,3 +68,130 @@ def test_members_follow_who_is_known(silver):
     silver.transform()
     assert silver.hub.query("select count(*) from silver.v_user_group_memberships") == [(0,)]
     assert silver.hub.query(ask) == [("group", "g"), ("user", "late")]  # its last contents
+
+
+MCOMMUNITY_GROUP = {
+    "gidNumber": "1", "dn": "cn=lab one,dc=x", "cn": ["lab one", "l1", "LAB ONE"], "umichGroupEmail": "one@m.org",
+    "umichDescription": "by mcommunity", "umichPrivate": "TRUE", "Membersonly": "FALSE", "joinable": "TRUE",
+    "umichExpiryTimestamp": "20270103080000Z",
+}  # fmt: skip
+AD_GROUP = {
+    "objectGUID": "a", "dn": "CN=Lab One,OU=MCommADSync,DC=x", "sAMAccountName": "lab-1", "mail": "one@a.org",
+    "description": "by ad", "groupType": "-2147483646",
+}  # fmt: skip
+
+
+def test_a_groups_fields_come_from_whom_is_asked_first(silver):
+    silver.put(
+        "mcommunity_ldap/group", MCOMMUNITY_GROUP, {**MCOMMUNITY_GROUP, "gidNumber": "2", "dn": "cn=lab two,dc=x"}
+    )
+    silver.put("active_directory/group", AD_GROUP, {**AD_GROUP, "objectGUID": "c", "dn": "CN=Lab Three,DC=x"})
+    assert silver.transform().exit_code == 0
+    rows = {row["group_id"]: row for row in silver.rows("silver.groups")}
+    both, mcommunity, ad = (rows[f"lab {n}"] for n in ("one", "two", "three"))
+    names = ("group_name", "distinguished_name", "group_email", "description", "aliases", "source_system")
+    assert [both[name] for name in names] == [
+        "Lab One", "cn=lab one,ou=mcommadsync,dc=x", "one@m.org", "by mcommunity", ["l1"],
+        "active_directory+mcommunity_ldap",
+    ]  # fmt: skip
+    assert [mcommunity[name] for name in names] == [
+        "lab two", "cn=lab two,dc=x", "one@m.org", "by mcommunity", ["LAB ONE", "l1", "lab one"], "mcommunity_ldap",
+    ]  # fmt: skip
+    assert [ad[name] for name in names] == [
+        "Lab Three", "cn=lab three,dc=x", "one@a.org", "by ad", [], "active_directory",
+    ]  # fmt: skip
+    assert both["quality_flags"] == ["description_mismatch", "email_mismatch", "no_members"]
+    assert mcommunity["quality_flags"] == ["missing_active_directory_source", "no_members"]
+    assert ad["quality_flags"] == ["missing_mcommunity_ldap_source", "no_members"]
+    kinds = (
+        "is_security_group",
+        "is_distribution_group",
+        "is_mcomm_adsync",
+        "is_private",
+        "is_members_only",
+        "is_joinable",
+    )
+    assert [[row[kind] for kind in kinds] for row in (both, mcommunity, ad)] == [
+        [True, False, True, True, False, True], [None, None, None, True, False, True],
+        [True, False, False, None, None, None],
+    ]  # fmt: skip
+
+
+def test_an_address_that_is_none_gives_way_to_the_other_directorys(silver):
+    silver.put(
+        "mcommunity_ldap/group",
+        *({"gidNumber": str(n), "dn": f"cn=g{n},dc=x", "umichGroupEmail": email, "umichDescription": "d"}
+          for n, email in enumerate(("bad one@m.org", "bare", "", "bad two@m.org", "good@m.org"))),
+    )  # fmt: skip
+    silver.put(
+        "active_directory/group",
+        *({"objectGUID": str(n), "dn": f"CN=g{n},DC=x", "mail": email, "description": "d"}
+          for n, email in enumerate(("a@a.org", "", "", "worse", "worst", ""))),
+    )  # fmt: skip
+    assert silver.transform().exit_code == 3
+    found = {row["group_id"]: (row["group_email"], row["quality_flags"][:-1]) for row in silver.rows("silver.groups")}
+    mcommunity, ad = "malformed_email_mcommunity_ldap", "malformed_email_active_directory"
+    assert found == {
+        "g0": ("a@a.org", [mcommunity]), "g1": (None, ["missing_email"]), "g2": (None, ["missing_email"]),
+        "g3": (None, [ad, mcommunity, "missing_email"]), "g4": ("good@m.org", [ad]),
+        "g5": (None, ["missing_mcommunity_ldap_source"]),
+    }  # fmt: skip
+    kept = silver.hub.query("select position, raw from meta.rejected_records where resolved_at is null order by 1")
+    assert [position for position, _ in kept] == ["g0", "g3", "g4"]
+    assert [b"worse" in bytes(raw) for _, raw in kept] == [False, True, False]
+    assert [b"bad" in bytes(raw) for _, raw in kept] == [True, True, False]
+
+
+def test_a_directory_that_is_gone_says_nothing_of_a_group_that_lives_and_all_of_one_that_is_gone(silver):
+    for number, name in enumerate(("alive", "left", "gone"), 1):
+        silver.put("mcommunity_ldap/group", {
+            **MCOMMUNITY_GROUP, "gidNumber": str(number), "dn": f"cn={name},dc=x", "rfc822mail": ["bad one"],
+            "owner": ["uid=nobody,dc=x"], "member": ["uid=nobody,dc=x"],
+        })  # fmt: skip
+        silver.put("active_directory/group", {
+            **AD_GROUP, "objectGUID": name, "dn": f"CN={name},DC=x", "mail": "bad", "managedBy": "CN=nobody,DC=x",
+        })  # fmt: skip
+    silver.transform()
+    silver.bury("mcommunity_ldap/group", "1", "3")
+    silver.bury("active_directory/group", "left", "gone")
+    silver.transform()
+    alive, left, gone = (silver.rows("silver.groups", group_id=name)[0] for name in ("alive", "left", "gone"))
+    assert (alive["description"], alive["source_system"], alive["is_active"]) == ("by ad", "active_directory", True)
+    assert alive["quality_flags"] == [
+        "invalid_owner_reference", "malformed_email_active_directory", "missing_mcommunity_ldap_source", "no_members",
+    ]  # fmt: skip
+    assert (left["ad_group_guid"], left["source_system"], left["mcommunity_gid"]) == (None, "mcommunity_ldap", "2")
+    assert left["quality_flags"] == [
+        "invalid_owner_reference", "malformed_email_mcommunity_ldap", "missing_active_directory_source",
+    ]  # fmt: skip
+    assert (gone["description"], gone["source_system"], gone["is_active"]) == ("by mcommunity", "", False)
+    assert gone["quality_flags"] == [
+        "invalid_owner_reference", "missing_active_directory_source", "missing_mcommunity_ldap_source",
+        "no_live_source",
+    ]  # fmt: skip
+    kept = silver.hub.query("select position from meta.rejected_records where resolved_at is null order by 1")
+    assert kept == [("alive",), ("left",)]
+    before = silver.versions_written()
+    silver.transform("--full-sync", only=["groups"])
+    assert {row for row in silver.versions_written() if row[0] == "groups"} == {
+        row for row in before if row[0] == "groups"
+    }
+
+
+def test_an_owner_is_invalid_where_one_is_unknown_and_no_member_counts_as_owner(silver):
+    silver.put_person("ann", {AD: {}})
+    silver.put("active_directory/group", *(
+        {"objectGUID": name, "dn": f"CN={name},DC=x", "description": "d", **more} for name, more in {
+            "known": {"managedBy": "CN=ann,OU=A,DC=x", "member": ["CN=ann,OU=A,DC=x"]},
+            "unknown": {"managedBy": "CN=x,DC=x", "member": ["CN=ann,OU=A,DC=x"]},
+            "member": {"member": ["CN=x,DC=x"]},
+            "owned": {"managedBy": "CN=ann,OU=A,DC=x"},
+        }.items()
+    ))  # fmt: skip
+    silver.transform()
+    found = {row["group_id"]: row["quality_flags"] for row in silver.rows("silver.groups")}
+    missing = "missing_mcommunity_ldap_source"
+    assert found == {
+        "known": [missing], "unknown": ["invalid_owner_reference", missing], "member": [missing],
+        "owned": [missing, "no_members"],
+    }  # fmt: skip

@@ -225,3 +225,158 @@ def test_a_detail_gives_only_what_the_search_lacks(silver):
     silver.bury("tdx/user_detail", "uid-p1")
     silver.transform()
     assert silver.person("p1")["tdx_group_ids"] == [1, 2]  # the search's tombstone counts for both
+
+
+def test_several_appointments_are_told_in_their_order_and_the_first_one_speaks(silver):
+    appointments = [
+        {"EmplId": "50", "EmplRcd": 1, "DepartmentId": "D1", "Jobcode": "J1", "SupervisorId": "91"},
+        {"EmplId": "60", "EmplRcd": 0, "DepartmentId": "D0", "Jobcode": "J0", "SupervisorId": "90",
+         "UniversityJobTitle": "", "DepartmentJobTitle": "by department"},
+        {"EmplId": "70", "EmplRcd": 0, "DepartmentId": "D1", "Jobcode": "J2", "SupervisorId": "92",
+         "UniversityJobTitle": "third"},
+        {"EmplId": "40", "EmplRcd": 2, "DepartmentId": "", "Jobcode": "", "SupervisorId": ""},
+    ]  # fmt: skip
+    silver.put("umich_api/user", *({"UniqName": "MANY", **one} for one in appointments))
+    silver.put_person("one", {UMAPI: {"EmplId": "1", "DepartmentId": "D2", "Jobcode": "J3", "SupervisorId": "93"}})
+    silver.put_person("bare", {UMAPI: {"EmplId": "2"}, TDX: {"ExternalID": "70"}})
+    silver.put_person("also", {UMAPI: {"EmplId": "3"}, TDX: {"ExternalID": "3"}})
+    silver.transform()
+    many = silver.person("many")
+    assert many["umich_empl_id"] == "60"
+    assert many["umich_empl_ids"] == ["60", "70", "50", "40"]
+    assert many["department_ids"] == ["D0", "D1"]
+    assert many["job_codes"] == ["J0", "J2", "J1"]
+    assert many["supervisor_ids"] == ["90", "92", "91"]
+    assert (many["job_title"], many["department_id"], many["primary_job_code"]) == ("by department", "D0", "J0")
+    one, bare = silver.person("one"), silver.person("bare")
+    lists = ("umich_empl_ids", "department_ids", "job_codes", "supervisor_ids")
+    assert [one[name] for name in lists] == [["1"], ["D2"], ["J3"], ["93"]]
+    assert [bare[name] for name in lists] == [["2"], [], [], []]
+    assert "empl_id_mismatch" in bare["quality_flags"]
+    assert "empl_id_mismatch" not in silver.person("also")["quality_flags"]
+    silver.put_person("only", {TDX: {}})
+    silver.transform()
+    assert [silver.person("only")[name] for name in lists] == [[], [], [], []]
+
+
+def test_twins_are_told_apart_by_life_activity_and_the_shortest_lowest_key(silver):
+    """Of each source: an inactive one of the lowest key, active ones of keys that text and number order differently."""
+    keys = [("2", False), ("31", True), ("100", True), ("30", True), ("32", True)]
+    silver.put("tdx/user", *({"UID": k, "AlternateID": "twin", "IsActive": active} for k, active in keys))
+    silver.put("mcommunity_ldap/user", *(
+        {"uidNumber": k, "uid": "twin", "dn": f"uid=twin,ou={k}", "ou": ["Staff"] if active else []}
+        for k, active in keys
+    ))  # fmt: skip
+    silver.put("active_directory/user", *(
+        {"objectGUID": k, "sAMAccountName": "twin", "userAccountControl": "512" if active else "514"}
+        for k, active in keys
+    ))  # fmt: skip
+    silver.transform()
+    person = silver.person("twin")
+    assert (person["tdx_user_uid"], person["ldap_uid_number"], person["ad_object_guid"]) == ("30", "30", "30")
+
+
+def test_a_source_that_is_gone_says_nothing_of_who_lives_and_all_of_who_is_gone(silver):
+    for name in ("alive", "gone"):
+        silver.put_person(name, WORDS)
+    silver.put("tdx/user", {"UID": "twin", "AlternateID": "gone"})
+    silver.put("mcommunity_ldap/user", {"uidNumber": "twin", "uid": "gone", "mail": "bad"})
+    silver.put("active_directory/user", {"objectGUID": "twin", "sAMAccountName": "gone", "mail": "bad"})
+    silver.transform()
+    for stream, word in (("tdx", "uid"), ("mcommunity_ldap", "uidn"), ("active_directory", "guid")):
+        silver.bury(f"{stream}/user", f"{word}-gone", "twin")
+    silver.bury("umich_api/user", "empl-gone:0", "empl-alive:0")
+    silver.bury("tdx/user", "uid-alive")
+    silver.bury("mcommunity_ldap/user", "uidn-alive")
+    silver.transform()
+    alive, gone = silver.person("alive"), silver.person("gone")
+    assert (alive["first_name"], alive["source_system"], alive["is_active"]) == ("Fad", "active_directory", True)
+    assert [alive[name] for name in ("umich_empl_id", "tdx_user_uid", "ldap_gid_number")] == [None, None, "ga"]
+    assert alive["quality_flags"] == [
+        "missing_department_id", "missing_mcommunity_ldap_source", "missing_tdx_source", "missing_umich_api_source",
+    ]  # fmt: skip
+    assert (gone["first_name"], gone["source_system"], gone["is_active"]) == ("Ftdx", "", False)
+    assert gone["quality_flags"] == [
+        "invalid_department_reference", "missing_active_directory_source", "missing_mcommunity_ldap_source",
+        "missing_tdx_source", "missing_umich_api_source", "no_live_source",
+    ]  # fmt: skip
+    silver.bury("active_directory/user", "guid-alive")
+    silver.put_person("alive", {MCOM: {**WORDS[MCOM], "title": "x"}})
+    silver.transform()
+    alive = silver.person("alive")
+    assert (alive["first_name"], alive["source_system"]) == ("Fmcom", "mcommunity_ldap")
+
+
+def test_whoever_of_that_number_lives_and_stands_first_supervises(silver):
+    """UMAPI before TeamDynamix, the living before the gone, the active before others, then the lowest appointment."""
+    silver.put("umich_api/user", *(
+        {"EmplId": number, "EmplRcd": rcd, "UniqName": name}
+        for number, rcd, name in (("1", 1, "second"), ("1", 0, "first"), ("2", 0, "left"), ("9", 0, ""))
+    ))  # fmt: skip
+    silver.put("tdx/user", *(
+        {"UID": uid, "AlternateID": name, "ExternalID": number, "IsActive": active}
+        for uid, name, number, active in (
+            ("a1", "tdxone", "1", True), ("b1", "tdxtwo", "2", True), ("c1", "sleeps", "3", False),
+            ("c30", "wakes", "3", True), ("c200", "wakestoo", "3", True), ("d1", "lowtoo", "4", True),
+            ("d0", "low", "4", True), ("e1", "alone", "5", None),
+        )
+    ))  # fmt: skip
+    for number in "123456":
+        silver.put_person(f"worker{number}", {UMAPI: {"EmplId": f"8{number}", "SupervisorId": number}})
+    silver.bury("umich_api/user", "2:0")
+    silver.transform()
+    found = {n: silver.person(f"worker{n}")["primary_supervisor_uniqname"] for n in "123456"}
+    assert found == {"1": "first", "2": "tdxtwo", "3": "wakes", "4": "low", "5": "alone", "6": None}
+
+
+def test_an_address_is_one_sources_as_a_whole(silver):
+    tdx = {"WorkAddress": "At", "WorkCity": "Ct", "WorkState": "St", "WorkZip": "Zt", "WorkCountry": "Lt"}
+    umapi = {"Work_Address1": "Au", "Work_City": "Cu", "Work_State": "Su", "Work_Postal": "Zu", "Work_Country": "Lu"}
+    names = ("work_address", "work_city", "work_state", "work_postal", "work_country")
+    for number, word in enumerate(tdx):
+        silver.put_person(f"p{number}", {TDX: {word: tdx[word]}, UMAPI: umapi})
+    silver.put_person("umapi", {TDX: {}, UMAPI: umapi})
+    silver.transform()
+    for number, name in enumerate(names):
+        person = silver.person(f"p{number}")
+        assert [person[one] for one in names] == [[*tdx.values()][number] if one == name else None for one in names]
+    assert [silver.person("umapi")[name] for name in names] == [*umapi.values()]
+
+
+def test_a_uid_number_and_a_title_come_from_whoever_has_one(silver):
+    silver.put_person("both", {MCOM: {}, AD: {"uidNumber": "77"}})
+    silver.put_person("ad", {AD: {"uidNumber": "78"}})
+    silver.put_person("titles", {UMAPI: {"UniversityJobTitle": "u", "DepartmentJobTitle": "d"}})
+    silver.transform()
+    assert (silver.person("both")["ldap_uid_number"], silver.person("ad")["ldap_uid_number"]) == ("uidn-both", "78")
+    titles = silver.person("titles")
+    assert (titles["job_title"], titles["department_job_title"]) == ("u", "d")
+
+
+def test_a_full_name_is_the_winners_parts_else_what_a_source_calls_it(silver):
+    silver.put_person("parts", {TDX: {"FirstName": "F"}, MCOM: {"sn": ["L"]}, UMAPI: {"Name": "N"}})
+    silver.put_person("umapi", {TDX: {"FirstName": "F"}, UMAPI: {"Name": "N"}, AD: {"displayName": "D"}})
+    silver.put_person("shown", {UMAPI: {}, AD: {"displayName": "D"}})
+    silver.transform()
+    found = [silver.person(name)["full_name"] for name in ("parts", "umapi", "shown")]
+    assert found == ["L, F", "N", "D"]
+
+
+def test_active_is_who_any_living_source_calls_so(silver):
+    said = {
+        "tdx": {TDX: {"IsActive": True}}, "notdx": {TDX: {"IsActive": False}},
+        "ad": {AD: {"userAccountControl": "512"}},
+        "noad": {AD: {"userAccountControl": "514"}}, "umapi": {UMAPI: {}}, "mcom": {MCOM: {"ou": ["Staff"]}},
+        "alumni": {MCOM: {"ou": ["Alumni"]}}, "staff": {TDX: {"IsActive": False, "IsEmployee": True}},
+    }  # fmt: skip
+    for name, records in said.items():
+        silver.put_person(name, records)
+    silver.transform()
+    found = {name: (silver.person(name)["is_active"], silver.person(name)["is_employee"]) for name in said}
+    assert found == {
+        "tdx": (True, False), "notdx": (False, False), "ad": (True, False), "noad": (False, False),
+        "umapi": (True, True),
+        "mcom": (True, False), "alumni": (False, False), "staff": (False, True),
+    }  # fmt: skip
+    disabled = {name: silver.person(name)["ad_account_disabled"] for name in ("ad", "noad", "tdx")}
+    assert disabled == {"ad": False, "noad": True, "tdx": None}

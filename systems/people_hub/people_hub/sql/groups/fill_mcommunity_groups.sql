@@ -14,7 +14,7 @@ select s.external_id,
            select one
            from unnest(silver.texts_at(r.raw_data, 'cn')) one
            where lower(one) <> lower(silver.name_in_dn(silver.text_at(r.raw_data, 'dn')))
-           order by one
+           order by one collate "C"
        ),
        silver.canonical_dn(silver.text_at(r.raw_data, 'dn')),
        lower(silver.text_at(r.raw_data, 'umichGroupEmail')),

@@ -49,6 +49,7 @@ def changes(statement):
         ("select 1 from t -- where is it?", []),
         ("select coalesce(\na, b) from t", ["-> a)", "-> b)", "-> b, a)"]),
         ("select coalesce(a)", []),
+        ("select coalesce(a, b) is not null", ["coalesce(a) is", "coalesce(b) is"]),
         ("select coalesce(f(a, b), c)", ["select coalesce(c)", "(c, f(a, b))", "select coalesce(f(a, b))"]),
         ("select 1 from t order by\na, b desc\nlimit 1", ["-> a ", "-> b desc ", "-> b desc, a"]),
         ("select row_number() over (order by a, b) from t order by c", ["(order by a)", "(order by b)", "by b, a)"]),

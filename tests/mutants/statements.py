@@ -96,9 +96,10 @@ class _Statement:
             else:
                 continue
             named = [self._text(*part) for part in self._split(start, end, TokenType.COMMA)]
+            has_order = not self._is(end + 1, TokenType.IS)  # for `is null` they are all alike
             for place in range(len(named) if len(named) > 1 else 0):
                 yield self._spot(start, end, ", ".join([*named[:place], *named[place + 1 :]]))
-                if place:
+                if place and has_order:
                     swapped = [*named[: place - 1], named[place], named[place - 1], *named[place + 1 :]]
                     yield self._spot(start, end, ", ".join(swapped))
 

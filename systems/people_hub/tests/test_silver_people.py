@@ -277,14 +277,16 @@ def test_twins_are_told_apart_by_life_activity_and_the_shortest_lowest_key(silve
 
 
 def test_a_source_that_is_gone_says_nothing_of_who_lives_and_all_of_who_is_gone(silver):
+    silver.put("tdx/department", {"ID": 1, "Name": "T", "Code": "DT", "IsActive": True})
     for name in ("alive", "gone"):
         silver.put_person(name, WORDS)
+    silver.put_person("bad", {MCOM: {"mail": "bad"}, AD: {"mail": "bad"}})
     silver.put("tdx/user", {"UID": "twin", "AlternateID": "gone"})
     silver.put("mcommunity_ldap/user", {"uidNumber": "twin", "uid": "gone", "mail": "bad"})
     silver.put("active_directory/user", {"objectGUID": "twin", "sAMAccountName": "gone", "mail": "bad"})
     silver.transform()
     for stream, word in (("tdx", "uid"), ("mcommunity_ldap", "uidn"), ("active_directory", "guid")):
-        silver.bury(f"{stream}/user", f"{word}-gone", "twin")
+        silver.bury(f"{stream}/user", f"{word}-gone", f"{word}-bad", "twin")
     silver.bury("umich_api/user", "empl-gone:0", "empl-alive:0")
     silver.bury("tdx/user", "uid-alive")
     silver.bury("mcommunity_ldap/user", "uidn-alive")
@@ -300,6 +302,7 @@ def test_a_source_that_is_gone_says_nothing_of_who_lives_and_all_of_who_is_gone(
         "invalid_department_reference", "missing_active_directory_source", "missing_mcommunity_ldap_source",
         "missing_tdx_source", "missing_umich_api_source", "no_live_source",
     ]  # fmt: skip
+    assert not [flag for flag in silver.person("bad")["quality_flags"] if flag.startswith("malformed")]
     silver.bury("active_directory/user", "guid-alive")
     silver.put_person("alive", {MCOM: {**WORDS[MCOM], "title": "x"}})
     silver.transform()
@@ -311,22 +314,28 @@ def test_whoever_of_that_number_lives_and_stands_first_supervises(silver):
     """UMAPI before TeamDynamix, the living before the gone, the active before others, then the lowest appointment."""
     silver.put("umich_api/user", *(
         {"EmplId": number, "EmplRcd": rcd, "UniqName": name}
-        for number, rcd, name in (("1", 1, "second"), ("1", 0, "first"), ("2", 0, "left"), ("9", 0, ""))
+        for number, rcd, name in (("1", 1, "second"), ("1", 0, "first"), ("2", 0, "left"), ("7", 5, "late"))
     ))  # fmt: skip
     silver.put("tdx/user", *(
         {"UID": uid, "AlternateID": name, "ExternalID": number, "IsActive": active}
         for uid, name, number, active in (
             ("a1", "tdxone", "1", True), ("b1", "tdxtwo", "2", True), ("c1", "sleeps", "3", False),
             ("c30", "wakes", "3", True), ("c200", "wakestoo", "3", True), ("d1", "lowtoo", "4", True),
-            ("d0", "low", "4", True), ("e1", "alone", "5", None),
+            ("d0", "low", "4", True), ("e1", "alone", "5", None), ("f", "short", "7", True), ("g", "", "8", True),
+            ("g1", "named", "8", True),
         )
     ))  # fmt: skip
-    for number in "123456":
+    for number in "12345678":
         silver.put_person(f"worker{number}", {UMAPI: {"EmplId": f"8{number}", "SupervisorId": number}})
     silver.bury("umich_api/user", "2:0")
     silver.transform()
-    found = {n: silver.person(f"worker{n}")["primary_supervisor_uniqname"] for n in "123456"}
-    assert found == {"1": "first", "2": "tdxtwo", "3": "wakes", "4": "low", "5": "alone", "6": None}
+    found = {n: silver.person(f"worker{n}")["primary_supervisor_uniqname"] for n in "12345678"}
+    assert found == {
+        "1": "first", "2": "tdxtwo", "3": "wakes", "4": "low", "5": "alone", "6": None, "7": "late", "8": "named",
+    }  # fmt: skip
+    silver.put("tdx/user", {"UID": "d0", "AlternateID": "low", "ExternalID": "4", "IsActive": True, "Title": "new"})
+    silver.transform()  # its row lies last now
+    assert silver.person("worker4")["primary_supervisor_uniqname"] == "low"
 
 
 def test_an_address_is_one_sources_as_a_whole(silver):
@@ -380,3 +389,5 @@ def test_active_is_who_any_living_source_calls_so(silver):
     }  # fmt: skip
     disabled = {name: silver.person(name)["ad_account_disabled"] for name in ("ad", "noad", "tdx")}
     assert disabled == {"ad": False, "noad": True, "tdx": None}
+    affiliations = {name: silver.person(name)["mcommunity_ou_affiliations"] for name in ("mcom", "alumni", "tdx")}
+    assert affiliations == {"mcom": ["Staff"], "alumni": ["Alumni"], "tdx": []}

@@ -103,7 +103,7 @@ merged as materialized (  -- computed once, though its flags are used three time
                or coalesce(m.is_active, false)
            ) as is_active,
            p.is_living and (u.uniqname is not null or coalesce(t.is_employee, false)) as is_employee,
-           case when a.user_account_control is not null then not a.is_active end as ad_account_disabled,
+           not a.is_active as ad_account_disabled,
            coalesce(m.ou, '[]') as mcommunity_ou_affiliations,
            coalesce(t.group_ids, '{}') as tdx_group_ids,
            coalesce(m.home_directory, a.home_directory) as home_directory,

@@ -48,6 +48,10 @@ WINNERS = {
     "tdx_security_role_name": [(TDX, "s")],
     "tdx_external_id": [(TDX, "tdx")],
 }
+LACKS = {
+    "missing_email": "primary_email", "missing_job_title": "job_title", "missing_department_id": "department_id",
+    "missing_name": "full_name",
+}  # fmt: skip
 
 
 def test_the_first_source_that_says_anything_wins_whoever_else_is_there(silver):
@@ -55,6 +59,8 @@ def test_the_first_source_that_says_anything_wins_whoever_else_is_there(silver):
     subsets = [subset for size in range(1, 5) for subset in itertools.combinations((TDX, UMAPI, MCOM, AD), size)]
     for number, subset in enumerate(subsets):
         silver.put_person(f"p{number}", {source: WORDS[source] for source in subset})
+    silver.put_person("mobile", {TDX: {"MobilePhone": "1"}})
+    silver.put_person("another", {AD: {"mobile": "1"}})
     assert silver.transform().exit_code == 0
     for number, subset in enumerate(subsets):
         person = silver.person(f"p{number}")
@@ -62,8 +68,14 @@ def test_the_first_source_that_says_anything_wins_whoever_else_is_there(silver):
         for field, candidates in WINNERS.items():
             expected = next((value for source, value in candidates if source in subset), None)
             assert person[field] == expected, (subset, field)
+        for flag, field in LACKS.items():
+            assert (flag in person["quality_flags"]) == (person[field] is None), (subset, flag)
+        has_phone = person["work_phone"] or person["mobile_phone"]
+        assert ("no_phone_number" in person["quality_flags"]) == (not has_phone)
         missing = [flag for flag in person["quality_flags"] if flag.endswith("_source")]
         assert missing == sorted(f"missing_{source}_source" for source in {TDX, UMAPI, MCOM, AD} - {*subset})
+    for name in ("mobile", "another"):
+        assert "no_phone_number" not in silver.person(name)["quality_flags"]
 
 
 FIELDS = {
@@ -391,3 +403,19 @@ def test_active_is_who_any_living_source_calls_so(silver):
     assert disabled == {"ad": False, "noad": True, "tdx": None}
     affiliations = {name: silver.person(name)["mcommunity_ou_affiliations"] for name in ("mcom", "alumni", "tdx")}
     assert affiliations == {"mcom": ["Staff"], "alumni": ["Alumni"], "tdx": []}
+
+
+def test_a_bad_address_of_any_source_is_kept_and_resolved_when_mended(silver):
+    fields = {TDX: "PrimaryEmail", MCOM: "mail", AD: "mail"}
+    for source, field in fields.items():
+        silver.put_person(f"of{source[:3]}", {source: {field: f"bad {source}"}})
+    silver.put_person("ofall", {source: {field: f"bad {source}"} for source, field in fields.items()})
+    assert silver.transform().exit_code == 3
+    ask = "select position, raw from meta.rejected_records where resolved_at is null order by 1"
+    kept = {position: bytes(raw).decode() for position, raw in silver.hub.query(ask)}
+    assert sorted(kept) == ["ofact", "ofall", "ofmco", "oftdx"]
+    assert all(f"bad {source}" in kept["ofall"] and f"bad {source}" in kept[f"of{source[:3]}"] for source in fields)
+    assert "null" not in "".join(kept.values())
+    silver.put_person("ofmco", {MCOM: {"mail": "good@x.org"}})
+    assert silver.transform().exit_code == 0
+    assert [position for position, _ in silver.hub.query(ask)] == ["ofact", "ofall", "oftdx"]

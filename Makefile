@@ -1,6 +1,6 @@
 # The suite's commands; `make` alone is the menu.
 .DEFAULT_GOAL := help
-SYSTEMS := people_hub file_monitoring binge_works
+SYSTEMS := people_hub file_monitoring binge_works warehouse
 PYTHON ?= python3
 PYTHON_3_10 ?= $(lastword $(wildcard /usr/bin/python3.10 /usr/local/bin/python3.10 $(HOME)/.pyenv/versions/3.10.*/bin/python))
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin

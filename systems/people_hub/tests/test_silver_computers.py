@@ -278,3 +278,14 @@ def test_a_source_that_is_gone_says_nothing_of_a_computer_that_lives_and_all_of_
     before = silver.versions_written()
     silver.transform("--full-sync", only=["computers"])
     assert {r for r in silver.versions_written() if r[0] == "computers"} == {r for r in before if r[0] == "computers"}
+
+
+def test_an_account_that_was_made_anew_manages_what_its_predecessor_did(silver):
+    for guid, name in (("a1", "first"), ("a2", "second")):
+        silver.put("active_directory/user", {"objectGUID": guid, "sAMAccountName": name, "dn": "CN=boss,DC=x"})
+    silver.put("active_directory/computer", {"objectGUID": "c", "cn": "PC", "managedBy": "CN=boss,DC=x"})
+    silver.transform()
+    assert [row["owner_uniqname"] for row in silver.rows("silver.computers")] == ["first"]
+    silver.bury("active_directory/user", "a1")
+    silver.transform()
+    assert [row["owner_uniqname"] for row in silver.rows("silver.computers")] == ["second"]

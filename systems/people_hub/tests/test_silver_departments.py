@@ -61,6 +61,16 @@ def test_of_several_accounts_of_a_code_the_active_one_of_the_lowest_number_count
         "tdx/department", *({"ID": n, "Code": "D", "Name": f"N{n}", "IsActive": active} for n, active in accounts)
     )
     silver.transform()
+    silver.put(
+        "umich_api/department",
+        {"DeptId": "D", "DeptDescription": "as it is"},
+        {"DeptId": " D", "DeptDescription": "blank"},
+    )
+    silver.transform()
+    (row,) = silver.rows("silver.departments")
+    assert row["department_name"] == "blank"  # of two codes that read alike the first in order
+    silver.bury("umich_api/department", "D", " D")
+    silver.transform()
     (row,) = silver.rows("silver.departments")
     assert (row["tdx_id"], row["department_name"], row["is_active"]) == (30, "N30", True)
 

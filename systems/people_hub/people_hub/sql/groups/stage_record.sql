@@ -16,7 +16,7 @@ source as (
            m.email_name as mcommunity_name,
            case
                when m.email_name like '%%@%%' then m.email_name
-               when %(hub_mail_domain)s::text is not null then m.email_name || '@' || lower(%(hub_mail_domain)s::text)
+               else m.email_name || '@' || lower(%(hub_mail_domain)s::text)  -- null without a domain
            end as mcommunity_email,
            a.email_name as ad_email,
            array(select address from unnest(m.external_members) address where not silver.is_email(address)) as bad_members

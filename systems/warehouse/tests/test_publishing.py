@@ -1,0 +1,202 @@
+"""Publication under fire: killed anywhere, read meanwhile, several at once, rolled back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+from warehouse_case import NSDE
+
+from etlkit.testing import FULL
+from warehouse.__main__ import main
+from warehouse.configuration import read_configuration
+from warehouse.publishing import KEPT_RUNS, Publication
+from warehouse.reading import ask
+from warehouse.sample_sources.drugs import Drugs
+from warehouse.targets.folder import Folder
+
+STEPS = ("write", "upload", "copy", "delete", "swap")
+COUNT = "select count(*) as rows, count(distinct meta_run_id) as runs from fda_cder_products"
+
+
+def run_until(step, arguments):
+    """Run a command in a process of its own that is killed before its nth step on the target; tell whether it was."""
+    child = os.fork()
+    if child == 0:
+        taken = 0
+
+        def counted(method):
+            def call(self, *parameters):
+                nonlocal taken
+                taken += 1
+                if taken == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return method(self, *parameters)
+
+            return call
+
+        for name in STEPS:
+            setattr(Folder, name, counted(getattr(Folder, name)))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        os._exit(main(arguments))
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def current_rows(warehouse):
+    return warehouse.digests("fda-cder")["products"]["rows"]
+
+
+def published_runs(warehouse):
+    """Return the runs that lie where a reader without a manifest looks."""
+    return {
+        name.split("run_id=")[1][:15] for name in warehouse.files() if name.startswith("bronze/") and "run_id=" in name
+    }
+
+
+@pytest.mark.soak
+def test_whoever_is_killed_leaves_the_old_run_or_the_new_one_and_the_next_run_tidies_up(warehouse):
+    """Before each step on the target, over existing data; a reader looks at every moment."""
+    warehouse.serve(Drugs(products=20))
+    assert warehouse.run("fda-cder").exit_code == 0
+    dataset = read_configuration(warehouse.etl).dataset("fda-cder")
+    seen, is_over, wrong = set(), threading.Event(), []
+
+    def look():
+        while not is_over.is_set():
+            try:
+                _, [(rows, runs)] = ask(warehouse.target(), dataset, COUNT)
+                seen.add(rows)
+                if runs != 1 or rows not in (20, 21):
+                    wrong.append((rows, runs))
+            except Exception as error:  # noqa: BLE001 - whatever it is, a reader shall not see it
+                wrong.append(error)
+            time.sleep(0.01)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    step, kills, products = 1, 0, 21
+    try:
+        while True:
+            warehouse.serve(Drugs(products=products))
+            before = current_rows(warehouse)
+            run_id = f"20261129_{kills // 60:02}{kills % 60:02}00"
+            if not run_until(step, ["run", "fda-cder", "--run-id", run_id]):
+                break
+            kills += 1
+            assert current_rows(warehouse) in (before, products)
+            step += 1 if FULL else 3
+            done = warehouse.run("fda-cder", run_id=f"20261129_{kills // 60:02}{kills % 60:02}30")
+            assert done.exit_code == 0, done.text
+            assert current_rows(warehouse) == products
+            assert len(published_runs(warehouse)) == 1
+            assert not [name for name in warehouse.files() if name.startswith("temp/")]
+            products = 41 - products
+    finally:
+        is_over.set()
+        reader.join()
+    assert wrong == []
+    assert seen == {20, 21}
+    assert kills >= 8
+
+
+@pytest.mark.soak
+def test_a_rollback_that_is_killed_leaves_one_of_both_and_loses_none(warehouse):
+    warehouse.serve(Drugs(products=20))
+    warehouse.run("fda-cder")
+    warehouse.serve(Drugs(products=21))
+    warehouse.run("fda-cder")
+    step = 1
+    while run_until(step, ["rollback", "fda-cder"]):
+        rows = current_rows(warehouse)
+        assert rows in (20, 21)
+        states = {run["state"] for run in warehouse.command("runs", "fda-cder").figures["runs"]}
+        assert states == {"current", "archived"}
+        done = warehouse.command("rollback", "fda-cder")
+        assert (done.exit_code, current_rows(warehouse)) == (0, 41 - rows), done.text
+        assert len(published_runs(warehouse)) == 1
+        if current_rows(warehouse) == 20:
+            assert warehouse.command("rollback", "fda-cder").exit_code == 0
+        step += 1
+    assert step > 6
+
+
+def test_eight_writers_at_once_are_one_winner_and_seven_who_are_told(warehouse):
+    warehouse.serve(Drugs(products=20))
+    warehouse.run("fda-nsde")
+    warehouse.serve(Drugs(products=21))
+    warehouse.sources.files[NSDE].faults = []
+    children = []
+    for number in range(8):
+        child = os.fork()
+        if child == 0:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            os._exit(main(["run", "fda-nsde", "--force", "--run-id", f"20261129_0000{number:02}"]))
+        children.append(child)
+    codes = sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+    assert codes[0] == 0
+    assert set(codes) <= {0, 4}
+    assert codes.count(4) >= 5  # one may begin when the first is done
+    assert warehouse.digests("fda-nsde")["fda-nsde"]["rows"] == 21
+
+
+def test_who_holds_the_lock_is_named_and_nothing_is_touched(warehouse):
+    warehouse.serve(Drugs(products=5))
+    with warehouse.target().lock("fda-cder", "run 20261128_000000"):
+        refused = warehouse.run("fda-cder")
+        assert refused.exit_code == 4
+        assert "held by run 20261128_000000" in refused.text
+        assert warehouse.run("fda-nsde").exit_code == 0
+        assert warehouse.command("rollback", "fda-cder").exit_code == 4
+    assert warehouse.run("fda-cder").exit_code == 0
+
+
+def test_a_rollback_brings_a_run_back_and_there_again(warehouse):
+    nothing = warehouse.command("rollback", "fda-cder")
+    assert (nothing.exit_code, "no earlier run" in nothing.text) == (2, True)
+    ids = []
+    for products in (20, 21, 22):
+        warehouse.serve(Drugs(products=products))
+        ids.append(warehouse.run("fda-cder").figures["run_id"])
+    done = warehouse.command("rollback", "fda-cder")
+    assert (done.figures["run_id"], current_rows(warehouse)) == (ids[1], 21)
+    assert published_runs(warehouse) == {ids[1]}
+    assert warehouse.command("rollback", "fda-cder").figures["run_id"] == ids[2]
+    assert warehouse.command("rollback", "fda-cder", "--run-id", ids[0]).exit_code == 0
+    assert current_rows(warehouse) == 20
+    refused = warehouse.command("rollback", "fda-cder", "--run-id", "20200101_000000")
+    assert (refused.exit_code, ids[2] in refused.text) == (2, True)
+    assert {run["state"] for run in warehouse.command("runs", "fda-cder").figures["runs"]} == {"current", "archived"}
+    assert warehouse.run("fda-cder").figures["is_published"]  # the source is not the one of this run
+    assert current_rows(warehouse) == 22
+
+
+def test_earlier_runs_are_kept_and_the_oldest_go(warehouse):
+    ids = []
+    for products in range(20, 20 + KEPT_RUNS + 3):
+        warehouse.serve(Drugs(products=products, extra_product_lines=(b"bad",)))
+        ids.append(warehouse.run("fda-cder").figures["run_id"])
+    kept = set(ids[-KEPT_RUNS - 1 :])
+    assert {run["run"] for run in warehouse.command("runs", "fda-cder").figures["runs"]} == kept
+    for folder in ("raw/", "quarantine/", "archive/"):
+        found = {name.split("run_id=")[1][:15] for name in warehouse.files() if name.startswith(folder)}
+        assert found == kept - ({ids[-1]} if folder == "archive/" else set()), folder
+
+
+def test_a_reader_who_is_overtaken_looks_again_and_sees_the_new_run(warehouse, monkeypatch):
+    warehouse.serve(Drugs(products=20))
+    warehouse.run("fda-cder")
+    dataset = read_configuration(warehouse.etl).dataset("fda-cder")
+    old = Publication(warehouse.target(), "fda-cder").current()
+    warehouse.serve(Drugs(products=21))
+    warehouse.run("fda-cder")
+    fresh = Publication.current
+    answers = [lambda _self: old]
+    monkeypatch.setattr(Publication, "current", lambda self: answers.pop()(self) if answers else fresh(self))
+    _, rows = ask(warehouse.target(), dataset, COUNT)
+    assert rows == [(21, 1)]

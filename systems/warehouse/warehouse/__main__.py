@@ -1,0 +1,366 @@
+"""python -m warehouse: what is configured, the bronze run, what was published, and the way back.
+
+In come a command and its flags, out go what it prints and its exit code; every command may be repeated.
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":
+    from etlkit.process import begin
+
+    begin("make setup-warehouse")
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from etlkit.console import Outcome, Session, run_session
+from etlkit.errors import ConfigError
+from etlkit.logs import configure_logging, redact, write
+from etlkit.process import exit_process
+from etlkit.settings import AwsSettings, load_settings, secret_values, unknown_settings
+from warehouse.bronze import BronzeRun, Options, RunDone
+from warehouse.configuration import Configuration, DatasetConfig, read_configuration, table_names
+from warehouse.engines.duckdb_engine import DuckDbEngine
+from warehouse.engines.engine import Engine
+from warehouse.naming import checked_run_id, crawler_names, new_run_id
+from warehouse.publishing import Publication
+from warehouse.reading import ask, digests, quarantine, required
+from warehouse.targets.opening import open_target
+from warehouse.targets.target import Target
+from warehouse.warehouse_settings import ENV_FILE, EVERY_SETTING, LOG_LEVELS, PREFIXES, WarehouseSettings
+
+LOGGER_NAME = "warehouse"
+SHOWN_ROWS = 20
+SHOWN_TEXT = 60
+EXIT_CODES = (
+    "exit codes: 0 done or nothing new; 1 failed, or refused by a gate: what was published stays; 2 usage, settings\n"
+    "or configuration; 3 published, some rows quarantined; 4 another run holds the dataset; 5 done, but standard\n"
+    "output did not take the outcome; 129/130/143 stopped by a signal, nothing published"
+)
+
+
+@dataclass(kw_only=True)
+class WarehouseCommand(Session):
+    """A command under way: its flags, its settings, the configuration and the target."""
+
+    flags: argparse.Namespace
+    settings: WarehouseSettings
+    login: AwsSettings
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """Return what is configured."""
+        return read_configuration(self.settings.warehouse_etl_dir)
+
+    @cached_property
+    def target(self) -> Target:
+        """Return where the warehouse lies."""
+        return open_target(self.settings.warehouse_target, self.login, self.settings.warehouse_lock_seconds)
+
+    @property
+    def dataset(self) -> DatasetConfig:
+        """Return the dataset that was named."""
+        return self.configuration.dataset(self.flags.dataset)
+
+    @property
+    def publication(self) -> Publication:
+        """Return its published runs."""
+        return Publication(self.target, self.dataset.dataset)
+
+    def open_engine(self) -> Engine:
+        """Return the engine of the settings."""
+        if self.settings.warehouse_engine == "duckdb":
+            return DuckDbEngine()
+        try:
+            from warehouse.engines.spark_engine import SparkEngine, local_session  # noqa: PLC0415 - an extra
+
+            return SparkEngine(local_session())
+        except ImportError as error:
+            raise ConfigError(f"the engine spark needs the extra: {error}.", "Install warehouse[spark].") from error
+
+    def say(self, text: str) -> None:
+        """Print a result; beside a JSON object on standard error."""
+        stream = sys.stderr if self.flags.json else sys.stdout
+        write(stream, redact(text, self.secrets) + "\n", is_result=not self.flags.json)
+
+
+def list_datasets(command: WarehouseCommand) -> Outcome:
+    """Print what is configured, and what is published of it."""
+    rows = []
+    for name, dataset in command.configuration.datasets.items():
+        current = Publication(command.target, name).current()
+        source = dataset.source_url or dataset.source_prefix or ", ".join((dataset.api_endpoints or {}).values())
+        for table, registered in table_names(dataset).items():
+            found = current["tables"].get(table, {}).get("rows") if current else None
+            rows.append((registered, found, current and current["run_id"], dataset.data_size_category, source))
+    heads = ["table", "rows", "run", "size", "source"]
+    command.figures["tables"] = [dict(zip(heads, row, strict=True)) for row in rows]
+    command.say(tabulate(rows, heads, tablefmt="simple", intfmt=","))
+    return Outcome()
+
+
+def check(command: WarehouseCommand) -> Outcome:
+    """Read every configuration; a wrong one ends with all complaints."""
+    datasets = command.configuration.datasets
+    tables = sum(len(dataset.tables) for dataset in datasets.values())
+    return Outcome(f"{len(datasets)} dataset(s) with {tables} table(s) are configured well.")
+
+
+def run_bronze(command: WarehouseCommand) -> Outcome:
+    """Download, keep, type, judge and publish a dataset."""
+    flags, dataset = command.flags, command.dataset
+    options = Options(
+        run_id=flags.run_id or new_run_id(datetime.now(UTC)),
+        from_raw=flags.from_raw,
+        from_file=flags.from_file,
+        is_forced=flags.force,
+        is_dry=flags.dry_run,
+        patience=command.settings.patience,
+    )
+    command.figures |= {"dataset": dataset.dataset, "run_id": options.run_id}
+    done = BronzeRun(command.configuration, dataset, command.target, command.open_engine, options).run()
+    command.figures |= {"is_published": done.is_published, "current_run": done.current_run, "tables": _told(done)}
+    if not done.tables:
+        return Outcome(f"{dataset.dataset}: the source has not changed; run {done.current_run} stays.")
+    for one in done.tables:
+        observed = one.observed
+        command.logger.info(
+            "%s: %s rows in = %s typed + %s quarantined%s",
+            one.table, f"{one.rows_in:,}", f"{observed.rows:,}", f"{observed.quarantined:,}",
+            "".join(f"; {count:,} bad {name} became null" for name, count in observed.nulled.items() if count)
+            + "".join(f"; {count:,} {name} repaired" for name, count in observed.repaired.items() if count),
+        )  # fmt: skip
+    for table, verdicts in done.verdicts.items():
+        for verdict in verdicts:
+            command.logger.debug("gate of %s: %s", table, verdict)
+    if done.is_published:
+        for name in crawler_names(command.configuration.core, "bronze", dataset):
+            command.logger.info(
+                "to let the crawler look on AWS, if one is wanted: aws glue start-crawler --name %s", name
+            )
+    rows = sum(one.observed.rows for one in done.tables)
+    would = "published" if done.is_published else "would be published (dry run)"
+    sentence = f"{dataset.dataset}: {rows:,} rows of {len(done.tables)} table(s) {would} as run {done.run_id}"
+    if done.quarantined:
+        sentence += f"; {done.quarantined:,} rows quarantined. [exit 3]"
+    return Outcome(
+        sentence.removesuffix(".") + ("" if sentence.endswith("]") else "."), has_new_rejects=bool(done.quarantined)
+    )
+
+
+def show(command: WarehouseCommand) -> Outcome:
+    """Print what the current run holds, or what a statement finds in it."""
+    dataset, flags = command.dataset, command.flags
+    if flags.sql:
+        heads, rows = ask(command.target, dataset, flags.sql)
+        command.figures["rows"] = [dict(zip(heads, row, strict=True)) for row in rows]
+        command.say(tabulate([[_short(value) for value in row] for row in rows], heads, tablefmt="simple"))
+        return Outcome()
+    manifest = required(command.publication)
+    found = digests(command.target, dataset, manifest)
+    command.figures |= {
+        "run_id": manifest["run_id"],
+        "engine": manifest["engine"],
+        "tables": manifest["tables"],
+        "digests": found,
+    }
+    names = table_names(dataset)
+    for table, told in manifest["tables"].items():
+        size = sum(file["bytes"] for file in told["files"])
+        command.say(
+            f"{names[table]}, run {manifest['run_id']} by {manifest['engine']}: {told['rows']:,} rows, "
+            f"{told['quarantined']:,} quarantined, {size:,} bytes, digest {found[table]['digest']}"
+        )
+        nulls = {**told["nulls"]}
+        rows = [
+            (name, kind, nulls.get(name, 0), told["nulled"].get(name, 0))
+            for name, kind in told["schema"]
+            if not name.startswith("meta_")
+        ]
+        command.say(tabulate(rows, ["column", "type", "nulls", "bad values"], tablefmt="simple", intfmt=","))
+        gates = [
+            (gate["gate"], gate["observed"], gate["limit"], "passed" if gate["passed"] else "FAILED")
+            for gate in told["gates"]
+        ]
+        command.say(tabulate(gates, ["gate", "observed", "limit", ""], tablefmt="simple", intfmt=",") + "\n")
+    return Outcome()
+
+
+def list_runs(command: WarehouseCommand) -> Outcome:
+    """Print the current run and those in the archive."""
+    current = required(command.publication)["run_id"]
+    rows = []
+    for manifest in command.publication.runs():
+        tables = manifest["tables"].values()
+        rows.append(
+            (
+                manifest["run_id"],
+                "current" if manifest["run_id"] == current else "archived",
+                sum(told["rows"] for told in tables),
+                sum(told["quarantined"] for told in tables),
+                manifest["engine"],
+                manifest["source"]["sha256"][:12],
+            )
+        )
+    heads = ["run", "state", "rows", "quarantined", "engine", "source"]
+    command.figures["runs"] = [dict(zip(heads, row, strict=True)) for row in rows]
+    command.say(tabulate(rows, heads, tablefmt="simple", intfmt=","))
+    return Outcome()
+
+
+def rollback(command: WarehouseCommand) -> Outcome:
+    """Make the run before the current one again, or another one of the archive."""
+    publication = command.publication
+    with command.target.lock(publication.dataset, f"rollback to {command.flags.run_id or 'the run before'}"):
+        publication.tidy()
+        now, before = publication.rollback(command.flags.run_id)
+    command.figures |= {"run_id": now, "rolled_back_run_id": before}
+    return Outcome(
+        f"{publication.dataset}: run {now} is current again; run {before} is in the archive. "
+        "A next run makes the tables anew unless the source is that of this run."
+    )
+
+
+def show_quarantine(command: WarehouseCommand) -> Outcome:
+    """Print the quarantined rows of the current run, or write them all into a file."""
+    manifest = required(command.publication)
+    rows = quarantine(command.target, manifest)
+    count = 0 if rows is None else len(rows)
+    command.figures |= {"run_id": manifest["run_id"], "quarantined": count}
+    if rows is None:
+        return Outcome(f"{command.dataset.dataset}: run {manifest['run_id']} has no quarantined rows.")
+    if command.flags.export:
+        from pyarrow import csv as arrow_csv  # noqa: PLC0415 - only here
+
+        try:
+            arrow_csv.write_csv(rows, str(command.flags.export))
+        except OSError as error:
+            raise ConfigError(f"--export: {error}.") from error
+        return Outcome(f"{count:,} quarantined rows of run {manifest['run_id']} written to {command.flags.export}.")
+    shown = rows.slice(0, SHOWN_ROWS).to_pylist()
+    command.figures["rows"] = shown
+    table = [[_short(value) for value in row.values()] for row in shown]
+    command.say(tabulate(table, rows.column_names, tablefmt="simple"))
+    more = f"; the first {SHOWN_ROWS} are shown, --export FILE writes all" if count > SHOWN_ROWS else ""
+    return Outcome(f"{count:,} quarantined rows of run {manifest['run_id']}{more}.")
+
+
+def _told(done: RunDone) -> dict[str, Any]:
+    """Return what the JSON object says of a run's tables."""
+    return {
+        one.table: {
+            "rows_in": one.rows_in,
+            **one.observed.as_told,
+            "gates": [vars(verdict) for verdict in done.verdicts.get(one.table, ())],
+        }
+        for one in done.tables
+    }
+
+
+def _short(value: object) -> object:
+    """Return a value for a table's cell."""
+    if not isinstance(value, str):
+        return value
+    text = " ".join(value.split())
+    return text if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 1] + "…"
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m warehouse",
+        description="Files of drugs and others into typed, gated, atomically published Parquet.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(
+        name: str, text: str, body: Callable[[WarehouseCommand], Outcome], *, of_one: bool
+    ) -> argparse.ArgumentParser:
+        action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if of_one:
+            action.add_argument("dataset", metavar="DATASET", help="a name that `datasets` shows")
+        action.add_argument("--target", metavar="DIR", help="a folder or s3://BUCKET/PREFIX (WAREHOUSE_TARGET)")
+        action.add_argument("--etl-dir", type=Path, metavar="DIR", help="the configuration (WAREHOUSE_ETL_DIR)")
+        action.add_argument("--json", action="store_true", help="the outcome as one JSON object on standard output")
+        action.add_argument("--log-level", choices=LOG_LEVELS, default="INFO", help="what the console shows (INFO)")
+        action.add_argument("--log-file", type=Path, metavar="FILE", help="the rotating log (WAREHOUSE_LOG_FILE)")
+        action.set_defaults(command=name, body=body)
+        return action
+
+    add("datasets", "what is configured, and what is published of it", list_datasets, of_one=False)
+    add("check", "read every configuration and tell all complaints in one list", check, of_one=False)
+    action = add("run", "download, keep, type, judge and publish a dataset", run_bronze, of_one=True)
+    action.add_argument(
+        "--engine", choices=("duckdb", "spark"), help="what types and writes (WAREHOUSE_ENGINE, duckdb)"
+    )
+    source = action.add_mutually_exclusive_group()
+    source.add_argument(
+        "--from-raw", type=_run_id, metavar="RUN_ID", help="type the raw files of a run again, no download"
+    )
+    source.add_argument("--from-file", type=Path, metavar="ZIP", help="read a file of this machine, no download")
+    action.add_argument("--run-id", type=_run_id, help="when the run began, as YYYYMMDD_HHMMSS (now, UTC)")
+    action.add_argument("--force", action="store_true", help="publish a run though the source has not changed")
+    action.add_argument("--dry-run", action="store_true", help="do everything but keep and publish")
+    action = add("show", "the current run's tables, or what a statement finds in them", show, of_one=True)
+    action.add_argument(
+        "--sql", metavar="STATEMENT", help="a statement of DuckDB; the tables have the names of `datasets`"
+    )
+    add("runs", "the current run and those in the archive", list_runs, of_one=True)
+    action = add("rollback", "make the run before current again", rollback, of_one=True)
+    action.add_argument("--run-id", type=_run_id, help="another run of the archive")
+    action = add("quarantine", "the rows that no table took, with their reasons", show_quarantine, of_one=True)
+    action.add_argument("--export", type=Path, metavar="FILE", help="all of them as CSV")
+    return parser
+
+
+def _run_id(text: str) -> str:
+    """Read a run id."""
+    try:
+        return checked_run_id(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(error.problem) from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    flags = command_parser().parse_args(arguments)
+    console = sys.stderr if flags.json else sys.stdout
+
+    def open_session() -> WarehouseCommand:
+        values = {
+            "warehouse_target": flags.target,
+            "warehouse_etl_dir": flags.etl_dir,
+            "warehouse_engine": getattr(flags, "engine", None),
+            "warehouse_log_file": flags.log_file,
+        }
+        settings, login = load_settings((WarehouseSettings, AwsSettings), values, ENV_FILE)
+        log_file = settings.warehouse_log_file.resolve()
+        secrets = secret_values((settings, login))
+        logger = configure_logging(LOGGER_NAME, log_file, level=flags.log_level, console=console, secrets=secrets)
+        for sentence in unknown_settings(EVERY_SETTING, PREFIXES, ENV_FILE):
+            logger.warning("%s", sentence)
+        return WarehouseCommand(
+            logger=logger,
+            secrets=secrets,
+            env_file=ENV_FILE,
+            trailer=f"Log: {log_file}",
+            flags=flags,
+            settings=settings,
+            login=login,
+        )
+
+    return run_session(open_session, lambda command: command.flags.body(command), as_json=flags.json)
+
+
+if __name__ == "__main__":
+    exit_process(main())

@@ -1,0 +1,320 @@
+"""The bronze run: in comes a dataset's source, out go its tables, published together, or nothing.
+
+Kill-and-fill: everything is made anew below `temp/`, judged there, and moved in at last. An unchanged source under an
+unchanged configuration is not read again. Whatever ends a run early leaves what was published before, and the next run
+removes what is left of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from etlkit.errors import DataError
+from warehouse.columns import BAD, TypedTable, layout_of, typed
+from warehouse.configuration import Configuration, DatasetConfig
+from warehouse.engines.engine import Engine
+from warehouse.gates import Observed, Verdict, judge, judge_age, judge_rejected, observe, require_passed
+from warehouse.naming import run_prefix, temp_prefix
+from warehouse.publishing import Publication
+from warehouse.quarantine import BadRow, find_bad_rows, write_bad_rows
+from warehouse.raw_files import Source, fetch_archive, from_archive, from_raw, hash_of, store_raw
+from warehouse.sources.download import Fetched, Patience
+from warehouse.targets.target import Target
+from warehouse.work_files import Form, WorkFile, count_blank, write_work_file
+
+LAYER = "bronze"
+QUARANTINE_FILE = "quarantine.parquet"
+_SHOWN_EXAMPLES = 3
+
+logger = logging.getLogger("warehouse")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may ask of a run."""
+
+    run_id: str
+    from_raw: str | None = None
+    from_file: Path | None = None
+    is_forced: bool = False
+    is_dry: bool = False
+    patience: Patience = field(default_factory=Patience)
+
+
+@dataclass(frozen=True)
+class TableDone:
+    """What became of one table: where its rows went, and where its files lie until they are published."""
+
+    table: str
+    rows_in: int
+    observed: Observed
+    files: Mapping[str, Path]
+    """Local files by the name that they get in the run's folder; of an engine that writes into the target none."""
+    bad_rows: list[BadRow]
+    blank: int
+    schema: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class RunDone:
+    """How a run ended."""
+
+    run_id: str
+    is_published: bool
+    tables: list[TableDone] = field(default_factory=list)
+    verdicts: Mapping[str, list[Verdict]] = field(default_factory=dict)
+    current_run: str | None = None
+    """Of an unchanged source: the run that stays."""
+
+    @property
+    def quarantined(self) -> int:
+        """Return how many rows are quarantined."""
+        return sum(len(done.bad_rows) for done in self.tables)
+
+
+class BronzeRun:
+    """One run of one dataset."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        dataset: DatasetConfig,
+        target: Target,
+        open_engine: Callable[[], Engine],
+        options: Options,
+    ) -> None:
+        """Keep what the run needs; nothing is touched yet."""
+        self._dataset = dataset
+        self._target = target
+        self._open_engine = open_engine
+        self._options = options
+        self._publication = Publication(target, dataset.dataset, LAYER)
+        self._form = Form(dataset.encoding, dataset.delimiter, dataset.quote_mark)
+        self._config_hash = config_hash(dataset)
+        self._configuration = configuration
+
+    def run(self) -> RunDone:
+        """Do it: source, raw, tables, gates, publication.
+
+        Raises SourceError, DataError and LockedError; whichever it is, what was published before stays.
+        """
+        options, dataset = self._options, self._dataset
+        lock = self._target.lock(dataset.dataset, f"run {options.run_id}")
+        with nullcontext() if options.is_dry else lock, tempfile.TemporaryDirectory(prefix="warehouse-") as name:
+            folder = Path(name)
+            if not options.is_dry:
+                for line in self._publication.tidy():
+                    logger.warning("%s: %s", dataset.dataset, line)
+            current = self._publication.current()
+            source = self._source(current, folder)
+            if source is None or self._is_unchanged(source, current):
+                return RunDone(options.run_id, is_published=False, current_run=current["run_id"] if current else None)
+            if not options.is_dry and not options.from_raw:
+                store_raw(source, dataset, self._target, options.run_id)
+            with self._engine() as engine:
+                return self._make(engine, source, current, folder)
+
+    def _source(self, current: Mapping[str, Any] | None, folder: Path) -> Source | None:
+        """Return what is read; None where the source says that it has not changed."""
+        options, dataset = self._options, self._dataset
+        if options.from_raw:
+            return from_raw(dataset, self._target, options.from_raw, folder)
+        if options.from_file:
+            return from_archive(dataset, options.from_file, folder)
+        known = None
+        if current and current["config_hash"] == self._config_hash and not options.is_forced:
+            told = current["source"]["fetched"]
+            known = Fetched(**told) if told else None
+        return fetch_archive(dataset, folder, options.patience, known)
+
+    def _is_unchanged(self, source: Source, current: Mapping[str, Any] | None) -> bool:
+        """Tell whether the current run was made of the same bytes under the same configuration."""
+        if current is None or self._options.is_forced or self._options.from_raw:
+            return False
+        return (source.sha256, self._config_hash) == (current["source"]["sha256"], current["config_hash"])
+
+    @contextmanager
+    def _engine(self) -> Iterator[Engine]:
+        """Open the engine for as long as it is needed."""
+        engine = self._open_engine()
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+    def _make(self, engine: Engine, source: Source, current: Mapping[str, Any] | None, folder: Path) -> RunDone:
+        """Make the tables, judge them, publish them."""
+        dataset, run_id = self._dataset, self._options.run_id
+        works = {}
+        for number, (name, path) in enumerate(source.files.items()):
+            table = dataset.table_of(name)
+            if table is None:
+                continue
+            work = write_work_file(path, name, self._form, folder / f"work-{number}")
+            layout_of(work.header, table, dataset, name)  # refused before any table is touched
+            works[table] = work
+        verdicts = {dataset.dataset: judge_age(dataset, run_id, source.modified)}
+        require_passed(dataset.dataset, verdicts)
+        done = []
+        try:
+            for table in dataset.tables:
+                found = self._make_table(engine, table, works[table], source.files[works[table].source], folder)
+                done.append(found)
+                earlier = current["tables"].get(table, {}).get("rows") if current else None
+                verdicts[table] = [
+                    judge_rejected(dataset.data_quality.of(table), found.rows_in, len(found.bad_rows)),
+                    *judge(dataset.data_quality.of(table), found.observed, earlier),
+                ]
+            require_passed(dataset.dataset, verdicts)
+            if not self._options.is_dry:
+                self._publish(engine, source, done, verdicts, folder)
+        finally:
+            if engine.needs_shared_files:
+                self._target.delete_below(temp_prefix(dataset.dataset, run_id))
+        return RunDone(run_id, not self._options.is_dry, done, verdicts)
+
+    def _make_table(self, engine: Engine, table: str, work: WorkFile, source: Path, folder: Path) -> TableDone:
+        """Type one table into Parquet and account for every line of its file."""
+        dataset, run_id = self._dataset, self._options.run_id
+        layout = layout_of(work.header, table, dataset, work.source)
+        texts = engine.read_texts(work, self._shared(engine, work, table))
+        expressions = typed(texts, layout, table, dataset, has_marks=work.has_marks)
+        written = self._location(engine, table, folder)
+        rows = expressions.rows(run_id, work.source)
+        engine.write_parquet(rows, written)
+        read = engine.read_parquet(written)
+        stored = engine.fetch_one(read.aggregate(rows=read.count()))["rows"]
+        bad_rows, blank = self._account(engine, expressions, table, work, source, stored)
+        names = [*dataset.target_names(table), *layout.kept]
+        observed = observe(engine, read, dataset.data_quality.of(table), names, len(bad_rows))
+        files = {} if engine.needs_shared_files else {path.name: path for path in sorted(Path(written).iterdir())}
+        schema = [(name, str(kind)) for name, kind in rows.schema().items()]
+        return TableDone(table, work.lines - blank, observed, files, bad_rows, blank, schema)
+
+    def _account(
+        self, engine: Engine, expressions: TypedTable, table: str, work: WorkFile, source: Path, stored: int
+    ) -> tuple[list[BadRow], int]:
+        """Return the bad rows and the number of blank lines; DataError where a line is neither here nor there."""
+        if stored == work.lines:
+            return [], 0
+        gates = self._dataset.data_quality.of(table)
+        blank = count_blank(work)
+        require_passed(
+            self._dataset.dataset, {table: [judge_rejected(gates, work.lines - blank, work.lines - blank - stored)]}
+        )
+        if stored + blank == work.lines:
+            return [], blank
+        bad = {row["line"]: row[BAD] for row in engine.fetch(expressions.bad_lines(work.delimiter))}
+        found = find_bad_rows(work, bad, source, self._form, table, self._dataset)
+        if stored + len(found) + blank != work.lines:
+            raise DataError(
+                f"{work.source}: of {work.lines:,} lines {stored:,} were typed, {len(found):,} quarantined and "
+                f"{blank:,} blank: the sum is not right.",
+                "Nothing was published; please report it.",
+            )
+        self._refuse_failing(found, table, work)
+        return found, blank
+
+    def _refuse_failing(self, found: list[BadRow], table: str, work: WorkFile) -> None:
+        """Raise DataError where a column's bad value shall end the run."""
+        specs = [*self._dataset.column_schema[table].values()]
+        failing = {spec.target_name for spec in specs if spec.on_bad_value == "fail"}
+        derived = self._dataset.derived_columns.get(table, {})
+        failing |= {name for name, column in derived.items() if column.on_bad_value == "fail"}
+        rows = [row for row in found if row.columns and failing & {*row.columns.split(", ")}]
+        if rows:
+            examples = "; ".join(f"row {row.row_number}: {row.reason}" for row in rows[:_SHOWN_EXAMPLES])
+            raise DataError(
+                f"{work.source}: {len(rows)} row(s) have a value that shall end the run: {examples}.",
+                "What was published before stays.",
+            )
+
+    def _shared(self, engine: Engine, work: WorkFile, table: str) -> str:
+        """Return where the engine reads a work file."""
+        if not engine.needs_shared_files or self._target.is_local:
+            return str(work.path)
+        key = f"{temp_prefix(self._dataset.dataset, self._options.run_id)}work/{table}"
+        self._target.upload(work.path, key)
+        return self._target.location(key)
+
+    def _location(self, engine: Engine, table: str, folder: Path) -> str:
+        """Return where the engine writes a table."""
+        if engine.needs_shared_files:
+            return self._target.location(f"{self._temp}tables/{table}")
+        return str(folder / f"table-{table}")
+
+    @property
+    def _temp(self) -> str:
+        return temp_prefix(self._dataset.dataset, self._options.run_id)
+
+    def _publish(
+        self,
+        engine: Engine,
+        source: Source,
+        done: list[TableDone],
+        verdicts: Mapping[str, list[Verdict]],
+        folder: Path,
+    ) -> None:
+        """Bring everything below `temp/`, and publish it from there."""
+        dataset, run_id = self._dataset, self._options.run_id
+        moved: dict[str, str] = {}
+        tables: dict[str, Any] = {}
+        for one in done:
+            final = run_prefix(LAYER, dataset, one.table, run_id)
+            staged = f"{self._temp}tables/{one.table}/"
+            for name, path in one.files.items():
+                self._target.upload(path, staged + name)
+            files = []
+            kept = [stored for stored in self._target.stored(staged) if stored.key.endswith(".parquet")]
+            for number, stored in enumerate(kept):
+                name = f"part-{number:05}.parquet"
+                moved[stored.key] = final + name
+                files.append({"key": final + name, "bytes": stored.size, "sha256": self._hash(one, stored.key, folder)})
+            tables[one.table] = {
+                **one.observed.as_told,
+                "rows_in": one.rows_in,
+                "blank": one.blank,
+                "files": files,
+                "schema": one.schema,
+                "gates": [vars(verdict) for verdict in verdicts[one.table]],
+            }
+            if one.bad_rows:
+                path = folder / f"quarantine-{one.table}"
+                write_bad_rows(one.bad_rows, path)
+                key = f"{self._temp}quarantine/{one.table}/{QUARANTINE_FILE}"
+                self._target.upload(path, key)
+                moved[key] = f"quarantine/{dataset.dataset}/run_id={run_id}/{one.table}/{QUARANTINE_FILE}"
+                tables[one.table]["quarantine"] = moved[key]
+        manifest = {
+            "dataset": dataset.dataset,
+            "layer": LAYER,
+            "engine": engine.name,
+            "raw_run_id": self._options.from_raw or run_id,
+            "config_hash": self._config_hash,
+            "source": source.known,
+            "gates": [vars(verdict) for verdict in verdicts[dataset.dataset]],
+            "tables": tables,
+        }
+        self._publication.publish(run_id, manifest, moved)
+
+    def _hash(self, one: TableDone, key: str, folder: Path) -> str:
+        """Return the hash of a written file."""
+        local = one.files.get(key.rsplit("/", 1)[-1])
+        if local is None:
+            local = folder / "written"
+            self._target.download(key, local)
+        return hash_of(local)
+
+
+def config_hash(dataset: DatasetConfig) -> str:
+    """Return a hash of all that decides what a dataset's tables hold; the order of keys says nothing."""
+    content = dataset.model_dump(mode="json", exclude={"description", "schedule", "data_size_category", "data_quality"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

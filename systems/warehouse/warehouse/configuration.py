@@ -1,0 +1,417 @@
+"""The configuration: in come `etl/config.json` and `etl/{dataset}/config.json`, out go typed, frozen objects.
+
+Every complaint of every file is told in one list; an unknown key is one, and names the keys that there are. It only
+reads, so reading again is safe.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from etlkit.errors import ConfigError
+from warehouse.moments import FormatError, MomentFormat
+
+CONFIG_NAME = "config.json"
+SHARED = "shared"
+"""The folder of `etl/` that holds the scripts of datasets without their own; no dataset's name."""
+DEFAULT_QUOTES = {",": '"', ";": '"'}
+_LARGEST_PRECISION = 38
+_LONGEST_NAME = 60
+_CONTROL = re.compile(r"[\r\n\x00]")
+
+KebabName = Annotated[str, StringConstraints(pattern=rf"^[a-z0-9][a-z0-9-]{{0,{_LONGEST_NAME}}}$")]
+SnakeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,127}$")]
+Rate = Annotated[float, Field(ge=0, le=1)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+ColumnType = Literal[
+    "string", "date", "timestamp", "integer", "long", "float", "double", "decimal", "boolean", "ndc_11"
+]
+OnBadValue = Literal["null", "quarantine", "fail"]
+Size = Literal["small", "medium", "large", "xlarge"]
+
+
+class _Shape(BaseModel):
+    """A part of a configuration: every key is known, nothing changes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+Shape = TypeVar("Shape", bound=_Shape)
+
+
+class GlueDefaults(_Shape):
+    """What every Glue job is created with."""
+
+    version: str = "5.0"
+    python_version: str = "3"
+    timeout_minutes: Annotated[int, Field(ge=1, le=10_080)] = 30
+    max_retries: Annotated[int, Field(ge=0, le=10)] = 0
+    default_arguments: Mapping[str, str] = Field(default_factory=dict)
+
+
+class WorkerConfig(_Shape):
+    """How many workers of which type a size stands for."""
+
+    worker_type: str
+    number_of_workers: Annotated[int, Field(ge=2, le=299)]
+    description: str = ""
+
+
+class CoreConfig(_Shape):
+    """What holds for every dataset: prefixes and Glue's defaults."""
+
+    etl_resource_prefix: KebabName
+    database_prefix: SnakeName
+    glue_defaults: GlueDefaults = Field(default_factory=GlueDefaults)
+    glue_worker_configs: Mapping[Size, WorkerConfig]
+
+
+class ColumnSpec(_Shape):
+    """What becomes of a source column."""
+
+    target_name: SnakeName
+    type: ColumnType = "string"
+    format: str | None = None
+    precision: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,2},[0-9]{1,2}$")] = "10,2"
+    aliases: tuple[str, ...] = ()
+    """Other names under which the source has sent the column."""
+    required: bool = True
+    """Whether a file without the column is refused; else it is null."""
+    on_bad_value: OnBadValue = "null"
+
+    @model_validator(mode="after")
+    def _formats_and_precision_fit(self) -> ColumnSpec:
+        """Refuse a format that cannot be read, or one of a type that has none."""
+        if self.format is not None and self.type not in ("date", "timestamp"):
+            raise ValueError(f"only a date or a timestamp has a format, not {self.type}")
+        if self.type in ("date", "timestamp"):
+            try:
+                self.moment_format  # noqa: B018 - reading it is the check
+            except FormatError as error:
+                raise ValueError(str(error)) from None
+        digits, scale = self.digits
+        if not 1 <= digits <= _LARGEST_PRECISION or scale > digits:
+            raise ValueError(f"precision {self.precision} is no number of digits from 1 to 38 and a scale within them")
+        return self
+
+    @property
+    def digits(self) -> tuple[int, int]:
+        """Return a decimal's digits and how many of them stand behind the point."""
+        digits, scale = self.precision.split(",")
+        return int(digits), int(scale)
+
+    @cached_property
+    def moment_format(self) -> MomentFormat:
+        """Return the form of a date or a timestamp."""
+        default = "yyyyMMdd" if self.type == "date" else "yyyy-MM-dd HH:mm:ss"
+        return MomentFormat(self.format or default, has_time=self.type == "timestamp")
+
+
+class DerivedColumn(_Shape):
+    """A column that is made of the first of some source columns that has a good value."""
+
+    type: Literal["ndc_11"]
+    sources: Annotated[tuple[str, ...], Field(alias="from", min_length=1)]
+    on_bad_value: OnBadValue = "null"
+
+
+class Gates(_Shape):
+    """What a run must hold before it is published; what is not said does not bind, but for the shrinking."""
+
+    expected_record_count_min: Annotated[int, Field(ge=0)] | None = None
+    max_drop_pct: Percent | None = None
+    """How many per cent fewer rows than the run before; 10 where nothing is said."""
+    required_columns: tuple[str, ...] | None = None
+    critical_null_threshold: Rate | None = None
+    """The share of nulls that a required column may have; none where nothing is said."""
+    max_null_rate: Mapping[str, Rate] | None = None
+    max_parse_failure_rate: Mapping[str, Rate] | None = None
+    """The share of rows whose value could not be read, by column; `*` is every other column."""
+    unique_key: tuple[str, ...] | None = None
+    max_duplicate_pct: Percent | None = None
+    """How many per cent of the rows may repeat a key that another row has; none where nothing is said."""
+    max_rejected_pct: Percent | None = None
+    """How many per cent of the rows may be quarantined; 10 where nothing is said."""
+
+
+class DataQuality(Gates):
+    """The gates of a dataset, with those of a table that differ, and the age of its source."""
+
+    max_source_age_days: Annotated[float, Field(gt=0)] | None = None
+    tables: Mapping[str, Gates] = Field(default_factory=dict)
+
+    def of(self, table: str) -> Gates:
+        """Return a table's gates: its own, else the dataset's."""
+        own = self.tables.get(table, Gates()).model_dump(exclude_none=True)
+        shared = self.model_dump(exclude_none=True, exclude={"tables", "max_source_age_days"})
+        return Gates.model_validate({**shared, **own})
+
+
+class Schedule(_Shape):
+    """When the dataset's job starts; disabled unless it says otherwise."""
+
+    enabled: bool = False
+    expression: str
+    description: str = ""
+
+
+class DatasetConfig(_Shape):
+    """One dataset: its source, its tables and columns, its gates."""
+
+    dataset: KebabName
+    description: str = ""
+    data_size_category: Size = "medium"
+    source_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
+    api_endpoints: Mapping[SnakeName, Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]] | None = None
+    record_paths: Mapping[SnakeName, str] = Field(default_factory=dict)
+    """Where in an endpoint's answer its records lie: names with dots between them."""
+    source_prefix: str | None = None
+    """A folder, or s3://bucket/prefix/, whose objects are read."""
+    encoding: str = "utf-8"
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
+    quote: Annotated[str, StringConstraints(max_length=1)] | None = None
+    file_table_mapping: Annotated[Mapping[str, KebabName], Field(min_length=1)]
+    """Which file, by the last part of its name whatever its case, or which endpoint, fills which table."""
+    column_schema: Mapping[KebabName, Annotated[Mapping[str, ColumnSpec], Field(min_length=1)]]
+    derived_columns: Mapping[KebabName, Mapping[SnakeName, DerivedColumn]] = Field(default_factory=dict)
+    unmapped_columns: Literal["fail", "drop", "keep"] = "fail"
+    data_quality: DataQuality = Field(default_factory=DataQuality)
+    schedule: Schedule | None = None
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Return the tables in the order of the files that fill them."""
+        return tuple(dict.fromkeys(self.file_table_mapping.values()))
+
+    @property
+    def quote_mark(self) -> str:
+        """Return the quote of the files, or nothing where a quote is a letter like others."""
+        return DEFAULT_QUOTES.get(self.delimiter, "") if self.quote is None else self.quote
+
+    def table_of(self, file_name: str) -> str | None:
+        """Return the table that a file fills, by the last part of its name; None for one that is not wanted."""
+        name = file_name.replace("\\", "/").rsplit("/", 1)[-1].lower()
+        found = (table for pattern, table in self.file_table_mapping.items() if fnmatchcase(name, pattern.lower()))
+        return next(found, None)
+
+    def target_names(self, table: str) -> list[str]:
+        """Return the names of a table's configured columns in their order."""
+        return [
+            *(spec.target_name for spec in self.column_schema[table].values()),
+            *self.derived_columns.get(table, {}),
+        ]
+
+    @model_validator(mode="after")
+    def _parts_fit_each_other(self) -> DatasetConfig:
+        """Raise one error with everything that does not fit."""
+        if problems := list(self._problems()):
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        """Yield what does not fit."""
+        yield from self._problems_of_form()
+        yield from self._problems_of_source()
+        if len(self.tables) == 1 and self.tables[0] != self.dataset:
+            yield f"the only table is called {self.tables[0]}, expected the dataset's name, {self.dataset}"
+        for word, named in (("column_schema", self.column_schema), ("derived_columns", self.derived_columns),
+                            ("data_quality.tables", self.data_quality.tables)):  # fmt: skip
+            for table in sorted(named.keys() - {*self.tables}):
+                yield f"{word} names {table}, which no file fills; the tables are {', '.join(self.tables)}"
+        for table in self.tables:
+            if table not in self.column_schema:
+                yield f"column_schema lacks the table {table}"
+            else:
+                yield from self._problems_of_columns(table)
+                yield from self._problems_of_gates(table)
+
+    def _problems_of_form(self) -> Iterator[str]:
+        """Yield what no file can be written in."""
+        try:
+            if "\n".encode(self.encoding) != b"\n":
+                yield f"encoding {self.encoding!r} does not write a line break as one byte; recode the file first"
+            codecs.getincrementaldecoder(self.encoding)
+        except (LookupError, UnicodeError):
+            yield f"encoding {self.encoding!r} is unknown"
+        for name, mark in (("delimiter", self.delimiter), ("quote", self.quote_mark)):
+            if _CONTROL.search(mark) or not mark.isascii():
+                yield f"{name} {mark!r} cannot be one"
+        if self.quote_mark == self.delimiter:
+            yield f"delimiter and quote are both {self.delimiter!r}"
+
+    def _problems_of_source(self) -> Iterator[str]:
+        """Yield what does not fit in where the files come from."""
+        sources = [name for name in ("source_url", "api_endpoints", "source_prefix") if getattr(self, name) is not None]
+        if len(sources) != 1:
+            yield f"exactly one of source_url, api_endpoints and source_prefix is wanted, found {sources or 'none'}"
+        if self.api_endpoints is not None:
+            mapped = self.file_table_mapping.keys()
+            for name in sorted((mapped | self.record_paths.keys()) - self.api_endpoints.keys()):
+                yield f"{name} is no endpoint; api_endpoints has {', '.join(self.api_endpoints)}"
+            for name in sorted(mapped - self.record_paths.keys()):
+                yield f"record_paths lacks {name}: where in its answer the records lie"
+        elif self.record_paths:
+            yield "record_paths is for api_endpoints"
+
+    def _problems_of_columns(self, table: str) -> Iterator[str]:
+        """Yield what does not fit among a table's columns."""
+        schema, derived = self.column_schema[table], self.derived_columns.get(table, {})
+        names = self.target_names(table)
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"{table}: two columns become {name}"
+        for name in names:
+            if name.startswith("meta_"):
+                yield f"{table}: {name} begins like the columns that every row gets, meta_"
+        sources = [name.lower() for column, spec in schema.items() for name in (column, *spec.aliases)]
+        for name in sorted({name for name in sources if sources.count(name) > 1}):
+            yield f"{table}: two columns are read from {name}"
+        for target, made in derived.items():
+            for source in made.sources:
+                if source not in schema:
+                    yield f"{table}: {target} is made of {source}, which column_schema has not"
+
+    def _problems_of_gates(self, table: str) -> Iterator[str]:
+        """Yield the columns that gates name and a table has not."""
+        names = self.target_names(table)
+        gates = self.data_quality.of(table)
+        gated = {
+            "required_columns": gates.required_columns or (),
+            "unique_key": gates.unique_key or (),
+            "max_null_rate": gates.max_null_rate or {},
+            "max_parse_failure_rate": {*(gates.max_parse_failure_rate or {})} - {"*"},
+        }
+        is_own = table in self.data_quality.tables or len(self.tables) == 1
+        for gate, columns in gated.items():
+            for column in sorted({*columns} - {*names}):
+                if is_own or not any(column in self.target_names(other) for other in self.column_schema):
+                    yield f"{table}: {gate} names {column}, which is no column of it"
+
+
+class Configuration(_Shape):
+    """All of `etl/`: the core and every dataset by its name."""
+
+    folder: Path
+    core: CoreConfig
+    datasets: Mapping[str, DatasetConfig]
+
+    def dataset(self, name: str) -> DatasetConfig:
+        """Return one dataset; ConfigError names those that there are."""
+        if name not in self.datasets:
+            raise ConfigError(f"there is no dataset {name}; there are {', '.join(self.datasets)}.")
+        return self.datasets[name]
+
+
+def read_configuration(folder: Path) -> Configuration:
+    """Return the configuration below a folder; ConfigError with every complaint of every file in one list."""
+    complaints: list[str] = []
+    core_file = folder / CONFIG_NAME
+    core = _read(core_file, CoreConfig, complaints)
+    datasets: dict[str, DatasetConfig] = {}
+    for path in sorted(folder.glob(f"*/{CONFIG_NAME}")):
+        found = _read(path, DatasetConfig, complaints)
+        if found is None:
+            continue
+        if found.dataset != path.parent.name or found.dataset == SHARED:
+            complaints.append(f"{_short(path)}: dataset is {found.dataset!r}, expected its folder's name")
+        datasets[found.dataset] = found
+    if core is not None:
+        for name, dataset in datasets.items():
+            if dataset.data_size_category not in core.glue_worker_configs:
+                known = ", ".join(core.glue_worker_configs)
+                complaints.append(f"{name}: data_size_category is {dataset.data_size_category}, there are {known}")
+    complaints += _colliding_names(datasets)
+    if not datasets and not complaints:
+        complaints.append(f"{folder} has no */{CONFIG_NAME}")
+    if complaints or core is None:
+        raise ConfigError(f"{len(complaints)} complaint(s) about {folder}: " + "; ".join(complaints) + ".")
+    return Configuration(folder=folder, core=core, datasets=datasets)
+
+
+def table_names(dataset: DatasetConfig) -> dict[str, str]:
+    """Return the name under which each table is registered and asked: of several it has the dataset's before it."""
+    return {
+        table: (dataset.dataset if len(dataset.tables) == 1 else f"{dataset.dataset}-{table}").replace("-", "_")
+        for table in dataset.tables
+    }
+
+
+def _colliding_names(datasets: Mapping[str, DatasetConfig]) -> Iterator[str]:
+    """Yield the names that two tables would have."""
+    owners: dict[str, str] = {}
+    for name, dataset in datasets.items():
+        for registered in table_names(dataset).values():
+            if registered in owners:
+                yield f"{owners[registered]} and {name} would both have the table {registered}"
+            owners.setdefault(registered, name)
+
+
+def _read(path: Path, shape: type[Shape], complaints: list[str]) -> Shape | None:
+    """Return one file's content; None with the complaints about it added."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+        return shape.model_validate(content)
+    except (OSError, UnicodeDecodeError) as error:
+        complaints.append(f"{_short(path)} cannot be read: {error}")
+    except ValidationError as error:
+        complaints += [f"{_short(path)}: {_explained(problem, shape)}" for problem in error.errors()]
+    except ValueError as error:
+        complaints.append(f"{_short(path)} is no JSON of this kind: {error}")
+    return None
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; ValueError for a key that stands in it twice, of which one would be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice")
+    return found
+
+
+def _explained(problem: Mapping[str, Any], shape: type[BaseModel]) -> str:
+    """Return one complaint: where, what is there, what was expected."""
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        keys = ", ".join(_keys_at(shape, problem["loc"][:-1]))
+        return f"unknown key {where}" + (f"; valid keys are {keys}" if keys else "")
+    if problem["type"] == "missing":
+        return f"{where} is missing"
+    said = str(problem["msg"]).removeprefix("Value error, ")
+    value = problem.get("input")
+    shown = f" is {value!r}" if isinstance(value, (str, int, float, bool)) else ""
+    return f"{where}{shown}: {said}" if where else said
+
+
+def _keys_at(shape: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
+    """Return the keys that a part of a configuration may have."""
+    schema = shape.model_json_schema(by_alias=True)
+    part: dict[str, Any] = schema
+    for step in place:
+        part = _resolved(part, schema)
+        by_pattern = next(iter(part.get("patternProperties", {}).values()), {})
+        part = part.get("properties", {}).get(step) or part.get("additionalProperties") or by_pattern
+    return sorted(_resolved(part, schema).get("properties", {}))
+
+
+def _resolved(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return what a part of a JSON schema refers to."""
+    for choice in part.get("anyOf", ()):
+        if "$ref" in choice or choice.get("type") in ("object", "array"):
+            part = choice
+    while "$ref" in part:
+        part = schema["$defs"][part["$ref"].rsplit("/", 1)[-1]]
+    return part
+
+
+def _short(path: Path) -> str:
+    """Return the last two parts of a path."""
+    return "/".join(path.parts[-2:])

@@ -1,0 +1,1 @@
+"""The engines that read text tables and write Parquet: DuckDB on one machine, Spark beyond it."""

@@ -1,0 +1,72 @@
+"""DuckDB on one machine: text is read directly into the typed projection, in bounded memory and in no order."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ibis
+
+from warehouse.engines.engine import COMPRESSION, Engine, names_of
+from warehouse.work_files import WorkFile
+
+if TYPE_CHECKING:
+    from ibis.expr import types as ir
+
+MEMORY_LIMIT = "400MB"
+_PART = "part-00000.parquet"
+
+
+class DuckDbEngine(Engine):
+    """DuckDB in this process, with a database file of its own to spill into."""
+
+    name = "duckdb"
+    needs_shared_files = False
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Open a database that goes with the engine."""
+        self._folder = tempfile.TemporaryDirectory(prefix="warehouse-duckdb-", dir=folder)
+        self._connection = ibis.duckdb.connect(
+            Path(self._folder.name) / "work.duckdb",
+            memory_limit=MEMORY_LIMIT,
+            preserve_insertion_order=False,
+            autoinstall_known_extensions=False,
+            autoload_known_extensions=False,
+        )
+
+    def read_texts(self, work: WorkFile, location: str) -> ir.Table:
+        """Return a work file as a table of texts; DuckDB leaves out and remembers the lines that do not fit."""
+        return self._connection.read_csv(
+            location,
+            auto_detect=False,
+            columns=dict.fromkeys(names_of(work), "VARCHAR"),
+            header=False,
+            delim=work.delimiter,
+            quote="",
+            escape="",
+            comment="",
+            new_line="\\n",
+            store_rejects=True,
+            rejects_limit=0,
+        )
+
+    def write_parquet(self, rows: ir.Table, location: str) -> None:
+        """Write one file into a new folder."""
+        folder = Path(location)
+        folder.mkdir(parents=True)
+        self._connection.to_parquet(rows, folder / _PART, compression=COMPRESSION)
+
+    def read_parquet(self, location: str) -> ir.Table:
+        """Return the files of a folder as a table."""
+        return self._connection.read_parquet(f"{location}/*.parquet", hive_partitioning=False)
+
+    def fetch(self, rows: ir.Table) -> list[dict[str, Any]]:
+        """Return rows."""
+        found: list[dict[str, Any]] = self._connection.to_pyarrow(rows).to_pylist()
+        return found
+
+    def close(self) -> None:
+        """Close the database and delete its file."""
+        self._connection.disconnect()
+        self._folder.cleanup()

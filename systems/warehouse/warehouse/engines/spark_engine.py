@@ -1,0 +1,106 @@
+"""Spark, as AWS Glue runs it: the same expressions, on files that all workers can read."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import ibis
+
+from warehouse.engines.engine import COMPRESSION, Engine, names_of
+from warehouse.work_files import WorkFile
+
+if TYPE_CHECKING:
+    from ibis.expr import types as ir
+    from pyspark.sql import SparkSession
+
+_CORRUPT = "_corrupt"
+SESSION_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "false",
+    # with pruning Spark counts the fields of a line only as far as it reads them
+    "spark.sql.csv.parser.columnPruning.enabled": "false",
+    "spark.sql.parquet.compression.codec": COMPRESSION,
+    # a time of day without a zone stays one
+    "spark.sql.timestampType": "TIMESTAMP_NTZ",
+    # dates before 1900 are as they are, not those of a calendar of Spark 2
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
+}
+
+
+class SparkEngine(Engine):
+    """A Spark session, Glue's own or one on this machine."""
+
+    name = "spark"
+    needs_shared_files = True
+
+    def __init__(self, session: SparkSession) -> None:
+        """Take a session; it is the caller's to stop."""
+        for name, value in SESSION_SETTINGS.items():
+            session.conf.set(name, value)
+        self._session = session
+        self._connection = ibis.pyspark.connect(session)
+        self._views = 0
+
+    def read_texts(self, work: WorkFile, location: str) -> ir.Table:
+        """Return a work file as a table of texts; what Spark calls corrupt is left out, else it would pad and cut."""
+        names = names_of(work)
+        frame = self._session.read.csv(
+            _hadoop(location),
+            schema=", ".join(f"{name} string" for name in (*names, _CORRUPT)),
+            sep=work.delimiter,
+            quote="",
+            escape="",
+            header=False,
+            mode="PERMISSIVE",
+            columnNameOfCorruptRecord=_CORRUPT,
+            lineSep="\n",
+        )
+        return self._table(frame.filter(frame[_CORRUPT].isNull()).select(*names))
+
+    def write_parquet(self, rows: ir.Table, location: str) -> None:
+        """Write a folder."""
+        self._connection.to_parquet(rows, _hadoop(location), compression=COMPRESSION)
+
+    def read_parquet(self, location: str) -> ir.Table:
+        """Return a folder as a table."""
+        return self._table(self._session.read.parquet(_hadoop(location)))
+
+    def fetch(self, rows: ir.Table) -> list[dict[str, Any]]:
+        """Return rows."""
+        found: list[dict[str, Any]] = self._connection.to_pyarrow(rows).to_pylist()
+        return found
+
+    def close(self) -> None:
+        """Forget the views; the session is the caller's."""
+        for number in range(self._views):
+            self._session.catalog.dropTempView(f"warehouse_{number}")
+
+    def _table(self, frame: Any) -> ir.Table:
+        """Return a data frame as a table of Ibis."""
+        name = f"warehouse_{self._views}"
+        self._views += 1
+        frame.createOrReplaceTempView(name)
+        return self._connection.table(name)
+
+
+def local_session() -> SparkSession:
+    """Return a session on this machine's cores; Java 17 is needed."""
+    from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra that one machine need not have
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.master("local[*]").appName("warehouse")
+    local = {"spark.ui.enabled": "false", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+    for name, value in {**local, **SESSION_SETTINGS}.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def _hadoop(location: str) -> str:
+    """Return a location as Hadoop reads it: a folder of this machine needs a scheme."""
+    return location if "://" in location else f"file://{location}"

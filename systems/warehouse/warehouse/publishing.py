@@ -1,0 +1,213 @@
+"""Publication: in come the finished files of a run, out goes the run that every manifest reader sees from then on.
+
+A run is moved in below `bronze/` after it was judged, its manifest is written, and one pointer is swapped; the run
+before goes to `archive/`. Whoever is killed at any point leaves readers the old or the new run, whole, and the next
+run tidies up under the lock: what the pointer does not name is archived if it was current before, and deleted
+otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from etlkit.errors import ConfigError, DataError
+from warehouse.naming import raw_prefix, run_of, temp_prefix
+from warehouse.targets.target import Tagged, Target
+
+MANIFEST_VERSION = 1
+KEPT_RUNS = 3
+"""How many earlier runs stay in the archive, with their raw files and quarantine."""
+SOURCE_FILE = "_source.json"
+"""Written last into a run's raw files: without it they are not whole."""
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Which run is current, which was before it, and how often the pointer was swapped."""
+
+    run_id: str
+    previous_run_id: str | None
+    sequence: int
+    tagged: Tagged
+
+
+@dataclass(frozen=True)
+class Publication:
+    """The published runs of one dataset of a layer in a target."""
+
+    target: Target
+    dataset: str
+    layer: str = "bronze"
+
+    @property
+    def _home(self) -> str:
+        return f"{self.layer}/{self.dataset}/"
+
+    @property
+    def _archive(self) -> str:
+        return f"archive/{self._home}"
+
+    @property
+    def _pointer_key(self) -> str:
+        return f"{self._home}_manifest/current.json"
+
+    def _manifest_key(self, run_id: str) -> str:
+        return f"{self._home}_manifest/{run_id}.json"
+
+    def pointer(self) -> Pointer | None:
+        """Return the pointer; None before the first run. DataError for one that is not understood."""
+        tagged = self.target.read(self._pointer_key)
+        if tagged is None:
+            return None
+        try:
+            told = json.loads(tagged.content)
+            return Pointer(told["run_id"], told["previous_run_id"], int(told["sequence"]), tagged)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{self.target.location(self._pointer_key)} is not understood: {error}.") from error
+
+    def manifest(self, run_id: str) -> dict[str, Any] | None:
+        """Return a run's manifest; None where there is none."""
+        tagged = self.target.read(self._manifest_key(run_id))
+        if tagged is None:
+            return None
+        found: dict[str, Any] = json.loads(tagged.content)
+        return found
+
+    def current(self) -> dict[str, Any] | None:
+        """Return the manifest of the current run; None before the first one."""
+        pointer = self.pointer()
+        if pointer is None:
+            return None
+        manifest = self.manifest(pointer.run_id)
+        if manifest is None:
+            raise DataError(
+                f"{self.target.location(self._manifest_key(pointer.run_id))} is missing, though the pointer names it.",
+                "Run again with --force.",
+            )
+        return manifest
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the manifests of the current run and of those in the archive, the newest first."""
+        found = (self.manifest(run_id) for run_id in sorted(self._manifests(), reverse=True))
+        return [manifest for manifest in found if manifest is not None]
+
+    def tidy(self) -> list[str]:
+        """Remove what killed runs left, and finish an archiving that was cut short; return what was done.
+
+        Whoever calls it holds the lock.
+        """
+        pointer = self.pointer()
+        kept = {pointer.run_id} if pointer else set()
+        done = self._tidy_home(pointer)
+        archived = self._runs_in(self._archive)
+        for run_id in kept & archived.keys():
+            self.target.delete(archived.pop(run_id))  # a rollback brought it back
+        kept |= archived.keys()
+        self.target.delete([self._manifest_key(run_id) for run_id in sorted({*self._manifests()} - kept)])
+        for prefix in (f"temp/{self.dataset}/", f"quarantine/{self.dataset}/"):
+            for run_id, keys in self._runs_in(prefix).items():
+                if prefix.startswith("temp") or run_id not in kept:
+                    self.target.delete(keys)
+        for run_id, keys in self._runs_in(f"raw/{self.dataset}/").items():
+            if raw_prefix(self.dataset, run_id) + SOURCE_FILE not in keys:
+                self.target.delete(keys)
+                done.append(f"removed the half-written raw files of run {run_id}")
+        return done
+
+    def _tidy_home(self, pointer: Pointer | None) -> list[str]:
+        """Let only the current run lie where readers without a manifest look."""
+        done = []
+        for run_id, keys in self._runs_in(self._home).items():
+            if pointer and run_id == pointer.previous_run_id:
+                self._archive_keys(keys)
+                done.append(f"archived run {run_id}")
+            elif not pointer or run_id != pointer.run_id:
+                self.target.delete(keys)
+                done.append(f"removed run {run_id}, which was never published")
+        return done
+
+    def publish(self, run_id: str, manifest: Mapping[str, Any], moved: Mapping[str, str]) -> None:
+        """Move a run's files in, write its manifest, swap the pointer and archive the run before.
+
+        `moved` has a key of the run's final place for each key below `temp/`. Raises LostRaceError where another run
+        was published since `manifest` named the one before.
+        """
+        pointer = self.pointer()
+        for key, to in moved.items():
+            self.target.copy(key, to)
+        content = {"manifest_version": MANIFEST_VERSION, "run_id": run_id, **manifest}
+        self.target.write(self._manifest_key(run_id), _json(content))
+        self._swap(run_id, pointer)
+        self.target.delete_below(temp_prefix(self.dataset, run_id))
+        if pointer:
+            self._archive_keys(self._runs_in(self._home).get(pointer.run_id, []))
+        self._retain()
+
+    def rollback(self, run_id: str | None) -> tuple[str, str]:
+        """Make an earlier run current again; return which one, and the one that was current.
+
+        Whoever calls it holds the lock. ConfigError where there is no such run.
+        """
+        pointer = self.pointer()
+        archived = self._runs_in(self._archive)
+        if pointer is None or not archived:
+            raise ConfigError(f"{self.dataset} has no earlier run to go back to.")
+        wanted = run_id or max(archived)
+        if wanted not in archived or self.manifest(wanted) is None:
+            raise ConfigError(f"{self.dataset} has no archived run {wanted}; there are {', '.join(sorted(archived))}.")
+        for key in archived[wanted]:
+            self.target.copy(key, key.removeprefix("archive/"))
+        self._swap(wanted, pointer)
+        self._archive_keys(self._runs_in(self._home).get(pointer.run_id, []))
+        self.target.delete(archived[wanted])
+        return wanted, pointer.run_id
+
+    def _swap(self, run_id: str, pointer: Pointer | None) -> None:
+        """Let the pointer name a run; its content differs each time, so that an old one never fits again."""
+        content = {
+            "run_id": run_id,
+            "previous_run_id": pointer.run_id if pointer else None,
+            "sequence": pointer.sequence + 1 if pointer else 1,
+        }
+        self.target.swap(self._pointer_key, _json(content), pointer.tagged if pointer else None)
+
+    def _archive_keys(self, keys: Sequence[str]) -> None:
+        """Move a run's files to the archive: all are there before the first one goes."""
+        for key in keys:
+            self.target.copy(key, f"archive/{key}")
+        self.target.delete(keys)
+
+    def _retain(self) -> None:
+        """Delete the oldest runs of the archive, and the raw files and quarantine that no run stands for any more."""
+        archived = self._runs_in(self._archive)
+        for run_id in sorted(archived, reverse=True)[KEPT_RUNS:]:
+            self.target.delete([*archived[run_id], self._manifest_key(run_id)])
+        kept = self.runs()
+        named = {manifest["run_id"] for manifest in kept} | {manifest["raw_run_id"] for manifest in kept}
+        for prefix in (f"quarantine/{self.dataset}/", f"raw/{self.dataset}/"):
+            for run_id, keys in self._runs_in(prefix).items():
+                if run_id not in named:
+                    self.target.delete(keys)
+
+    def _manifests(self) -> Iterator[str]:
+        """Yield the runs that have a manifest."""
+        for stored in self.target.stored(f"{self._home}_manifest/"):
+            name = stored.key.rsplit("/", 1)[-1]
+            if name != "current.json":
+                yield name.removesuffix(".json")
+
+    def _runs_in(self, prefix: str) -> dict[str, list[str]]:
+        """Return the keys of each run below a prefix."""
+        found: dict[str, list[str]] = {}
+        for stored in self.target.stored(prefix):
+            if run_id := run_of(stored.key):
+                found.setdefault(run_id, []).append(stored.key)
+        return found
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    """Return a small object's bytes, in an order of their own."""
+    return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n").encode()

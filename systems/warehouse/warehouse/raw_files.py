@@ -1,0 +1,119 @@
+"""Raw files: in come a source's files, out goes a folder of the target that keeps them, and what is known of them.
+
+What is known is written last: a folder without it is half-written and goes with the next run. A run can be repeated
+from it without the source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from etlkit.errors import ConfigError, DataError
+from warehouse.configuration import DatasetConfig
+from warehouse.naming import raw_prefix
+from warehouse.publishing import SOURCE_FILE
+from warehouse.sources.archives import extract, newest_member
+from warehouse.sources.download import Fetched, Patience, download
+from warehouse.targets.target import Target
+
+ARCHIVE = "source.zip"
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a run reads: local copies of the files by name, and what is known of where they came from."""
+
+    files: Mapping[str, Path]
+    """The files that fill tables."""
+    kept: Mapping[str, Path]
+    """What is kept beside them: the archive that they came in."""
+    sha256: str
+    """The hash of the archive, or of all the files together."""
+    fetched: Fetched | None
+    modified: datetime | None
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """Return what is written down of it."""
+        return {
+            "sha256": self.sha256,
+            "modified": self.modified and self.modified.isoformat(),
+            "fetched": self.fetched and asdict(self.fetched),
+            "files": {
+                name: {"bytes": path.stat().st_size, "sha256": hash_of(path)}
+                for name, path in sorted(self.files.items())
+            },
+        }
+
+
+def fetch_archive(dataset: DatasetConfig, folder: Path, patience: Patience, known: Fetched | None) -> Source | None:
+    """Download a dataset's archive and take its files out; None where the source says it is the known one."""
+    if dataset.source_url is None:
+        raise ConfigError(f"{dataset.dataset} has no source_url.")
+    archive = folder / ARCHIVE
+    fetched = download(dataset.source_url, archive, patience, known)
+    return None if fetched is None else _from_archive(dataset, archive, folder, fetched, fetched.url)
+
+
+def from_archive(dataset: DatasetConfig, archive: Path, folder: Path) -> Source:
+    """Take a dataset's files out of an archive of this machine."""
+    if not archive.is_file():
+        raise ConfigError(f"--from-file: there is no file {archive}.")
+    return _from_archive(dataset, archive, folder, None, archive.name)
+
+
+def from_raw(dataset: DatasetConfig, target: Target, run_id: str, folder: Path) -> Source:
+    """Bring the raw files of an earlier run, and check that they are what was written down."""
+    prefix = raw_prefix(dataset.dataset, run_id)
+    tagged = target.read(prefix + SOURCE_FILE)
+    if tagged is None:
+        ids = sorted({key.key.split("/")[2] for key in target.stored(f"raw/{dataset.dataset}/")})
+        there = ", ".join(one.removeprefix("run_id=") for one in ids) or "none"
+        raise ConfigError(f"--from-raw: {dataset.dataset} has no raw files of run {run_id}; there are {there}.")
+    known = json.loads(tagged.content)
+    files = {}
+    for number, (name, told) in enumerate(known["files"].items()):
+        path = folder / f"raw-{number}"
+        target.download(prefix + name, path)
+        if hash_of(path) != told["sha256"]:
+            raise DataError(f"{target.location(prefix + name)} is not what was stored: its hash differs.")
+        files[name] = path
+    modified = datetime.fromisoformat(known["modified"]) if known["modified"] else None
+    fetched = Fetched(**known["fetched"]) if known["fetched"] else None
+    return Source(files, {}, known["sha256"], fetched, modified)
+
+
+def store_raw(source: Source, dataset: DatasetConfig, target: Target, run_id: str) -> None:
+    """Keep a source's files; ConfigError where the run has some already."""
+    prefix = raw_prefix(dataset.dataset, run_id)
+    if next(target.stored(prefix), None):
+        raise ConfigError(f"{target.location(prefix)} is there already; give another --run-id.")
+    for name, path in {**source.kept, **source.files}.items():
+        target.upload(path, prefix + name)
+    target.write(prefix + SOURCE_FILE, json.dumps(source.known, indent=1, sort_keys=True).encode())
+
+
+def hash_of(path: Path) -> str:
+    """Return a file's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _from_archive(dataset: DatasetConfig, archive: Path, folder: Path, fetched: Fetched | None, told: str) -> Source:
+    """Take the files out of an archive; DataError where one that fills a table is missing."""
+    files = extract(archive, dataset.table_of, folder, told)
+    filled = [dataset.table_of(name) for name in files]
+    missing = [pattern for pattern, table in dataset.file_table_mapping.items() if table not in filled]
+    if missing:
+        raise DataError(f"{told} has no {', '.join(missing)}.", "Nothing was published; see file_table_mapping.")
+    if twice := {table for table in filled if filled.count(table) > 1}:
+        raise DataError(f"{told} has several files for {', '.join(sorted(str(one) for one in twice))}.")
+    modified = (fetched and fetched.modified) or newest_member(archive)
+    return Source(files, {ARCHIVE: archive}, hash_of(archive), fetched, modified)

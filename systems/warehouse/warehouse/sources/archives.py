@@ -1,0 +1,104 @@
+"""Archives: in comes a zip, out come the files that are wanted of it, whole and none else.
+
+A member's name is never a path here. What an archive could do harm with is refused before anything is written: two
+files of one name, a file that is encrypted, missing, or far larger than it says or than its packed bytes can honestly
+be.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from etlkit.errors import DataError, RetryableError
+
+LARGEST_MEMBER = 20 << 30
+LARGEST_RATIO = 200
+_RATIO_FROM = 16 << 20
+"""Below so many bytes a ratio says nothing."""
+_CHUNK = 1 << 20
+_ENCRYPTED = 0x1
+_FIRST_BYTES = 300
+
+
+def extract(archive: Path, table_of: Callable[[str], str | None], folder: Path, told: str) -> dict[str, Path]:
+    """Write the wanted members into a folder; return their paths by the last part of their names.
+
+    Raises DataError for an archive that is none or that could do harm, RetryableError for one that is damaged.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return _extract(opened, table_of, folder, told)
+    except zipfile.BadZipFile as error:
+        with archive.open("rb") as file:
+            start = file.read(_FIRST_BYTES)
+        if not start.startswith(b"PK"):
+            words = " ".join(start.decode("utf-8", errors="replace").split())[:120]
+            raise DataError(f"{told} is not a zip; it begins with: {words!r}.", "Nothing was published.") from None
+        raise RetryableError(f"{told} is damaged: {error}.", "Nothing was published; run again.") from None
+
+
+def newest_member(archive: Path) -> datetime | None:
+    """Return the latest date that an archive gives a member, which has no zone and is taken for UTC."""
+    with zipfile.ZipFile(archive) as opened:
+        dates = [info.date_time for info in opened.infolist()]
+    try:
+        return max(datetime(*date, tzinfo=UTC) for date in dates)
+    except ValueError:
+        return None
+
+
+def _extract(
+    opened: zipfile.ZipFile, table_of: Callable[[str], str | None], folder: Path, told: str
+) -> dict[str, Path]:
+    """Write the wanted members."""
+    wanted: dict[str, zipfile.ZipInfo] = {}
+    for info in opened.infolist():
+        name = _basename(info.filename)
+        if info.is_dir() or table_of(name) is None:
+            continue
+        if name.lower() in {other.lower() for other in wanted}:
+            raise DataError(f"{told} has two files called {name}.", "Which one is meant cannot be known.")
+        if info.flag_bits & _ENCRYPTED:
+            raise DataError(f"{told}: {name} is encrypted.", "Nothing was published.")
+        if info.filename.startswith(("/", "\\")) or ".." in info.filename.replace("\\", "/").split("/"):
+            raise DataError(
+                f"{told} has a file that wants to lie outside: {info.filename!r}.", "Nothing was published."
+            )
+        wanted[name] = info
+    found = {}
+    for number, (name, info) in enumerate(wanted.items()):
+        path = folder / f"member-{number}"
+        try:
+            with opened.open(info) as member, path.open("wb") as file:
+                _copy(member, file, info, f"{told}: {name}")
+        except (zlib.error, EOFError) as error:
+            raise RetryableError(f"{told}: {name} is damaged: {error}.", "Nothing was published; run again.") from None
+        except NotImplementedError as error:
+            raise DataError(f"{told}: {name}: {error}.", "Nothing was published.") from None
+        found[name] = path
+    return found
+
+
+def _copy(member: object, file: BinaryIO, info: zipfile.ZipInfo, told: str) -> None:
+    """Write a member, and count the bytes that really come."""
+    size = 0
+    read = member.read  # type: ignore[attr-defined]
+    while chunk := read(_CHUNK):
+        size += len(chunk)
+        ratio = size / max(1, info.compress_size)
+        if size > LARGEST_MEMBER or (size > _RATIO_FROM and ratio > LARGEST_RATIO):
+            raise DataError(
+                f"{told} grows to more than {size:,} bytes from {info.compress_size:,}: a zip bomb.",
+                "Nothing was published.",
+            )
+        file.write(chunk)
+
+
+def _basename(name: str) -> str:
+    """Return the last part of a member's name."""
+    return name.replace("\\", "/").rsplit("/", 1)[-1]

@@ -48,7 +48,7 @@ def work_of(content, form, folder=None):
 
 @settings(max_examples=1000 if FULL else 150, deadline=None)
 @given(
-    st.lists(st.lists(CELLS, min_size=2, max_size=4), max_size=8), st.sampled_from(["\n", "\r\n"]), st.integers(8, 64)
+    st.lists(st.lists(CELLS, min_size=2, max_size=4), max_size=8), st.sampled_from(["\n", "\r\n"]), st.integers(16, 64)
 )
 def test_quoted_records_keep_every_cell_whatever_it_holds(tmp_path_factory, records, end, block):
     text = io.StringIO(newline="")
@@ -71,7 +71,7 @@ def test_quoted_records_keep_every_cell_whatever_it_holds(tmp_path_factory, reco
     st.lists(st.lists(PLAIN, min_size=1, max_size=4), max_size=8),
     st.sampled_from(["\n", "\r\n"]),
     st.booleans(),
-    st.integers(8, 64),
+    st.integers(16, 64),
 )
 def test_plain_lines_keep_every_cell_and_a_ragged_one_is_found_with_its_number(
     tmp_path_factory, records, end, is_whole, block

@@ -397,7 +397,7 @@ def _keys_at(shape: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
     part: dict[str, Any] = schema
     for step in place:
         part = _resolved(part, schema)
-        by_pattern = next(iter(part.get("patternProperties", {}).values()), {})
+        by_pattern: dict[str, Any] = next(iter(part.get("patternProperties", {}).values()), {})
         part = part.get("properties", {}).get(step) or part.get("additionalProperties") or by_pattern
     return sorted(_resolved(part, schema).get("properties", {}))
 

@@ -268,6 +268,12 @@ def test_a_source_that_is_gone_says_nothing_of_a_computer_that_lives_and_all_of_
     silver.bury("active_directory/computer", "LEFT", "GONE")
     silver.transform()
     rows = {row["computer_uid"]: row for row in silver.rows("silver.computers")}
+    assert {uid: (row["computer_name"], row["source_system"]) for uid, row in rows.items()} == {
+        "tdx:1": ("LIVESX", "active_directory+key_client"), "tdx:2": ("LEFT", "tdx"), "tdx:3": ("GONE", ""),
+    }  # fmt: skip
+    assert (rows["tdx:1"]["tdx_asset_id"], rows["tdx:1"]["serial_number"], rows["tdx:1"]["owner_uniqname"]) == (
+        None, "KKKK1", "own2",
+    )  # fmt: skip
     gone, left = rows["tdx:3"], rows["tdx:2"]
     assert (left["source_system"], left["os_name"], left["is_active"], left["cpu"]) == ("tdx", "Tos", True, None)
     assert left["quality_flags"] == ["missing_active_directory_source", "missing_key_client_source"]
@@ -289,3 +295,26 @@ def test_an_account_that_was_made_anew_manages_what_its_predecessor_did(silver):
     silver.bury("active_directory/user", "a1")
     silver.transform()
     assert [row["owner_uniqname"] for row in silver.rows("silver.computers")] == ["second"]
+
+
+def test_whoever_has_a_shared_mac_or_serial_is_flagged_while_two_living_records_share_it(silver):
+    silver.put_assets(
+        asset(1, "A", "AAAA1", M1), asset(2, "B", "BBBB2", M1), asset(3, "C", "SSSS9"), asset(4, "D", "SSSS9"),
+        asset(5, "E", "EEEE5", M3),
+    )  # fmt: skip
+    silver.put(
+        "key_client/computer", card(M1, "KA", "KKKK1"), card(M2, "KS", "SSSS9"), card("00:11:22:33:44:99", "KN", "NNNN1"),
+    )  # fmt: skip
+    silver.put("active_directory/computer", {"objectGUID": "c", "cn": "SOLO"})
+
+    def shared():
+        silver.transform()
+        flags = {row["computer_name"]: row["quality_flags"] for row in silver.rows("silver.computers")}
+        return {name: [flag for flag in found if flag.startswith("shared")] for name, found in flags.items()}
+
+    mac, serial = ["shared_mac_address"], ["shared_serial_number"]
+    assert shared() == {
+        "A": mac, "B": mac, "KA": mac, "C": serial, "D": serial, "KS": serial, "E": [], "KN": [], "SOLO": [],
+    }  # fmt: skip
+    silver.bury("tdx/asset", "1", "3")
+    assert shared() == {"A": [], "B": [], "C": [], "D": [], "E": [], "KN": [], "SOLO": []}

@@ -87,7 +87,7 @@ merged as (
            coalesce(t.mac_addresses[1], s.card_macs[1]) as mac_address,
            array(
                select distinct one collate "C"
-               from unnest(coalesce(t.mac_addresses, '{}') || coalesce(s.card_macs, '{}')) one
+               from unnest(t.mac_addresses || s.card_macs) one
                order by 1
            ) as mac_addresses,
            t.tdx_asset_id,

@@ -1,0 +1,238 @@
+"""A bucket of S3 as the target: the same runs, conditional writes, locks that expire, kills."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import boto3
+import pytest
+from botocore.config import Config
+from moto.server import ThreadedMotoServer
+from test_publishing import COUNT
+from warehouse_case import Warehouse
+
+from etlkit.errors import LoadError, LockedError
+from etlkit.testing import FULL
+from warehouse.__main__ import main
+from warehouse.configuration import read_configuration
+from warehouse.reading import ask
+from warehouse.sample_sources.drugs import Drugs
+from warehouse.targets.bucket import Bucket
+from warehouse.targets.target import LostRaceError, Tagged
+
+STEPS = ("write", "upload", "copy", "delete", "swap")
+NAME = "pp-dw-123456789012"
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    """Moto's S3 over HTTP."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(endpoint, monkeypatch):
+    """An empty bucket."""
+    for name, value in (
+        ("AWS_ENDPOINT_URL", endpoint), ("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "a-secret"),
+        ("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_EC2_METADATA_DISABLED", "true"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=NAME)
+    yield Bucket(client, NAME, "house/", lock_seconds=1)
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=NAME):
+        for found in page.get("Contents", ()):
+            client.delete_object(Bucket=NAME, Key=found["Key"])
+    client.delete_bucket(Bucket=NAME)
+
+
+@pytest.fixture
+def in_s3(warehouse, bucket, monkeypatch) -> Warehouse:
+    """A warehouse whose target is the bucket."""
+    monkeypatch.setenv("WAREHOUSE_TARGET", f"s3://{NAME}/house")
+    monkeypatch.setenv("WAREHOUSE_LOCK_SECONDS", "1")
+    warehouse.target = lambda: bucket
+    return warehouse
+
+
+def keys(bucket, prefix):
+    return [stored.key for stored in bucket.stored(prefix)]
+
+
+def test_runs_are_published_repeated_and_rolled_back_as_in_a_folder(in_s3, bucket):
+    in_s3.serve(Drugs(products=20, extra_product_lines=(b"bad",)))
+    first = in_s3.run("fda-cder")
+    assert first.exit_code == 3, first.text
+    assert in_s3.run("fda-cder").figures["is_published"] is False
+    assert in_s3.ask("fda-cder", COUNT) == [{"rows": 20, "runs": 1}]
+    digests = in_s3.digests("fda-cder")
+    again = in_s3.run("fda-cder", "--from-raw", first.figures["run_id"])
+    assert (again.exit_code, in_s3.digests("fda-cder")) == (3, digests)
+    assert in_s3.command("quarantine", "fda-cder").figures["rows"][0]["raw_line"] == "bad"
+    in_s3.serve(Drugs(products=21))
+    assert in_s3.run("fda-cder").exit_code == 0
+    assert in_s3.command("rollback", "fda-cder").figures["run_id"] == again.figures["run_id"]
+    assert in_s3.ask("fda-cder", COUNT) == [{"rows": 20, "runs": 1}]
+    in_s3.serve(Drugs(products=10))
+    refused = in_s3.run("fda-cder")
+    assert (refused.exit_code, "max_drop_pct" in refused.text) == (1, True)
+    assert keys(bucket, "temp/") == keys(bucket, "locks/") == []
+    assert {key.split("run_id=")[1][:15] for key in keys(bucket, "bronze/fda-cder/packages/")} == {
+        again.figures["run_id"]
+    }
+
+
+@pytest.mark.soak
+def test_whoever_is_killed_leaves_the_old_run_or_the_new_one_in_s3_too(in_s3, bucket):
+    in_s3.serve(Drugs(products=20))
+    assert in_s3.run("fda-cder").exit_code == 0
+    dataset = read_configuration(in_s3.etl).dataset("fda-cder")
+    seen, is_over, wrong = set(), threading.Event(), []
+
+    def look():
+        while not is_over.is_set():
+            try:
+                _, [(rows, runs)] = ask(bucket, dataset, COUNT)
+                seen.add(rows)
+                if runs != 1 or rows not in (20, 21):
+                    wrong.append((rows, runs))
+            except Exception as error:  # noqa: BLE001 - whatever it is, a reader shall not see it
+                wrong.append(error)
+            time.sleep(0.05)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    step, kills, products = 1, 0, 21
+    try:
+        while True:
+            in_s3.serve(Drugs(products=products))
+            run_id = f"20261129_{kills // 60:02}{kills % 60:02}00"
+            if not killed_at(step, ["run", "fda-cder", "--run-id", run_id]):
+                break
+            kills += 1
+            step += 1 if FULL else 3
+            refused = in_s3.run("fda-cder", run_id=f"20261129_{kills // 60:02}{kills % 60:02}29")
+            assert refused.exit_code == 4, refused.text  # the lock of the dead lasts until it expires
+            done = refused
+            while done.exit_code == 4:
+                time.sleep(0.3)
+                done = in_s3.run("fda-cder", run_id=f"20261129_{kills // 60:02}{kills % 60:02}30")
+            assert done.exit_code == 0, done.text
+            assert in_s3.digests("fda-cder")["products"]["rows"] == products
+            assert len({key.split("run_id=")[1][:15] for key in keys(bucket, "bronze/") if "run_id=" in key}) == 1
+            assert keys(bucket, "temp/") == []
+            products = 41 - products
+    finally:
+        is_over.set()
+        reader.join()
+    assert wrong == []
+    assert seen == {20, 21}
+    assert kills >= 5
+
+
+def killed_at(step, arguments):
+    """Run a command in a process of its own that ends before its nth step on the bucket; tell whether it did."""
+    child = os.fork()
+    if child == 0:
+        taken = 0
+
+        def counted(method):
+            def call(self, *parameters):
+                nonlocal taken
+                taken += 1
+                if taken == step:
+                    os.kill(os.getpid(), 9)
+                return method(self, *parameters)
+
+            return call
+
+        for name in STEPS:
+            setattr(Bucket, name, counted(getattr(Bucket, name)))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        os._exit(main(arguments))
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def test_the_pointer_is_swapped_only_where_the_expected_one_stands(bucket):
+    bucket.swap("p", b"1", None)
+    with pytest.raises(LostRaceError):
+        bucket.swap("p", b"2", None)
+    first = bucket.read("p")
+    bucket.swap("p", b"2", first)
+    with pytest.raises(LostRaceError):
+        bucket.swap("p", b"3", first)
+    bucket.delete(["p"])
+    with pytest.raises(LostRaceError):
+        bucket.swap("p", b"3", Tagged(b"2", '"abc"'))
+    winners = []
+
+    def write(number):
+        try:
+            bucket.swap("q", f"{number}".encode(), None)
+            winners.append(number)
+        except LostRaceError:
+            pass
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(winners) == 1
+    assert bucket.read("q").content == f"{winners[0]}".encode()
+
+
+def test_a_lock_is_renewed_while_held_and_taken_over_when_its_holder_is_dead(bucket):
+    with bucket.lock("x", "first"):
+        time.sleep(2.5)  # longer than it lasts without renewal
+        with pytest.raises(LockedError, match="held by first"), bucket.lock("x", "second"):
+            pass
+    with bucket.lock("x", "second"):
+        pass
+    assert keys(bucket, "locks/") == []
+    bucket.write("locks/x.json", b'{"holder": "dead", "seconds": 1}')
+    with pytest.raises(LockedError, match="held by dead"), bucket.lock("x", "third"):
+        pass
+    time.sleep(3)  # S3 tells whole seconds
+    with bucket.lock("x", "third"):
+        assert b"third" in bucket.read("locks/x.json").content
+    bucket.write("locks/x.json", b"not understood")
+    with pytest.raises(LockedError, match="held by another run"), bucket.lock("x", "fourth"):
+        pass
+
+
+def test_a_prefix_takes_no_neighbour_along(bucket):
+    for key in ("a/foo/1", "a/foo_x/1", "a/foo/2"):
+        bucket.write(key, b"")
+    assert bucket.delete_below("a/foo/") == 2
+    assert keys(bucket, "a/") == ["a/foo_x/1"]
+    with pytest.raises(ValueError, match="does not end in /"):
+        bucket.delete_below("a/foo")
+
+
+def test_what_s3_refuses_is_told_in_its_words(in_s3, bucket, monkeypatch):
+    in_s3.serve(Drugs(products=5))
+    monkeypatch.setenv("WAREHOUSE_TARGET", "s3://no-such-bucket/x")
+    done = in_s3.run("fda-cder")
+    assert done.exit_code == 1
+    assert "no-such-bucket" in done.text
+    assert "The specified bucket does not exist" in done.text
+    for url in ("s3://", "https://x.org/b", "s3://b?x=1"):
+        monkeypatch.setenv("WAREHOUSE_TARGET", url)
+        assert in_s3.run("fda-cder").exit_code == 2
+    away = Bucket(
+        boto3.client("s3", endpoint_url="http://127.0.0.1:1", config=Config(retries={"max_attempts": 0})),
+        "b",
+    )
+    with pytest.raises(LoadError, match="Could not connect"):
+        away.read("x")
+    with pytest.raises(FileNotFoundError):
+        bucket.download("nothing", in_s3.etl / "x")

@@ -69,6 +69,10 @@ def test_of_several_accounts_of_a_code_the_active_one_of_the_lowest_number_count
     silver.transform()
     (row,) = silver.rows("silver.departments")
     assert row["department_name"] == "blank"  # of two codes that read alike the first in order
+    silver.put("umich_api/department", {"DeptId": " D", "DeptDescription": "blank still"})
+    silver.transform()  # its row lies last now
+    (row,) = silver.rows("silver.departments")
+    assert row["department_name"] == "blank still"
     silver.bury("umich_api/department", "D", " D")
     silver.transform()
     (row,) = silver.rows("silver.departments")

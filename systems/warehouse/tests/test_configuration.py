@@ -114,6 +114,9 @@ def test_two_datasets_never_have_one_table(warehouse):
 def test_a_dataset_that_is_not_there_is_told_with_those_that_are(warehouse):
     done = warehouse.run("fda-nothing")
     assert (done.exit_code, "there is no dataset fda-nothing; there are fda-cder, fda-n" in done.text) == (2, True)
+    warehouse.configure("fda-cder", lambda config: config.update(source_url="https://u:pw1@x.org/a.zip?key=pw2"))
+    shown = warehouse.command("datasets")
+    assert ("https://x.org/a.zip" in str(shown), "pw1" in str(shown), "pw2" in str(shown)) == (True, False, False)
     nothing = warehouse.command("show", "fda-cder")
     assert (nothing.exit_code, "nothing was published yet" in nothing.text) == (2, True)
 

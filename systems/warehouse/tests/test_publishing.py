@@ -200,3 +200,38 @@ def test_a_reader_who_is_overtaken_looks_again_and_sees_the_new_run(warehouse, m
     monkeypatch.setattr(Publication, "current", lambda self: answers.pop()(self) if answers else fresh(self))
     _, rows = ask(warehouse.target(), dataset, COUNT)
     assert rows == [(21, 1)]
+
+
+def test_a_pointer_that_is_gone_is_told_and_costs_no_data(warehouse):
+    for products in (20, 21):
+        warehouse.serve(Drugs(products=products))
+        warehouse.run("fda-cder")
+    pointer = warehouse.root / "bronze/fda-cder/_manifest/current.json"
+    kept = pointer.read_bytes()
+    pointer.unlink()
+    before = warehouse.files()
+    for command in (["run", "fda-cder"], ["rollback", "fda-cder"]):
+        refused = warehouse.command(*command)
+        assert (refused.exit_code, "current.json is gone" in refused.text) == (1, True), refused.text
+    assert warehouse.files() == before
+    pointer.write_bytes(b"{}")
+    assert "is not understood" in warehouse.command("show", "fda-cder").text
+    pointer.write_bytes(kept)
+    assert current_rows(warehouse) == 21
+
+
+def test_a_table_that_is_configured_no_more_can_still_be_asked(warehouse):
+    warehouse.serve(Drugs(products=20))
+    warehouse.run("fda-cder")
+
+    def without_packages(config):
+        config["file_table_mapping"] = {"product.txt": "fda-cder"}
+        config["column_schema"] = {"fda-cder": config["column_schema"]["products"]}
+        config.pop("derived_columns")
+        config["data_quality"].pop("tables")
+
+    warehouse.configure("fda-cder", without_packages)
+    assert warehouse.command("show", "fda-cder").exit_code == 0
+    assert warehouse.ask("fda-cder", "select count(*) as n from packages") == [{"n": 40}]
+    assert warehouse.run("fda-cder").exit_code == 0
+    assert warehouse.ask("fda-cder", "select count(*) as n from fda_cder") == [{"n": 20}]

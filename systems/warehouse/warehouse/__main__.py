@@ -11,6 +11,7 @@ if __name__ == "__main__":
     begin("make setup-warehouse")
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from warehouse.engines.engine import Engine
 from warehouse.naming import checked_run_id, crawler_names, new_run_id
 from warehouse.publishing import Publication
 from warehouse.reading import ask, digests, quarantine, required
+from warehouse.sources.download import told_url
 from warehouse.targets.opening import open_target
 from warehouse.targets.target import Target
 from warehouse.warehouse_settings import ENV_FILE, EVERY_SETTING, LOG_LEVELS, PREFIXES, WarehouseSettings
@@ -79,6 +81,10 @@ class WarehouseCommand(Session):
         """Return the engine of the settings."""
         if self.settings.warehouse_engine == "duckdb":
             return DuckDbEngine()
+        if not self.target.is_local:
+            raise ConfigError("the engine spark writes into folders only, as yet.", "Use duckdb, or another target.")
+        if shutil.which("java") is None:
+            raise ConfigError("the engine spark needs Java 17, and there is no java in the PATH.")
         try:
             from warehouse.engines.spark_engine import SparkEngine, local_session  # noqa: PLC0415 - an extra
 
@@ -97,7 +103,11 @@ def list_datasets(command: WarehouseCommand) -> Outcome:
     rows = []
     for name, dataset in command.configuration.datasets.items():
         current = Publication(command.target, name).current()
-        source = dataset.source_url or dataset.source_prefix or ", ".join((dataset.api_endpoints or {}).values())
+        source = (
+            told_url(dataset.source_url or "")
+            or dataset.source_prefix
+            or ", ".join((dataset.api_endpoints or {}).values())
+        )
         for table, registered in table_names(dataset).items():
             found = current["tables"].get(table, {}).get("rows") if current else None
             rows.append((registered, found, current and current["run_id"], dataset.data_size_category, source))
@@ -172,11 +182,10 @@ def show(command: WarehouseCommand) -> Outcome:
         "tables": manifest["tables"],
         "digests": found,
     }
-    names = table_names(dataset)
     for table, told in manifest["tables"].items():
         size = sum(file["bytes"] for file in told["files"])
         command.say(
-            f"{names[table]}, run {manifest['run_id']} by {manifest['engine']}: {told['rows']:,} rows, "
+            f"{table}, run {manifest['run_id']} by {manifest['engine']}: {told['rows']:,} rows, "
             f"{told['quarantined']:,} quarantined, {size:,} bytes, digest {found[table]['digest']}"
         )
         nulls = {**told["nulls"]}

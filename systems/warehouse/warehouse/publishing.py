@@ -97,9 +97,15 @@ class Publication:
     def tidy(self) -> list[str]:
         """Remove what killed runs left, and finish an archiving that was cut short; return what was done.
 
-        Whoever calls it holds the lock.
+        Whoever calls it holds the lock. DataError where the pointer is gone though something was published.
         """
         pointer = self.pointer()
+        archived = self._runs_in(self._archive)
+        if pointer is None and archived:
+            raise DataError(
+                f"{self.target.location(self._pointer_key)} is gone, but {self._archive} has runs.",
+                "Put it back (run_id, previous_run_id, sequence); nothing was touched.",
+            )
         kept = {pointer.run_id} if pointer else set()
         done = self._tidy_home(pointer)
         archived = self._runs_in(self._archive)

@@ -56,7 +56,7 @@ class Source:
 def fetch_archive(dataset: DatasetConfig, folder: Path, patience: Patience, known: Fetched | None) -> Source | None:
     """Download a dataset's archive and take its files out; None where the source says it is the known one."""
     if dataset.source_url is None:
-        raise ConfigError(f"{dataset.dataset} has no source_url.")
+        raise ConfigError(f"{dataset.dataset} has no source_url, and other sources are not read yet.")
     archive = folder / ARCHIVE
     fetched = download(dataset.source_url, archive, patience, known)
     return None if fetched is None else _from_archive(dataset, archive, folder, fetched, fetched.url)

@@ -61,7 +61,7 @@ def digests(target: Target, dataset: DatasetConfig, manifest: Mapping[str, Any])
     """Return the rows and a digest of each table of a run, the same whatever engine wrote it and in which order."""
     found = {}
     with _connection(target, dataset, manifest) as connection:
-        for table, name in table_names(dataset).items():
+        for table, name in _names(dataset, manifest).items():
             columns = sorted(column for column, _ in manifest["tables"][table]["schema"] if column != "meta_run_id")
             row = "[" + ", ".join(f"coalesce('V' || {_quoted(column)}::varchar, 'N')" for column in columns) + "]"
             rows, digest = connection.execute(DIGEST.format(row=row, table=_quoted(name))).fetchone() or (0, "0")
@@ -93,10 +93,16 @@ def _connection(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database that shows a run's tables under their names."""
     with duckdb.connect(config=SETTINGS) as connection:
-        for table, name in table_names(dataset).items():
+        for table, name in _names(dataset, manifest).items():
             keys = [file["key"] for file in manifest["tables"][table]["files"]]
             connection.register(name, _arrow(target, keys))
         yield connection
+
+
+def _names(dataset: DatasetConfig, manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names of a run's tables, also of those that are configured no more."""
+    known = table_names(dataset)
+    return {table: known.get(table, table.replace("-", "_")) for table in manifest["tables"]}
 
 
 def _arrow(target: Target, keys: Sequence[str]) -> arrow.Dataset:

@@ -59,8 +59,10 @@ def test_the_first_source_that_says_anything_wins_whoever_else_is_there(silver):
     subsets = [subset for size in range(1, 5) for subset in itertools.combinations((TDX, UMAPI, MCOM, AD), size)]
     for number, subset in enumerate(subsets):
         silver.put_person(f"p{number}", {source: WORDS[source] for source in subset})
-    silver.put_person("mobile", {TDX: {"MobilePhone": "1"}})
-    silver.put_person("another", {AD: {"mobile": "1"}})
+    phones = [(TDX, "MobilePhone"), (AD, "mobile"), (TDX, "WorkPhone"), (UMAPI, "Work_Phone"), (MCOM, "telephoneNumber"),
+              (AD, "telephoneNumber")]  # fmt: skip
+    for number, (source, field) in enumerate(phones):
+        silver.put_person(f"phone{number}", {source: {field: "1"}})
     assert silver.transform().exit_code == 0
     for number, subset in enumerate(subsets):
         person = silver.person(f"p{number}")
@@ -74,8 +76,8 @@ def test_the_first_source_that_says_anything_wins_whoever_else_is_there(silver):
         assert ("no_phone_number" in person["quality_flags"]) == (not has_phone)
         missing = [flag for flag in person["quality_flags"] if flag.endswith("_source")]
         assert missing == sorted(f"missing_{source}_source" for source in {TDX, UMAPI, MCOM, AD} - {*subset})
-    for name in ("mobile", "another"):
-        assert "no_phone_number" not in silver.person(name)["quality_flags"]
+    for number, _ in enumerate(phones):
+        assert "no_phone_number" not in silver.person(f"phone{number}")["quality_flags"]
 
 
 FIELDS = {

@@ -302,7 +302,7 @@ def test_whoever_has_a_shared_mac_or_serial_is_flagged_while_two_living_records_
     own = "00:11:22:33:44:77"
     silver.put_assets(
         asset(1, "A", "AAAA1", M1), asset(2, "B", "BBBB2", M1), asset(3, "C", "SSSS9"), asset(4, "D", "SSSS9"),
-        asset(77, "E", "EEEE5", own),
+        asset(77, "E", "EEEE5", own), asset(6, "F", M1.replace(":", "")),
     )  # fmt: skip
     silver.put(
         "key_client/computer", card(M1, "77"), card(M2, "KS", "SSSS9"), card("00:11:22:33:44:99", "1"),
@@ -317,9 +317,13 @@ def test_whoever_has_a_shared_mac_or_serial_is_flagged_while_two_living_records_
 
     mac, serial = ["shared_mac_address"], ["shared_serial_number"]
     assert shared() == {
-        "A": mac, "B": mac, "77": mac, "C": serial, "D": serial, "KS": serial, "E": [], "1": [], "KN": [], "SOLO": [],
+        "A": mac, "B": mac, "77": mac, "C": serial, "D": serial, "KS": serial,
+        "E": [], "F": [], "1": [], "KN": [], "SOLO": [],
     }  # fmt: skip
     (named,) = silver.rows("silver.computers", keyconfigure_id="77")
     assert named["mac_addresses"] == ["001122334401"]
     silver.bury("tdx/asset", "1", "3")
-    assert shared() == {"A": [], "B": [], "C": [], "D": [], "E": [], "1": [], "KN": [], "SOLO": []}
+    assert shared() == {name: [] for name in ("A", "B", "C", "D", "E", "F", "1", "KN", "SOLO")}
+    silver.bury("tdx/asset", "2", "4")
+    silver.put_assets(asset(8, "G", "SSSS9", M1))  # alone with what the dead share
+    assert shared()["G"] == []

@@ -59,8 +59,10 @@ def test_the_first_source_that_says_anything_wins_whoever_else_is_there(silver):
     subsets = [subset for size in range(1, 5) for subset in itertools.combinations((TDX, UMAPI, MCOM, AD), size)]
     for number, subset in enumerate(subsets):
         silver.put_person(f"p{number}", {source: WORDS[source] for source in subset})
-    phones = [(TDX, "MobilePhone"), (AD, "mobile"), (TDX, "WorkPhone"), (UMAPI, "Work_Phone"), (MCOM, "telephoneNumber"),
-              (AD, "telephoneNumber")]  # fmt: skip
+    phones = [
+        (TDX, "MobilePhone"), (AD, "mobile"), (TDX, "WorkPhone"), (UMAPI, "Work_Phone"), (MCOM, "telephoneNumber"),
+        (AD, "telephoneNumber"),
+    ]  # fmt: skip
     for number, (source, field) in enumerate(phones):
         silver.put_person(f"phone{number}", {source: {field: "1"}})
     assert silver.transform().exit_code == 0

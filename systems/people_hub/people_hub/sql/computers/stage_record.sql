@@ -58,8 +58,8 @@ source as (
            ao.uniqname as ad_owner,
            ta.dept_id as tdx_department,
            kd.dept_id as card_department,
-           coalesce(ts.has_mac, false) or coalesce(ks.has_mac, false) as has_shared_mac,
-           coalesce(ts.has_serial, false) or coalesce(ks.has_serial, false) as has_shared_serial
+           ts.has_mac or ks.has_mac as has_shared_mac,
+           ts.has_serial or ks.has_serial as has_shared_serial
     from staging_computer c
     left join silver.tdx_assets t on t.external_id = c.tdx_key and not (t.is_deleted and c.is_living)
     left join card k on k.computer_id = c.card_key and not (k.is_deleted and c.is_living)

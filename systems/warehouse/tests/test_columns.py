@@ -15,7 +15,7 @@ from warehouse.columns import layout_of, typed
 from warehouse.configuration import DatasetConfig
 from warehouse.engines.duckdb_engine import DuckDbEngine
 from warehouse.sample_sources.drugs import Drugs
-from warehouse.work_files import Form, write_work_file
+from warehouse.work_files import Form, WorkFile, add_file, read_header
 
 BAD = object()
 VALUES = {
@@ -85,13 +85,15 @@ def tables(engine, kind, lines, on_bad_value, folder):
     """Return what is written of some values, and the lines that are bad."""
     dataset = dataset_of(kind, on_bad_value)
     (folder / "source").write_bytes(b"KEY\tvalue\r\n" + b"".join(lines))
-    work = write_work_file(folder / "source", "a.tsv", Form("cp1252", "\t", ""), folder / "work")
+    form = Form("cp1252", "\t", "")
+    work = WorkFile(folder / "work", read_header(folder / "source", "a.tsv", form), "\t")
+    add_file(work, folder / "source", "a.tsv", form)
     layout = layout_of(work.header, "small", dataset, "a.tsv")
-    expressions = typed(engine.read_texts(work, str(work.path)), layout, "small", dataset, has_marks=work.has_marks)
-    engine.write_parquet(expressions.rows("20261128_060000", "a.tsv"), str(folder / "out"))
+    expressions = typed(engine.read_texts(work, str(work.path)), work, layout, "small", dataset)
+    engine.write_parquet(expressions.rows("20261128_060000"), str(folder / "out"))
     files = [str(path) for path in (folder / "out").glob("*.parquet")]
     written = arrow.dataset(files, format="parquet").to_table().sort_by("key")
-    return written, engine.fetch(expressions.bad_lines("\t"))
+    return written, engine.fetch(expressions.bad_lines())
 
 
 def line(number, text):

@@ -20,9 +20,11 @@ from warehouse.work_files import (
     LINE_FEED,
     NUL,
     Form,
+    WorkFile,
+    add_file,
     find_lines,
     original_records,
-    write_work_file,
+    read_header,
 )
 
 TABS, COMMAS = Form("cp1252", "\t", ""), Form("utf-8", ",", '"')
@@ -34,7 +36,9 @@ def work_of(content, form, folder=None):
     """Return a work file and its cells, with what stands for others put back."""
     folder = Path(folder or tempfile.mkdtemp())
     (folder / "source").write_bytes(content)
-    work = write_work_file(folder / "source", "a.csv", form, folder / "work")
+    header = read_header(folder / "source", "a.csv", form)
+    work = WorkFile(folder / "work", header, form.delimiter)
+    add_file(work, folder / "source", "a.csv", form)
     text = work.path.read_bytes().decode()
     rows = [line.split(form.delimiter) for line in text.split("\n")[:-1]]
     assert len(rows) == work.lines
@@ -93,7 +97,7 @@ def test_what_was_quoted_only_from_some_block_on_is_read_as_a_whole(monkeypatch,
     monkeypatch.setattr(work_files, "BLOCK", 16)
     lines = ["x,y"] + [f"{n},plain" for n in range(20)] + ['20,"a,b\nc"', "21,plain", '22,"d ""e"""']
     work, back = work_of("\n".join(lines).encode(), COMMAS, tmp_path)
-    assert work.is_quoted
+    assert work.parts[0].is_quoted
     assert back == [*([str(n), "plain"] for n in range(20)), ["20", "a,b\nc"], ["21", "plain"], ["22", 'd "e"']]
 
 

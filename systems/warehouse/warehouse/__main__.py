@@ -65,7 +65,11 @@ class WarehouseCommand(Session):
     @cached_property
     def target(self) -> Target:
         """Return where the warehouse lies."""
-        return open_target(self.settings.warehouse_target, self.login, self.settings.warehouse_lock_seconds)
+        return self.open_target(self.settings.warehouse_target)
+
+    def open_target(self, url: str) -> Target:
+        """Return a folder or a bucket."""
+        return open_target(url, self.login, self.settings.warehouse_lock_seconds)
 
     @property
     def dataset(self) -> DatasetConfig:
@@ -136,7 +140,7 @@ def run_bronze(command: WarehouseCommand) -> Outcome:
         patience=command.settings.patience,
     )
     command.figures |= {"dataset": dataset.dataset, "run_id": options.run_id}
-    done = BronzeRun(command.configuration, dataset, command.target, command.open_engine, options).run()
+    done = BronzeRun(dataset, command.target, command.open_engine, command.open_target, options).run()
     command.figures |= {"is_published": done.is_published, "current_run": done.current_run, "tables": _told(done)}
     if not done.tables:
         return Outcome(f"{dataset.dataset}: the source has not changed; run {done.current_run} stays.")
@@ -316,7 +320,12 @@ def command_parser() -> argparse.ArgumentParser:
     source.add_argument(
         "--from-raw", type=_run_id, metavar="RUN_ID", help="type the raw files of a run again, no download"
     )
-    source.add_argument("--from-file", type=Path, metavar="ZIP", help="read a file of this machine, no download")
+    source.add_argument(
+        "--from-file",
+        type=Path,
+        metavar="PATH",
+        help="read this archive, or this folder where the dataset is one, no download",
+    )
     action.add_argument("--run-id", type=_run_id, help="when the run began, as YYYYMMDD_HHMMSS (now, UTC)")
     action.add_argument("--force", action="store_true", help="publish a run though the source has not changed")
     action.add_argument("--dry-run", action="store_true", help="do everything but keep and publish")

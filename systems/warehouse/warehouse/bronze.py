@@ -17,18 +17,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import ibis
+
 from etlkit.errors import DataError
 from warehouse.columns import BAD, TypedTable, layout_of, typed
-from warehouse.configuration import Configuration, DatasetConfig
+from warehouse.configuration import DatasetConfig
 from warehouse.engines.engine import Engine
 from warehouse.gates import Observed, Verdict, judge, judge_age, judge_rejected, observe, require_passed
 from warehouse.naming import run_prefix, temp_prefix
 from warehouse.publishing import Publication
 from warehouse.quarantine import BadRow, find_bad_rows, write_bad_rows
-from warehouse.raw_files import Source, fetch_archive, from_archive, from_raw, hash_of, store_raw
+from warehouse.raw_files import (
+    Source,
+    fetch_archive,
+    fetch_endpoints,
+    from_archive,
+    from_folder,
+    from_raw,
+    hash_of,
+    store_raw,
+)
+from warehouse.sources.api import read_records
 from warehouse.sources.download import Fetched, Patience
 from warehouse.targets.target import Target
-from warehouse.work_files import Form, WorkFile, count_blank, write_work_file
+from warehouse.work_files import Form, WorkFile, add_file, count_blank, read_header, write_records
 
 LAYER = "bronze"
 QUARANTINE_FILE = "quarantine.parquet"
@@ -85,21 +97,21 @@ class BronzeRun:
 
     def __init__(
         self,
-        configuration: Configuration,
         dataset: DatasetConfig,
         target: Target,
         open_engine: Callable[[], Engine],
+        open_source: Callable[[str], Target],
         options: Options,
     ) -> None:
-        """Keep what the run needs; nothing is touched yet."""
+        """Keep what the run needs; nothing is touched yet. `open_source` opens a folder or bucket to read from."""
         self._dataset = dataset
         self._target = target
         self._open_engine = open_engine
+        self._open_source = open_source
         self._options = options
         self._publication = Publication(target, dataset.dataset, LAYER)
         self._form = Form(dataset.encoding, dataset.delimiter, dataset.quote_mark)
         self._config_hash = config_hash(dataset)
-        self._configuration = configuration
 
     def run(self) -> RunDone:
         """Do it: source, raw, tables, gates, publication.
@@ -127,8 +139,12 @@ class BronzeRun:
         options, dataset = self._options, self._dataset
         if options.from_raw:
             return from_raw(dataset, self._target, options.from_raw, folder)
+        if dataset.source_prefix is not None:
+            return from_folder(dataset, self._open_source(str(options.from_file or dataset.source_prefix)), folder)
         if options.from_file:
             return from_archive(dataset, options.from_file, folder)
+        if dataset.api_endpoints is not None:
+            return fetch_endpoints(dataset, folder, options.patience)
         known = None
         if current and current["config_hash"] == self._config_hash and not options.is_forced:
             told = current["source"]["fetched"]
@@ -153,20 +169,13 @@ class BronzeRun:
     def _make(self, engine: Engine, source: Source, current: Mapping[str, Any] | None, folder: Path) -> RunDone:
         """Make the tables, judge them, publish them."""
         dataset, run_id = self._dataset, self._options.run_id
-        works = {}
-        for number, (name, path) in enumerate(source.files.items()):
-            table = dataset.table_of(name)
-            if table is None:
-                continue
-            work = write_work_file(path, name, self._form, folder / f"work-{number}")
-            layout_of(work.header, table, dataset, name)  # refused before any table is touched
-            works[table] = work
+        works = self._works(source, folder)
         verdicts = {dataset.dataset: judge_age(dataset, run_id, source.modified)}
         require_passed(dataset.dataset, verdicts)
         done = []
         try:
             for table in dataset.tables:
-                found = self._make_table(engine, table, works[table], source.files[works[table].source], folder)
+                found = self._make_table(engine, table, works[table], folder)
                 done.append(found)
                 earlier = current["tables"].get(table, {}).get("rows") if current else None
                 verdicts[table] = [
@@ -181,49 +190,74 @@ class BronzeRun:
                 self._target.delete_below(temp_prefix(dataset.dataset, run_id))
         return RunDone(run_id, not self._options.is_dry, done, verdicts)
 
-    def _make_table(self, engine: Engine, table: str, work: WorkFile, source: Path, folder: Path) -> TableDone:
-        """Type one table into Parquet and account for every line of its file."""
+    def _works(self, source: Source, folder: Path) -> dict[str, list[WorkFile]]:
+        """Return the work files of each table, of which each has one header that fits the configuration."""
+        dataset = self._dataset
+        works: dict[str, list[WorkFile]] = {table: [] for table in dataset.tables}
+        for name, file in source.files.items():
+            table = dataset.table_of(name)
+            if table is None:
+                continue
+            path = folder / f"work-{table}-{len(works[table])}"
+            if dataset.api_endpoints:
+                work = write_records(read_records(file, name, dataset), name, file, path)
+                layout_of(work.header, table, dataset, name)
+                works[table].append(work)
+                continue
+            header = read_header(file, name, self._form)
+            layout_of(header, table, dataset, name)  # refused before any table is touched
+            known = next((one for one in works[table] if one.header == header), None)
+            if known is None:
+                known = WorkFile(path, header, self._form.delimiter, is_of_several=dataset.source_prefix is not None)
+                works[table].append(known)
+            add_file(known, file, name, self._form)
+        return works
+
+    def _make_table(self, engine: Engine, table: str, works: list[WorkFile], folder: Path) -> TableDone:
+        """Type one table into Parquet and account for every line of its files."""
         dataset, run_id = self._dataset, self._options.run_id
-        layout = layout_of(work.header, table, dataset, work.source)
-        texts = engine.read_texts(work, self._shared(engine, work, table))
-        expressions = typed(texts, layout, table, dataset, has_marks=work.has_marks)
+        every = [self._typed(engine, table, number, work) for number, work in enumerate(works)]
         written = self._location(engine, table, folder)
-        rows = expressions.rows(run_id, work.source)
+        rows = ibis.union(*(one.rows(run_id) for one in every)) if len(every) > 1 else every[0].rows(run_id)
         engine.write_parquet(rows, written)
         read = engine.read_parquet(written)
         stored = engine.fetch_one(read.aggregate(rows=read.count()))["rows"]
-        bad_rows, blank = self._account(engine, expressions, table, work, source, stored)
-        names = [*dataset.target_names(table), *layout.kept]
+        bad_rows, blank = self._account(engine, every, table, stored)
+        names = [name for name in rows.columns if not name.startswith("meta_")]
         observed = observe(engine, read, dataset.data_quality.of(table), names, len(bad_rows))
         files = {} if engine.needs_shared_files else {path.name: path for path in sorted(Path(written).iterdir())}
         schema = [(name, str(kind)) for name, kind in rows.schema().items()]
-        return TableDone(table, work.lines - blank, observed, files, bad_rows, blank, schema)
+        lines = sum(work.lines for work in works)
+        return TableDone(table, lines - blank, observed, files, bad_rows, blank, schema)
 
-    def _account(
-        self, engine: Engine, expressions: TypedTable, table: str, work: WorkFile, source: Path, stored: int
-    ) -> tuple[list[BadRow], int]:
+    def _typed(self, engine: Engine, table: str, number: int, work: WorkFile) -> TypedTable:
+        """Return the typed columns of a work file."""
+        texts = engine.read_texts(work, self._shared(engine, work, f"{table}-{number}"))
+        return typed(texts, work, layout_of(work.header, table, self._dataset, work.told), table, self._dataset)
+
+    def _account(self, engine: Engine, every: list[TypedTable], table: str, stored: int) -> tuple[list[BadRow], int]:
         """Return the bad rows and the number of blank lines; DataError where a line is neither here nor there."""
-        if stored == work.lines:
+        dataset, lines = self._dataset, sum(one.work.lines for one in every)
+        if stored == lines:
             return [], 0
-        gates = self._dataset.data_quality.of(table)
-        blank = count_blank(work)
-        require_passed(
-            self._dataset.dataset, {table: [judge_rejected(gates, work.lines - blank, work.lines - blank - stored)]}
-        )
-        if stored + blank == work.lines:
-            return [], blank
-        bad = {row["line"]: row[BAD] for row in engine.fetch(expressions.bad_lines(work.delimiter))}
-        found = find_bad_rows(work, bad, source, self._form, table, self._dataset)
-        if stored + len(found) + blank != work.lines:
+        blank = sum(count_blank(one.work) for one in every)
+        gates = dataset.data_quality.of(table)
+        require_passed(dataset.dataset, {table: [judge_rejected(gates, lines - blank, lines - blank - stored)]})
+        found: list[BadRow] = []
+        if stored + blank != lines:
+            for one in every:
+                bad = {row["line"]: row[BAD] for row in engine.fetch(one.bad_lines())}
+                found += find_bad_rows(one.work, bad, self._form, table, dataset)
+        if stored + len(found) + blank != lines:
             raise DataError(
-                f"{work.source}: of {work.lines:,} lines {stored:,} were typed, {len(found):,} quarantined and "
+                f"{dataset.dataset}, {table}: of {lines:,} lines {stored:,} were typed, {len(found):,} quarantined and "
                 f"{blank:,} blank: the sum is not right.",
                 "Nothing was published; please report it.",
             )
-        self._refuse_failing(found, table, work)
+        self._refuse_failing(found, table)
         return found, blank
 
-    def _refuse_failing(self, found: list[BadRow], table: str, work: WorkFile) -> None:
+    def _refuse_failing(self, found: list[BadRow], table: str) -> None:
         """Raise DataError where a column's bad value shall end the run."""
         specs = [*self._dataset.column_schema[table].values()]
         failing = {spec.target_name for spec in specs if spec.on_bad_value == "fail"}
@@ -231,17 +265,19 @@ class BronzeRun:
         failing |= {name for name, column in derived.items() if column.on_bad_value == "fail"}
         rows = [row for row in found if row.columns and failing & {*row.columns.split(", ")}]
         if rows:
-            examples = "; ".join(f"row {row.row_number}: {row.reason}" for row in rows[:_SHOWN_EXAMPLES])
+            examples = "; ".join(
+                f"{row.source_file} row {row.row_number}: {row.reason}" for row in rows[:_SHOWN_EXAMPLES]
+            )
             raise DataError(
-                f"{work.source}: {len(rows)} row(s) have a value that shall end the run: {examples}.",
+                f"{self._dataset.dataset}: {len(rows)} row(s) have a value that shall end the run: {examples}.",
                 "What was published before stays.",
             )
 
-    def _shared(self, engine: Engine, work: WorkFile, table: str) -> str:
+    def _shared(self, engine: Engine, work: WorkFile, name: str) -> str:
         """Return where the engine reads a work file."""
         if not engine.needs_shared_files or self._target.is_local:
             return str(work.path)
-        key = f"{temp_prefix(self._dataset.dataset, self._options.run_id)}work/{table}"
+        key = f"{self._temp}work/{name}"
         self._target.upload(work.path, key)
         return self._target.location(key)
 

@@ -17,7 +17,7 @@ from etlkit.errors import DataError
 from warehouse.configuration import ColumnSpec, DatasetConfig, DerivedColumn
 from warehouse.moments import MomentFormat
 from warehouse.ndc import ndc_11
-from warehouse.work_files import CARRIAGE_RETURN, DELIMITER, LINE_FEED, NUL, UNDECODABLE
+from warehouse.work_files import CARRIAGE_RETURN, DELIMITER, LINE_FEED, NUL, UNDECODABLE, WorkFile
 
 META_RUN_ID, META_SOURCE_FILE, META_NULLED, META_REPAIRED = (
     "meta_run_id", "meta_source_file", "meta_nulled", "meta_repaired",
@@ -35,16 +35,10 @@ _LARGEST = {"float": 3.4028234663852886e38, "double": 1.7976931348623157e308}
 class Layout:
     """Which column of a file, counted from 0, holds which configured one; what is kept beside them."""
 
-    header: tuple[str, ...]
     places: Mapping[str, int]
     """By the source's name of a configured column; a column that is not required may be missing."""
     kept: Mapping[str, int]
     """Unmapped columns that the dataset keeps, by their target name."""
-
-    @property
-    def names(self) -> list[str]:
-        """Return what the columns are called while they are texts; by place, as the engines ignore case."""
-        return [f"c{number}" for number in range(len(self.header))]
 
 
 def layout_of(header: Sequence[str], table: str, dataset: DatasetConfig, source: str) -> Layout:
@@ -73,7 +67,7 @@ def layout_of(header: Sequence[str], table: str, dataset: DatasetConfig, source:
             f"{source}: the header does not fit {dataset.dataset}: {'; '.join(problems)}.",
             "Name it in column_schema, as an alias or not required, or set unmapped_columns. Nothing was published.",
         )
-    return Layout(tuple(header), places, kept)
+    return Layout(places, kept)
 
 
 @dataclass(frozen=True)
@@ -81,7 +75,7 @@ class TypedTable:
     """The expressions of one table of texts."""
 
     texts: ir.Table
-    layout: Layout
+    work: WorkFile
     columns: Mapping[str, ir.Value]
     """Typed values, by target name."""
     nulled: ir.StringValue
@@ -92,27 +86,29 @@ class TypedTable:
     """The same of columns whose first source had no good value, but another one."""
     says_something: ir.BooleanValue
 
-    def rows(self, run_id: str, source: str) -> ir.Table:
+    def rows(self, run_id: str) -> ir.Table:
         """Return the good rows with their meta columns."""
-        meta = {META_RUN_ID: ibis.literal(run_id), META_SOURCE_FILE: ibis.literal(source), META_NULLED: self.nulled,
+        work = self.work
+        source = self.texts[work.names[-1]] if work.is_of_several else ibis.literal(work.parts[0].source)
+        meta = {META_RUN_ID: ibis.literal(run_id), META_SOURCE_FILE: source, META_NULLED: self.nulled,
                 META_REPAIRED: self.repaired}  # fmt: skip
         good = self.quarantined.isnull() & self.says_something
         return self.texts.filter(good).select(**self.columns, **meta)
 
-    def bad_lines(self, delimiter: str) -> ir.Table:
+    def bad_lines(self) -> ir.Table:
         """Return the lines to quarantine, as they stand in the work file, and the columns for which they are."""
-        cells = [self.texts[name].fill_null("") for name in self.layout.names]
+        cells = [self.texts[name].fill_null("") for name in self.work.names]
         line = cells[0]
         for cell in cells[1:]:
-            line = line + delimiter + cell
+            line = line + self.work.delimiter + cell
         bad = self.quarantined.notnull() & self.says_something
         return self.texts.filter(bad).select(line=line, **{BAD: self.quarantined}).distinct()
 
 
-def typed(texts: ir.Table, layout: Layout, table: str, dataset: DatasetConfig, *, has_marks: bool) -> TypedTable:
-    """Return the typed columns of a table of texts; `has_marks` tells whether characters in it stand for others."""
+def typed(texts: ir.Table, work: WorkFile, layout: Layout, table: str, dataset: DatasetConfig) -> TypedTable:
+    """Return the typed columns of a work file's texts."""
     cells = {name: _cell(texts[f"c{place}"]) for name, place in layout.places.items()}
-    reader = _Reader(dataset, cells, has_marks=has_marks)
+    reader = _Reader(work, cells)
     columns: dict[str, ir.Value] = {}
     for source, spec in dataset.column_schema[table].items():
         columns[spec.target_name] = reader.column(source, spec)
@@ -120,19 +116,19 @@ def typed(texts: ir.Table, layout: Layout, table: str, dataset: DatasetConfig, *
         columns[target] = reader.derived(target, derived)
     for target, place in layout.kept.items():
         columns[target] = reader.text(_cell(texts[f"c{place}"]), target, "null")
-    every = [texts[name] for name in layout.names]
+    every = [texts[name] for name in work.names[: len(work.header)]]
     says_something = ibis.coalesce(*(_cell(cell) for cell in every)).notnull()
     nulled, quarantined, repaired = map(_listed, (reader.nulled, reader.quarantined, reader.repaired))
-    return TypedTable(texts, layout, columns, nulled, quarantined, repaired, says_something)
+    return TypedTable(texts, work, columns, nulled, quarantined, repaired, says_something)
 
 
 class _Reader:
     """Reads cells by their columns' types, and notes the conditions under which a value is bad."""
 
-    def __init__(self, dataset: DatasetConfig, cells: Mapping[str, ir.StringValue], *, has_marks: bool) -> None:
+    def __init__(self, work: WorkFile, cells: Mapping[str, ir.StringValue]) -> None:
         self._cells = cells
-        self._has_marks = has_marks
-        self._delimiter = dataset.delimiter
+        self._has_marks = work.has_marks
+        self._delimiter = work.delimiter
         self.nulled: dict[str, ir.BooleanValue] = {}
         self.quarantined: dict[str, ir.BooleanValue] = {}
         self.repaired: dict[str, ir.BooleanValue] = {}

@@ -200,6 +200,7 @@ class DatasetConfig(_Shape):
     def table_of(self, file_name: str) -> str | None:
         """Return the table that a file fills, by the last part of its name; None for one that is not wanted."""
         name = file_name.replace("\\", "/").rsplit("/", 1)[-1].lower()
+        name = name.removesuffix(".json") if self.api_endpoints else name
         found = (table for pattern, table in self.file_table_mapping.items() if fnmatchcase(name, pattern.lower()))
         return next(found, None)
 
@@ -259,7 +260,9 @@ class DatasetConfig(_Shape):
                 yield f"{name} is no endpoint; api_endpoints has {', '.join(self.api_endpoints)}"
             for name in sorted(mapped - self.record_paths.keys()):
                 yield f"record_paths lacks {name}: where in its answer the records lie"
-        elif self.record_paths:
+        if self.source_prefix is not None and self.unmapped_columns == "keep":
+            yield "unmapped_columns cannot be keep where many files, each with a header of its own, make one table"
+        if self.api_endpoints is None and self.record_paths:
             yield "record_paths is for api_endpoints"
 
     def _problems_of_columns(self, table: str) -> Iterator[str]:

@@ -8,14 +8,14 @@ engine.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import parquet
 
 from warehouse.configuration import DatasetConfig
-from warehouse.work_files import Form, WorkFile, find_lines, original_records, shown
+from warehouse.work_files import Form, Part, WorkFile, find_lines, original_records, shown
 
 SCHEMA = pa.schema(
     [
@@ -41,25 +41,26 @@ class BadRow:
 
 
 def find_bad_rows(
-    work: WorkFile, bad: Mapping[str, str], source: Path, form: Form, table: str, dataset: DatasetConfig
+    work: WorkFile, bad: Mapping[str, str], form: Form, table: str, dataset: DatasetConfig
 ) -> list[BadRow]:
-    """Return the bad rows of a file: those whose line is given with its bad columns, and those of a wrong shape."""
+    """Return the bad rows of a work file: those of the given lines and columns, and those of a wrong shape."""
     wanted = {line.encode(): columns for line, columns in bad.items()}
-    found = list(find_lines(work, frozenset(wanted)))
-    texts = {number: shown(line) for number, line in found}
-    if work.is_quoted:
-        texts |= original_records(source, form, [number for number, _ in found])
-    rows = []
-    for number, line in found:
-        columns = wanted.get(line)
-        if columns is None:
-            fields = line.count(work.delimiter.encode()) + 1
-            reason = f"{fields} fields instead of {len(work.header)}"
-            rows.append(BadRow(work.source, number, None, reason, texts[number]))
-        else:
-            names = columns.rstrip(",").split(",")
-            reason = "; ".join(_reason(name, table, dataset) for name in names)
-            rows.append(BadRow(work.source, number, ", ".join(names), reason, texts[number]))
+    rows: list[BadRow] = []
+    quoted: dict[Part, list[int]] = {}
+    for line_number, line in find_lines(work, frozenset(wanted)):
+        part, text = work.part_of(line_number), work.without_source(line)
+        number = line_number - part.first_line + 1
+        if part.is_quoted:
+            quoted.setdefault(part, []).append(len(rows))
+        names = wanted[line].rstrip(",").split(",") if line in wanted else []
+        fields = text.count(work.delimiter.encode()) + 1
+        reason = "; ".join(_reason(name, table, dataset) for name in names)
+        shape = f"{fields} fields instead of {len(work.header)}"
+        rows.append(BadRow(part.source, number, ", ".join(names) or None, reason or shape, shown(text)))
+    for part, places in quoted.items():
+        originals = original_records(part.path, form, [rows[place].row_number for place in places])
+        for place in places:
+            rows[place] = replace(rows[place], raw_line=originals[rows[place].row_number])
     return rows
 
 

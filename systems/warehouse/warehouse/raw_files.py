@@ -69,6 +69,30 @@ def from_archive(dataset: DatasetConfig, archive: Path, folder: Path) -> Source:
     return _from_archive(dataset, archive, folder, None, archive.name)
 
 
+def fetch_endpoints(dataset: DatasetConfig, folder: Path, patience: Patience) -> Source:
+    """Download the answer of every endpoint; those that fill no table are kept beside the others."""
+    files: dict[str, Path] = {}
+    kept: dict[str, Path] = {}
+    for endpoint, url in (dataset.api_endpoints or {}).items():
+        path = folder / f"answer-{endpoint}"
+        download(url, path, patience)
+        (files if dataset.table_of(endpoint) else kept)[f"{endpoint}.json"] = path
+    return Source(files, kept, _hash_of_all(files), None, None)
+
+
+def from_folder(dataset: DatasetConfig, source: Target, folder: Path) -> Source:
+    """Bring the objects of a folder or bucket that fill tables; DataError where one of its tables gets none."""
+    files = {}
+    for number, stored in enumerate(source.stored("")):
+        if dataset.table_of(stored.key):
+            files[stored.key] = folder / f"object-{number}"
+            source.download(stored.key, files[stored.key])
+    filled = {dataset.table_of(name) for name in files}
+    if missing := [pattern for pattern, table in dataset.file_table_mapping.items() if table not in filled]:
+        raise DataError(f"{source.url} has no {', '.join(missing)}.", "Nothing was published.")
+    return Source(files, {}, _hash_of_all(files), None, None)
+
+
 def from_raw(dataset: DatasetConfig, target: Target, run_id: str, folder: Path) -> Source:
     """Bring the raw files of an earlier run, and check that they are what was written down."""
     prefix = raw_prefix(dataset.dataset, run_id)
@@ -98,6 +122,12 @@ def store_raw(source: Source, dataset: DatasetConfig, target: Target, run_id: st
     for name, path in {**source.kept, **source.files}.items():
         target.upload(path, prefix + name)
     target.write(prefix + SOURCE_FILE, json.dumps(source.known, indent=1, sort_keys=True).encode())
+
+
+def _hash_of_all(files: Mapping[str, Path]) -> str:
+    """Return a hash of files and their names."""
+    told = "".join(f"{hash_of(path)} {name}\n" for name, path in sorted(files.items()))
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def hash_of(path: Path) -> str:

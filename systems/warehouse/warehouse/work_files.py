@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +25,6 @@ UNDECODABLE = "\ufffd"
 MARKS = (NUL, LINE_FEED, CARRIAGE_RETURN, DELIMITER)
 _MARKS_BYTES = tuple(mark.encode() for mark in (*MARKS, UNDECODABLE))
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -36,65 +36,109 @@ class Form:
     quote: str
 
 
+@dataclass(frozen=True)
+class Part:
+    """A source file within a work file."""
+
+    source: str
+    path: Path
+    first_line: int
+    is_quoted: bool
+    """Whether anything was quoted, so that a line is not what the source wrote."""
+
+
 @dataclass
 class WorkFile:
-    """A source file as the engines read it."""
+    """The files of a source that have one header, as the engines read them."""
 
     path: Path
-    source: str
-    """The name of the file that it was made of."""
     header: tuple[str, ...]
     delimiter: str
+    is_of_several: bool = False
+    """Whether each line ends with one field more, the name of the source file that it comes from."""
+    parts: list[Part] = field(default_factory=list)
     lines: int = 0
     """How many lines it has, blank ones too."""
     has_marks: bool = False
     """Whether any of the characters that stand for others occurs."""
-    is_quoted: bool = False
-    """Whether anything was quoted, so that a line is not what the source wrote."""
-    locations: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Return what its columns are called; by place, as the engines ignore case."""
+        return [f"c{number}" for number in range(len(self.header) + self.is_of_several)]
+
+    @property
+    def told(self) -> str:
+        """Return its source for a message."""
+        return self.parts[0].source if len(self.parts) == 1 else f"{len(self.parts):,} files"
+
+    def part_of(self, line: int) -> Part:
+        """Return the source file of a line."""
+        return self.parts[bisect_right(self.parts, line, key=lambda part: part.first_line) - 1]
+
+    def without_source(self, line: bytes) -> bytes:
+        """Return a line as its source file has it."""
+        return line.rpartition(self.delimiter.encode())[0] if self.is_of_several else line
 
 
-def write_work_file(source: Path, name: str, form: Form, path: Path) -> WorkFile:
-    """Write the work file of a source file; DataError for one that is empty or is no text of this form."""
-    with source.open("rb") as raw, path.open("wb") as out:
-        transcoder = _Transcoder(raw, name, form, out)
-        header = transcoder.read_header()
-        work = WorkFile(path, name, header, form.delimiter)
-        transcoder.copy(work)
-    return work
+def read_header(source: Path, name: str, form: Form) -> tuple[str, ...]:
+    """Return the names in a file's first line; DataError for one that is empty or is no text of this form."""
+    with source.open("rb") as raw:
+        return _Transcoder(raw, name, form).read_header()
 
 
-def write_records(records: Iterable[dict[str, object]], name: str, path: Path) -> WorkFile:
+def add_file(work: WorkFile, source: Path, name: str, form: Form) -> None:
+    """Write what a source file holds to the end of a work file; DataError for one that is no text of this form."""
+    if work.is_of_several and (not name.isprintable() or work.delimiter in name):
+        raise DataError(f"{name!r} is a name that no table can hold.", "Rename the file.")
+    first_line = work.lines + 1
+    with source.open("rb") as raw, work.path.open("ab") as out:
+        transcoder = _Transcoder(raw, name, form)
+        transcoder.read_header()
+        ending = work.delimiter.encode() + name.encode() + b"\n" if work.is_of_several else b""
+        for text, lines in transcoder.texts():
+            work.lines += lines
+            out.write(text.replace(b"\n", ending) if ending else text)
+    work.has_marks = work.has_marks or transcoder.has_marks
+    work.parts.append(Part(name, source, first_line, transcoder.is_quoted))
+
+
+def write_records(records: Sequence[Mapping[str, object]], name: str, source: Path, path: Path) -> WorkFile:
     """Write the work file of an API's records; the header has the keys of all of them in the order of their coming."""
-    kept = list(records)
-    header = tuple(dict.fromkeys(key for record in kept for key in record))
-    work = WorkFile(path, name, header, "\x1f")
+    header = tuple(dict.fromkeys(key for record in records for key in record))
+    work = WorkFile(path, header, "\x1f", parts=[Part(name, source, 1, is_quoted=False)], lines=len(records))
     with path.open("wb") as out:
-        for record in kept:
+        for record in records:
             cells = ["" if (value := record.get(key)) is None else str(value) for key in header]
             line = _joined(cells, work.delimiter)
             work.has_marks = work.has_marks or _has_marks(line)
             out.write(line + b"\n")
-            work.lines += 1
     return work
 
 
 def find_lines(work: WorkFile, wanted: frozenset[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yield the numbers, from 1, and texts of lines that are wanted, or that have too few or too many fields."""
-    delimiter, fields = work.delimiter.encode(), len(work.header)
-    blank = b"\n\r\t " + delimiter
-    with work.path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            text = line.rstrip(b"\n")
-            if text in wanted or (text.count(delimiter) != fields - 1 and text.strip(blank)):
-                yield number, text
+    delimiter, between = work.delimiter.encode(), len(work.names) - 1
+    for number, text in _numbered(work):
+        if text in wanted or (text.count(delimiter) != between and _says_something(work, text)):
+            yield number, text
 
 
 def count_blank(work: WorkFile) -> int:
     """Count the lines that say nothing."""
-    blank = b"\n\r\t " + work.delimiter.encode()
+    return sum(1 for _, text in _numbered(work) if not _says_something(work, text))
+
+
+def _numbered(work: WorkFile) -> Iterator[tuple[int, bytes]]:
+    """Yield a work file's lines with their numbers."""
     with work.path.open("rb") as lines:
-        return sum(1 for line in lines if not line.strip(blank))
+        for number, line in enumerate(lines, 1):
+            yield number, line.rstrip(b"\n")
+
+
+def _says_something(work: WorkFile, line: bytes) -> bool:
+    """Tell whether a line has more than blanks and delimiters."""
+    return bool(work.without_source(line).strip(b"\r\t " + work.delimiter.encode()))
 
 
 def original_records(source: Path, form: Form, numbers: Sequence[int]) -> dict[int, str]:
@@ -126,15 +170,15 @@ def shown(line: bytes) -> str:
 class _Transcoder:
     """Brings one source file into a work file, from its first byte to its last."""
 
-    def __init__(self, raw: BinaryIO, name: str, form: Form, out: BinaryIO) -> None:
+    def __init__(self, raw: BinaryIO, name: str, form: Form) -> None:
         self._raw = raw
         self._name = name
         self._form = form
-        self._out = out
-        self._delimiter = form.delimiter.encode()
         self._quote = form.quote.encode()
         self._rest = b""
         self._is_utf8 = form.encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
+        self.has_marks = False
+        self.is_quoted = False
 
     def read_header(self) -> tuple[str, ...]:
         """Return the names in the first line."""
@@ -153,45 +197,48 @@ class _Transcoder:
             cells = text.split(self._form.delimiter)
         return tuple(cell.strip() for cell in cells)
 
-    def copy(self, work: WorkFile) -> None:
-        """Write all lines after the first one."""
+    def texts(self) -> Iterator[tuple[bytes, int]]:
+        """Yield all lines after the first one, in blocks, with their number."""
         blocks = self._blocks()
+        done = 0
         for block in blocks:
             if self._quote and self._quote in block:
-                work.is_quoted = True
-                self._copy_quoted(block, blocks, work)
+                self.is_quoted = True
+                yield from ((line + b"\n", 1) for line in self._quoted(block, blocks, done))
                 return
-            if block.isascii() and b"\0" not in block:
-                text = block
-            else:
-                text = block.decode(self._form.encoding, errors="replace").replace("\0", NUL).encode()
-                work.has_marks = work.has_marks or _has_marks(text)
-            if b"\r" in text:
-                text = text.replace(b"\r\n", b"\n")
-                if b"\r" in text:
-                    text = text.replace(b"\r", CARRIAGE_RETURN.encode())
-                    work.has_marks = True
-            work.lines += text.count(b"\n")
-            self._out.write(text)
+            text = self._plain(block)
+            lines = text.count(b"\n")
+            done += lines
+            yield text, lines
 
-    def _copy_quoted(self, first: bytes, others: Iterator[bytes], work: WorkFile) -> None:
-        """Write all records from a block on, read as quoted text."""
-        blocks = io.TextIOWrapper(
-            io.BufferedReader(_Chained(first, others)), self._form.encoding, errors="replace", newline=""
-        )
+    def _plain(self, block: bytes) -> bytes:
+        """Return a block in which nothing is quoted."""
+        if not block.isascii() or b"\0" in block:
+            block = block.decode(self._form.encoding, errors="replace").replace("\0", NUL).encode()
+            self.has_marks = self.has_marks or _has_marks(block)
+        if b"\r" in block:
+            block = block.replace(b"\r\n", b"\n")
+            if b"\r" in block:
+                block = block.replace(b"\r", CARRIAGE_RETURN.encode())
+                self.has_marks = True
+        return block
+
+    def _quoted(self, first: bytes, others: Iterator[bytes], done: int) -> Iterator[bytes]:
+        """Yield all records from a block on, read as quoted text."""
+        chained = io.BufferedReader(_Chained(first, others))
+        text = io.TextIOWrapper(chained, self._form.encoding, errors="replace", newline="")
         csv.field_size_limit(LONGEST_RECORD)
-        reader = csv.reader(_lines(blocks, nul=NUL), delimiter=self._form.delimiter, quotechar=self._form.quote)
-        start = work.lines
+        reader = csv.reader(_lines(text, nul=NUL), delimiter=self._form.delimiter, quotechar=self._form.quote)
         try:
             for cells in reader:
+                done += 1
                 line = _joined(cells, self._form.delimiter)
-                work.has_marks = work.has_marks or _has_marks(line)
-                self._out.write(line + b"\n")
-                work.lines += 1
+                self.has_marks = self.has_marks or _has_marks(line)
+                yield line
         except csv.Error as error:
             raise DataError(
-                f"{self._name}: a quote that is opened in record {work.lines + 1} or after it is not closed within "
-                f"{LONGEST_RECORD:,} characters ({error}; the quoted part begins at record {start + 1}).",
+                f"{self._name}: a quote that is opened in record {done + 1} is not closed within "
+                f"{LONGEST_RECORD:,} characters ({error}).",
                 "Nothing was published.",
             ) from error
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
-from warehouse.engines.engine import COMPRESSION, Engine, names_of
+from warehouse.engines.engine import COMPRESSION, Engine
 from warehouse.work_files import WorkFile
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class DuckDbEngine(Engine):
         return self._connection.read_csv(
             location,
             auto_detect=False,
-            columns=dict.fromkeys(names_of(work), "VARCHAR"),
+            columns=dict.fromkeys(work.names, "VARCHAR"),
             header=False,
             delim=work.delimiter,
             quote="",

@@ -6,7 +6,6 @@ Everything between is an Ibis expression that knows no engine.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from warehouse.work_files import WorkFile
@@ -48,8 +47,3 @@ class Engine(ABC):
         """Return the only row."""
         (row,) = self.fetch(rows)
         return row
-
-
-def names_of(work: WorkFile) -> Sequence[str]:
-    """Return what the columns of a table of texts are called."""
-    return [f"c{number}" for number in range(len(work.header))]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
-from warehouse.engines.engine import COMPRESSION, Engine, names_of
+from warehouse.engines.engine import COMPRESSION, Engine
 from warehouse.work_files import WorkFile
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class SparkEngine(Engine):
 
     def read_texts(self, work: WorkFile, location: str) -> ir.Table:
         """Return a work file as a table of texts; what Spark calls corrupt is left out, else it would pad and cut."""
-        names = names_of(work)
+        names = work.names
         frame = self._session.read.csv(
             _hadoop(location),
             schema=", ".join(f"{name} string" for name in (*names, _CORRUPT)),

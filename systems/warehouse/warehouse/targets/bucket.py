@@ -19,7 +19,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from etlkit.errors import LoadError, LockedError
-from warehouse.targets.target import LostRaceError, Stored, Tagged, Target, checked_prefix
+from warehouse.targets.target import LostRaceError, Stored, Tagged, Target
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -54,7 +54,7 @@ class Bucket(Target):
         """Yield the objects below a prefix."""
         pages = self.client.get_paginator("list_objects_v2")
         with self._told(prefix):
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self._prefix + checked_prefix(prefix)):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self._prefix + prefix):
                 for found in page.get("Contents", ()):
                     yield Stored(found["Key"].removeprefix(self._prefix), found["Size"])
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from etlkit.errors import LockedError
-from warehouse.targets.target import LostRaceError, Stored, Tagged, Target, checked_prefix
+from warehouse.targets.target import LostRaceError, Stored, Tagged, Target
 
 _SHARED_LEVELS = 2
 """How deep the folders lie that another dataset's run may be about to write into."""
@@ -35,7 +35,7 @@ class Folder(Target):
 
     def stored(self, prefix: str) -> Iterator[Stored]:
         """Yield the files below a prefix."""
-        base = self._path(checked_prefix(prefix))
+        base = self._path(prefix) if prefix else self.root
         found = [Path(folder) / name for folder, _folders, names in os.walk(base) for name in names]
         for path in sorted(found, key=lambda one: one.relative_to(self.root).as_posix()):
             with suppress(FileNotFoundError):

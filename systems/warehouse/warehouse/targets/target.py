@@ -46,7 +46,7 @@ class Target(ABC):
 
     @abstractmethod
     def stored(self, prefix: str) -> Iterator[Stored]:
-        """Yield what lies below a prefix, which ends in `/`, in the order of the keys."""
+        """Yield what lies below a prefix, which ends in `/` or is empty, in the order of the keys."""
 
     @abstractmethod
     def read(self, key: str) -> Tagged | None:

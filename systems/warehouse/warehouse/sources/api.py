@@ -1,0 +1,27 @@
+"""Answers of an API: in comes a JSON file, out go the records at the place in it that the configuration names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from etlkit.errors import DataError
+from warehouse.configuration import DatasetConfig
+
+
+def read_records(file: Path, name: str, dataset: DatasetConfig) -> list[Mapping[str, Any]]:
+    """Return the records of an endpoint's answer; DataError for an answer that is no JSON or has none there."""
+    place = dataset.record_paths[name.removesuffix(".json")]
+    content = file.read_bytes()
+    try:
+        found = json.loads(content)
+    except ValueError:
+        words = " ".join(content[:300].decode("utf-8", errors="replace").split())[:120]
+        raise DataError(f"{name} is no JSON; it begins with: {words!r}.", "Nothing was published.") from None
+    for step in place.split("."):
+        found = found.get(step) if isinstance(found, dict) else None
+    if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
+        raise DataError(f"{name} has no records at {place}.", "Nothing was published.")
+    return found

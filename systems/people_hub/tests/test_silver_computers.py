@@ -225,6 +225,8 @@ def test_two_sources_that_differ_are_flagged_whichever_they_are(silver, tdx, key
     found = [flag for row in rows for flag in row["quality_flags"] if flag.endswith(("_mismatch", "_conflict"))]
     met = len(rows) == 1
     assert found == (flags if met else []), (met, found)
+    if met:
+        assert rows[0]["os_name"] == next(source[1] for source in (key, ad, tdx) if source)
     assert met or (ad and "name_mismatch" in flags)
 
 
@@ -327,3 +329,20 @@ def test_whoever_has_a_shared_mac_or_serial_is_flagged_while_two_living_records_
     silver.bury("tdx/asset", "2", "4")
     silver.put_assets(asset(8, "G", "SSSS9", M1))  # alone with what the dead share
     assert shared()["G"] == []
+
+
+def test_a_computer_is_active_by_its_status_else_unless_the_directory_disabled_it(silver):
+    silver.put_assets(
+        asset(1, "A", status="Active"), asset(2, "B", status="retired"), asset(3, "C", status=None),
+        asset(4, "D", status=None), asset(5, "E", status=None), asset(6, "F", status="ACTIVE"),
+    )  # fmt: skip
+    silver.put("active_directory/computer", *(
+        {"objectGUID": name, "cn": name, "userAccountControl": uac}
+        for name, uac in (("B", "4096"), ("D", "4098"), ("E", "4096"), ("F", "4098"), ("G", "4098"), ("H", None))
+    ))  # fmt: skip
+    silver.put("key_client/computer", card(M1, "I"))
+    silver.transform()
+    found = {row["computer_name"]: row["is_active"] for row in silver.rows("silver.computers")}
+    assert found == {
+        "A": True, "B": False, "C": True, "D": False, "E": True, "F": True, "G": False, "H": True, "I": True,
+    }  # fmt: skip

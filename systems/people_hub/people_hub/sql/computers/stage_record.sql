@@ -111,9 +111,8 @@ merged as (
            a.description,
            t.status_name,
            s.is_living and case
-               when t.external_id is not null and t.status_name is not null then lower(t.status_name) = 'active'
-               when a.external_id is not null then a.is_enabled is not false
-               else true
+               when t.status_name is not null then lower(t.status_name) = 'active'
+               else a.is_enabled is not false
            end as is_active,
            a.is_enabled as is_ad_enabled,
            t.location_info,

@@ -6,12 +6,14 @@ import os
 import signal
 import threading
 import time
+from contextlib import nullcontext
 
 import pytest
 from warehouse_case import NSDE
 
 from etlkit.testing import FULL
 from warehouse.__main__ import main
+from warehouse.bronze import BronzeRun
 from warehouse.configuration import read_configuration
 from warehouse.publishing import KEPT_RUNS, Publication
 from warehouse.reading import ask
@@ -235,3 +237,60 @@ def test_a_table_that_is_configured_no_more_can_still_be_asked(warehouse):
     assert warehouse.ask("fda-cder", "select count(*) as n from packages") == [{"n": 40}]
     assert warehouse.run("fda-cder").exit_code == 0
     assert warehouse.ask("fda-cder", "select count(*) as n from fda_cder") == [{"n": 20}]
+
+
+def test_whoever_was_overtaken_while_it_worked_publishes_nothing(warehouse, monkeypatch):
+    """As after a lock that expired: another run was published since this one began."""
+    warehouse.serve(Drugs(products=20))
+    warehouse.run("fda-cder")
+    publish = BronzeRun._publish
+    others = []
+
+    def overtaken(self, *parameters):
+        if not others:
+            others.append(None)
+            others.append(warehouse.command("run", "fda-cder", "--force", "--run-id", "20261130_000000").exit_code)
+        return publish(self, *parameters)
+
+    monkeypatch.setattr(BronzeRun, "_publish", overtaken)
+    monkeypatch.setattr(Folder, "lock", lambda *_: nullcontext())
+    warehouse.serve(Drugs(products=21))
+    late = warehouse.run("fda-cder", run_id="20261130_000001")
+    assert (late.exit_code, others, "was swapped by another run" in late.text) == (4, [None, 0], True), late.text
+    assert published_runs(warehouse) == {"20261130_000000"}
+    assert {run["run"] for run in warehouse.command("runs", "fda-cder").figures["runs"]} == {
+        "20261130_000000",
+        "20261128_060001",
+    }
+
+
+def test_a_run_id_is_taken_once_and_the_run_before_is_the_one_that_was_before(warehouse):
+    for products, run_id in ((20, "20261128_000003"), (21, "20261128_000001"), (22, "20261128_000002")):
+        warehouse.serve(Drugs(products=products))
+        assert warehouse.run("fda-cder", run_id=run_id).exit_code == 0
+    refused = warehouse.run("fda-cder", "--from-raw", "20261128_000003", run_id="20261128_000001")
+    assert (refused.exit_code, "has a run 20261128_000001 already" in refused.text) == (2, True)
+    assert warehouse.command("rollback", "fda-cder").figures["run_id"] == "20261128_000001"
+
+
+def test_half_written_files_of_the_dead_go_with_the_next_run(warehouse):
+    warehouse.serve(Drugs(products=20))
+    warehouse.run("fda-cder")
+    (warehouse.root / "bronze/fda-cder/_manifest/.abc.part").write_text("{")
+    (warehouse.root / "raw/fda-cder/run_id=20261127_000000").mkdir()
+    (warehouse.root / "raw/fda-cder/run_id=20261127_000000/.x.part").write_text("x")
+    assert len(warehouse.command("runs", "fda-cder").figures["runs"]) == 1
+    warehouse.run("fda-cder")
+    assert not [name for name in warehouse.files() if name.endswith(".part")]
+
+
+def test_a_file_system_without_links_is_copied_on(warehouse, monkeypatch):
+    def refuse(*_arguments, **_flags):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    for products in (20, 21):
+        warehouse.serve(Drugs(products=products))
+        assert warehouse.run("fda-cder").exit_code == 0
+    assert warehouse.command("rollback", "fda-cder").exit_code == 0
+    assert current_rows(warehouse) == 20

@@ -19,13 +19,13 @@ from typing import Any
 
 import ibis
 
-from etlkit.errors import DataError
+from etlkit.errors import ConfigError, DataError
 from warehouse.columns import BAD, TypedTable, layout_of, typed
 from warehouse.configuration import DatasetConfig
 from warehouse.engines.engine import Engine
 from warehouse.gates import Observed, Verdict, judge, judge_age, judge_rejected, observe, require_passed
 from warehouse.naming import run_prefix, temp_prefix
-from warehouse.publishing import Publication
+from warehouse.publishing import Pointer, Publication
 from warehouse.quarantine import BadRow, find_bad_rows, write_bad_rows
 from warehouse.raw_files import (
     Source,
@@ -112,6 +112,7 @@ class BronzeRun:
         self._publication = Publication(target, dataset.dataset, LAYER)
         self._form = Form(dataset.encoding, dataset.delimiter, dataset.quote_mark)
         self._config_hash = config_hash(dataset)
+        self._pointer: Pointer | None = None
 
     def run(self) -> RunDone:
         """Do it: source, raw, tables, gates, publication.
@@ -125,6 +126,9 @@ class BronzeRun:
             if not options.is_dry:
                 for line in self._publication.tidy():
                     logger.warning("%s: %s", dataset.dataset, line)
+            if self._publication.manifest(options.run_id):
+                raise ConfigError(f"{dataset.dataset} has a run {options.run_id} already; give another --run-id.")
+            self._pointer = self._publication.pointer()
             current = self._publication.current()
             source = self._source(current, folder)
             if source is None or self._is_unchanged(source, current):
@@ -339,7 +343,7 @@ class BronzeRun:
             "gates": [vars(verdict) for verdict in verdicts[dataset.dataset]],
             "tables": tables,
         }
-        self._publication.publish(run_id, manifest, moved)
+        self._publication.publish(run_id, manifest, moved, self._pointer)
 
     def _hash(self, one: TableDone, key: str, folder: Path) -> str:
         """Return the hash of a written file."""

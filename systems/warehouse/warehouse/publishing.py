@@ -15,7 +15,7 @@ from typing import Any
 
 from etlkit.errors import ConfigError, DataError
 from warehouse.naming import raw_prefix, run_of, temp_prefix
-from warehouse.targets.target import Tagged, Target
+from warehouse.targets.target import LostRaceError, Tagged, Target
 
 MANIFEST_VERSION = 1
 KEPT_RUNS = 3
@@ -113,6 +113,8 @@ class Publication:
             self.target.delete(archived.pop(run_id))  # a rollback brought it back
         kept |= archived.keys()
         self.target.delete([self._manifest_key(run_id) for run_id in sorted({*self._manifests()} - kept)])
+        half_written = [stored.key for stored in self.target.stored(f"{self._home}_manifest/") if "/." in stored.key]
+        self.target.delete(half_written)
         for prefix in (f"temp/{self.dataset}/", f"quarantine/{self.dataset}/"):
             for run_id, keys in self._runs_in(prefix).items():
                 if prefix.startswith("temp") or run_id not in kept:
@@ -135,18 +137,23 @@ class Publication:
                 done.append(f"removed run {run_id}, which was never published")
         return done
 
-    def publish(self, run_id: str, manifest: Mapping[str, Any], moved: Mapping[str, str]) -> None:
+    def publish(
+        self, run_id: str, manifest: Mapping[str, Any], moved: Mapping[str, str], pointer: Pointer | None
+    ) -> None:
         """Move a run's files in, write its manifest, swap the pointer and archive the run before.
 
-        `moved` has a key of the run's final place for each key below `temp/`. Raises LostRaceError where another run
-        was published since `manifest` named the one before.
+        `moved` has a key of the run's final place for each key below `temp/`, `pointer` is what the run found when it
+        began. Raises LostRaceError, and takes everything away again, where another run was published since.
         """
-        pointer = self.pointer()
         for key, to in moved.items():
             self.target.copy(key, to)
         content = {"manifest_version": MANIFEST_VERSION, "run_id": run_id, **manifest}
         self.target.write(self._manifest_key(run_id), _json(content))
-        self._swap(run_id, pointer)
+        try:
+            self._swap(run_id, pointer)
+        except LostRaceError:
+            self.target.delete([*moved.values(), self._manifest_key(run_id), *moved])
+            raise
         self.target.delete_below(temp_prefix(self.dataset, run_id))
         if pointer:
             self._archive_keys(self._runs_in(self._home).get(pointer.run_id, []))
@@ -161,7 +168,8 @@ class Publication:
         archived = self._runs_in(self._archive)
         if pointer is None or not archived:
             raise ConfigError(f"{self.dataset} has no earlier run to go back to.")
-        wanted = run_id or max(archived)
+        before = pointer.previous_run_id
+        wanted = run_id or (before if before in archived else max(archived))
         if wanted not in archived or self.manifest(wanted) is None:
             raise ConfigError(f"{self.dataset} has no archived run {wanted}; there are {', '.join(sorted(archived))}.")
         for key in archived[wanted]:
@@ -202,7 +210,7 @@ class Publication:
         """Yield the runs that have a manifest."""
         for stored in self.target.stored(f"{self._home}_manifest/"):
             name = stored.key.rsplit("/", 1)[-1]
-            if name != "current.json":
+            if name != "current.json" and not name.startswith("."):
                 yield name.removesuffix(".json")
 
     def _runs_in(self, prefix: str) -> dict[str, list[str]]:

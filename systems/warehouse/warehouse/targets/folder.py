@@ -85,11 +85,13 @@ class Folder(Target):
     def copy(self, key: str, to: str) -> None:
         """Give a file a second name; it never changes, so it need not be copied."""
         source, path = self._path(key), self._room_for(to)
-        with suppress(FileExistsError):
-            try:
-                os.link(source, path)
-            except PermissionError:  # a file system without links
-                self.upload(source, to)
+        try:
+            os.link(source, path)
+        except (FileExistsError, FileNotFoundError) as error:
+            if not path.exists():
+                raise FileNotFoundError(error.errno, error.strerror, str(source)) from None
+        except OSError:  # a file system without links
+            self.upload(source, to)
         self._sync(path.parent)
 
     def delete(self, keys: Iterable[str]) -> None:

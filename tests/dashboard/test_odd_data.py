@@ -94,9 +94,9 @@ def test_a_chart_that_cannot_be_drawn_costs_only_itself(odd, monkeypatch):
 
 
 def test_a_chart_that_takes_for_ever_is_given_up(monkeypatch):
-    monkeypatch.setattr(drawing, "LONGEST_SECONDS", 3.0)
     with Renderer() as renderer:
-        with pytest.raises(DrawingError, match="took longer than 3 s"):
+        with monkeypatch.context() as patch, pytest.raises(DrawingError, match="took longer than 3 s"):
+            patch.setattr(drawing, "LONGEST_SECONDS", 3.0)
             renderer.draw(bars("x y " * 100_000).to_dict())
         assert renderer.draw(bars("short").to_dict()).startswith("<svg")
         with pytest.raises(DrawingError, match="panic"):

@@ -14,6 +14,7 @@ def test_codes_that_differ_by_case_alone_are_two_departments_and_one_owner(silve
     silver.put("tdx/department", {"ID": 1, "Code": "phys"}, {"ID": 2, "Code": "PHYS"}, {"ID": 3, "Code": "Mixed"})
     silver.put("key_client/computer", card(M1, "A", None, Owner="phys"), card(M2, "B", None, Owner="MIXED"))
     assert len(computers(silver)) == 2
+    assert not [row for row in silver.rows("silver.computers") if "missing_department" in row["quality_flags"]]
     owners = silver.hub.query("select owner_department_id from silver.computers order by 1")
     assert owners == [("Mixed",), ("PHYS",)]
 
@@ -324,9 +325,12 @@ def test_whoever_has_a_shared_mac_or_serial_is_flagged_while_two_living_records_
     }  # fmt: skip
     (named,) = silver.rows("silver.computers", keyconfigure_id="77")
     assert named["mac_addresses"] == ["001122334401"]
+    silver.put_assets(asset(9, "H", "HHHH9", M1))
     silver.bury("tdx/asset", "1", "3")
-    assert shared() == {name: [] for name in ("A", "B", "C", "D", "E", "F", "1", "KN", "SOLO")}
-    silver.bury("tdx/asset", "2", "4")
+    assert shared() == {
+        "A": [], "B": mac, "H": mac, "77": mac, **{name: [] for name in ("C", "D", "E", "F", "1", "KN", "SOLO")},
+    }  # fmt: skip
+    silver.bury("tdx/asset", "2", "4", "9")
     silver.put_assets(asset(8, "G", "SSSS9", M1))  # alone with what the dead share
     assert shared()["G"] == []
 

@@ -135,10 +135,8 @@ merged as (
                case when coalesce(s.tdx_owner, s.card_owner, s.ad_owner) is null then 'missing_owner' end,
                case when coalesce(t.serial_number, k.serial_number) is null then 'missing_serial_number' end,
                case when s.tdx_key is null or not s.is_living then 'missing_tdx_source' end,
-               case when s.is_living and (
-                        upper(t.computer_name) <> upper(k.computer_name) or upper(t.computer_name) <> upper(a.computer_name)
-                        or upper(k.computer_name) <> upper(a.computer_name)
-                    ) then 'name_mismatch' end,
+               -- the directory's is one of these two, by which it met the computer
+               case when s.is_living and upper(t.computer_name) <> upper(k.computer_name) then 'name_mismatch' end,
                case when not s.is_living then 'no_live_source' end,
                case when s.is_living and (
                         k.os_name <> a.operating_system or k.os_name <> t.os_name or a.operating_system <> t.os_name
@@ -147,8 +145,8 @@ merged as (
                         s.tdx_owner <> s.card_owner or s.tdx_owner <> s.ad_owner or s.card_owner <> s.ad_owner
                     ) then 'owner_conflict' end,
                case when s.is_living and t.serial_number <> k.serial_number then 'serial_number_mismatch' end,
-               case when s.is_living and s.has_shared_mac then 'shared_mac_address' end,
-               case when s.is_living and s.has_shared_serial then 'shared_serial_number' end
+               case when s.has_shared_mac then 'shared_mac_address' end,
+               case when s.has_shared_serial then 'shared_serial_number' end
            ], null) as flags
     from source s
     left join silver.tdx_assets t on t.external_id = s.tdx_key

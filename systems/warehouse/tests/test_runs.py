@@ -227,7 +227,7 @@ def test_a_cron_minute_may_repeat_and_a_run_id_is_taken_once(warehouse):
     warehouse.serve(Drugs(products=5))
     assert warehouse.run("fda-cder", run_id="20261128_060000").exit_code == 0
     refused = warehouse.run("fda-cder", "--force", run_id="20261128_060000")
-    assert (refused.exit_code, "is there already" in refused.text) == (2, True)
+    assert (refused.exit_code, "has a run 20261128_060000 already" in refused.text) == (2, True)
     assert warehouse.command("run", "fda-cder", "--run-id", "20261128_060001").exit_code == 0
     with pytest.raises(SystemExit) as usage:
         warehouse.command("run", "fda-cder", "--run-id", "../../etc")

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 
 import boto3
 import pytest
-from botocore.config import Config
 from moto.server import ThreadedMotoServer
-from test_publishing import COUNT
-from warehouse_case import Warehouse
+from warehouse_case import COUNT, Warehouse, is_killed_at, watched
 
 from etlkit.errors import LoadError, LockedError
 from etlkit.testing import FULL
-from warehouse.__main__ import main
 from warehouse.configuration import read_configuration
-from warehouse.reading import ask
 from warehouse.sample_sources.drugs import Drugs
 from warehouse.targets.bucket import Bucket
 from warehouse.targets.target import LostRaceError, Tagged
 
-STEPS = ("write", "upload", "copy", "delete", "swap")
 NAME = "pp-dw-123456789012"
 
 
@@ -44,9 +38,10 @@ def bucket(endpoint, monkeypatch):
         ("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_EC2_METADATA_DISABLED", "true"),
     ):  # fmt: skip
         monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
+    session = boto3.Session()
+    client = session.client("s3")
     client.create_bucket(Bucket=NAME)
-    yield Bucket(client, NAME, "house/", lock_seconds=1)
+    yield Bucket(session, NAME, "house/", lock_seconds=1)
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=NAME):
         for found in page.get("Contents", ()):
             client.delete_object(Bucket=NAME, Key=found["Key"])
@@ -94,27 +89,12 @@ def test_whoever_is_killed_leaves_the_old_run_or_the_new_one_in_s3_too(in_s3, bu
     in_s3.serve(Drugs(products=20))
     assert in_s3.run("fda-cder").exit_code == 0
     dataset = read_configuration(in_s3.etl).dataset("fda-cder")
-    seen, is_over, wrong = set(), threading.Event(), []
-
-    def look():
-        while not is_over.is_set():
-            try:
-                _, [(rows, runs)] = ask(bucket, dataset, COUNT)
-                seen.add(rows)
-                if runs != 1 or rows not in (20, 21):
-                    wrong.append((rows, runs))
-            except Exception as error:  # noqa: BLE001 - whatever it is, a reader shall not see it
-                wrong.append(error)
-            time.sleep(0.05)
-
-    reader = threading.Thread(target=look)
-    reader.start()
     step, kills, products = 1, 0, 21
-    try:
+    with watched(bucket, dataset, {20, 21}, 0.05):
         while True:
             in_s3.serve(Drugs(products=products))
             run_id = f"20261129_{kills // 60:02}{kills % 60:02}00"
-            if not killed_at(step, ["run", "fda-cder", "--run-id", run_id]):
+            if not is_killed_at(step, Bucket, ["run", "fda-cder", "--run-id", run_id]):
                 break
             kills += 1
             step += 1 if FULL else 3
@@ -129,36 +109,7 @@ def test_whoever_is_killed_leaves_the_old_run_or_the_new_one_in_s3_too(in_s3, bu
             assert len({key.split("run_id=")[1][:15] for key in keys(bucket, "bronze/") if "run_id=" in key}) == 1
             assert keys(bucket, "temp/") == []
             products = 41 - products
-    finally:
-        is_over.set()
-        reader.join()
-    assert wrong == []
-    assert seen == {20, 21}
     assert kills >= 5
-
-
-def killed_at(step, arguments):
-    """Run a command in a process of its own that ends before its nth step on the bucket; tell whether it did."""
-    child = os.fork()
-    if child == 0:
-        taken = 0
-
-        def counted(method):
-            def call(self, *parameters):
-                nonlocal taken
-                taken += 1
-                if taken == step:
-                    os.kill(os.getpid(), 9)
-                return method(self, *parameters)
-
-            return call
-
-        for name in STEPS:
-            setattr(Bucket, name, counted(getattr(Bucket, name)))
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        os._exit(main(arguments))
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
 def test_the_pointer_is_swapped_only_where_the_expected_one_stands(bucket):
@@ -228,10 +179,8 @@ def test_what_s3_refuses_is_told_in_its_words(in_s3, bucket, monkeypatch):
     for url in ("s3://", "https://x.org/b", "s3://b?x=1"):
         monkeypatch.setenv("WAREHOUSE_TARGET", url)
         assert in_s3.run("fda-cder").exit_code == 2
-    away = Bucket(
-        boto3.client("s3", endpoint_url="http://127.0.0.1:1", config=Config(retries={"max_attempts": 0})),
-        "b",
-    )
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    away = Bucket(boto3.Session(), "b")
     with pytest.raises(LoadError, match="Could not connect"):
         away.read("x")
     with pytest.raises(FileNotFoundError):

@@ -130,7 +130,6 @@ def test_law_11_wrong_settings_are_named_in_one_message(warehouse, monkeypatch):
         "WAREHOUSE_LOCK_SECONDS",
     ):
         assert words in refused.text
-    monkeypatch.undo()
 
 
 def test_law_11_an_unknown_setting_is_told(warehouse, monkeypatch):

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
-import time
 from contextlib import nullcontext
 
 import pytest
-from warehouse_case import NSDE
+from warehouse_case import COUNT, in_a_process, is_killed_at, watched
 
 from etlkit.testing import FULL
 from warehouse.__main__ import main
@@ -19,34 +16,6 @@ from warehouse.publishing import KEPT_RUNS, Publication
 from warehouse.reading import ask
 from warehouse.sample_sources.drugs import Drugs
 from warehouse.targets.folder import Folder
-
-STEPS = ("write", "upload", "copy", "delete", "swap")
-COUNT = "select count(*) as rows, count(distinct meta_run_id) as runs from fda_cder_products"
-
-
-def run_until(step, arguments):
-    """Run a command in a process of its own that is killed before its nth step on the target; tell whether it was."""
-    child = os.fork()
-    if child == 0:
-        taken = 0
-
-        def counted(method):
-            def call(self, *parameters):
-                nonlocal taken
-                taken += 1
-                if taken == step:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return method(self, *parameters)
-
-            return call
-
-        for name in STEPS:
-            setattr(Folder, name, counted(getattr(Folder, name)))
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        os._exit(main(arguments))
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
 
 
 def current_rows(warehouse):
@@ -66,28 +35,13 @@ def test_whoever_is_killed_leaves_the_old_run_or_the_new_one_and_the_next_run_ti
     warehouse.serve(Drugs(products=20))
     assert warehouse.run("fda-cder").exit_code == 0
     dataset = read_configuration(warehouse.etl).dataset("fda-cder")
-    seen, is_over, wrong = set(), threading.Event(), []
-
-    def look():
-        while not is_over.is_set():
-            try:
-                _, [(rows, runs)] = ask(warehouse.target(), dataset, COUNT)
-                seen.add(rows)
-                if runs != 1 or rows not in (20, 21):
-                    wrong.append((rows, runs))
-            except Exception as error:  # noqa: BLE001 - whatever it is, a reader shall not see it
-                wrong.append(error)
-            time.sleep(0.01)
-
-    reader = threading.Thread(target=look)
-    reader.start()
     step, kills, products = 1, 0, 21
-    try:
+    with watched(warehouse.target(), dataset, {20, 21}, 0.01):
         while True:
             warehouse.serve(Drugs(products=products))
             before = current_rows(warehouse)
             run_id = f"20261129_{kills // 60:02}{kills % 60:02}00"
-            if not run_until(step, ["run", "fda-cder", "--run-id", run_id]):
+            if not is_killed_at(step, Folder, ["run", "fda-cder", "--run-id", run_id]):
                 break
             kills += 1
             assert current_rows(warehouse) in (before, products)
@@ -98,11 +52,6 @@ def test_whoever_is_killed_leaves_the_old_run_or_the_new_one_and_the_next_run_ti
             assert len(published_runs(warehouse)) == 1
             assert not [name for name in warehouse.files() if name.startswith("temp/")]
             products = 41 - products
-    finally:
-        is_over.set()
-        reader.join()
-    assert wrong == []
-    assert seen == {20, 21}
     assert kills >= 8
 
 
@@ -113,7 +62,7 @@ def test_a_rollback_that_is_killed_leaves_one_of_both_and_loses_none(warehouse):
     warehouse.serve(Drugs(products=21))
     warehouse.run("fda-cder")
     step = 1
-    while run_until(step, ["rollback", "fda-cder"]):
+    while is_killed_at(step, Folder, ["rollback", "fda-cder"]):
         rows = current_rows(warehouse)
         assert rows in (20, 21)
         states = {run["state"] for run in warehouse.command("runs", "fda-cder").figures["runs"]}
@@ -131,15 +80,10 @@ def test_eight_writers_at_once_are_one_winner_and_seven_who_are_told(warehouse):
     warehouse.serve(Drugs(products=20))
     warehouse.run("fda-nsde")
     warehouse.serve(Drugs(products=21))
-    warehouse.sources.files[NSDE].faults = []
     children = []
     for number in range(8):
-        child = os.fork()
-        if child == 0:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-            os._exit(main(["run", "fda-nsde", "--force", "--run-id", f"20261129_0000{number:02}"]))
-        children.append(child)
+        command = ["run", "fda-nsde", "--force", "--run-id", f"20261129_0000{number:02}"]
+        children.append(in_a_process(lambda command=command: main(command)))
     codes = sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
     assert codes[0] == 0
     assert set(codes) <= {0, 4}

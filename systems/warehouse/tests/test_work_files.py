@@ -54,7 +54,7 @@ def work_of(content, form, folder=None):
 @given(
     st.lists(st.lists(CELLS, min_size=2, max_size=4), max_size=8), st.sampled_from(["\n", "\r\n"]), st.integers(16, 64)
 )
-def test_quoted_records_keep_every_cell_whatever_it_holds(tmp_path_factory, records, end, block):
+def test_quoted_records_keep_every_cell_whatever_it_holds(records, end, block):
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL)
     writer.writerow(["x", "y"])

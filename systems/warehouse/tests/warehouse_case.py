@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +17,13 @@ from typing import Any
 import pytest
 
 from warehouse.__main__ import main
-from warehouse.configuration import read_configuration
+from warehouse.configuration import DatasetConfig, read_configuration
 from warehouse.publishing import Publication
-from warehouse.reading import digests
+from warehouse.reading import ask, digests
 from warehouse.sample_sources.drugs import Drugs
 from warehouse.sample_sources.server import SampleSources
 from warehouse.targets.folder import Folder
+from warehouse.targets.target import Target
 from warehouse.warehouse_settings import ETL_DIR
 
 CDER, NSDE = "/ndctext.zip", "/nsde.zip"
@@ -113,3 +119,70 @@ class Warehouse:
         assert found.exit_code == 0, found.text
         rows: list[dict[str, Any]] = found.figures["rows"]
         return rows
+
+
+COUNT = "select count(*) as rows, count(distinct meta_run_id) as runs from fda_cder_products"
+STEPS = ("write", "upload", "copy", "delete", "swap")
+"""What a run does to its target."""
+
+
+def in_a_process(body: Callable[[], int]) -> int:
+    """Start a process of its own, which says nothing; return its number."""
+    child = os.fork()
+    if child == 0:
+        for stream in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+        os._exit(body())
+    return child
+
+
+def is_killed_at(step: int, kind: type[Target], arguments: Sequence[str]) -> bool:
+    """Run a command in a process that is killed before its nth step on a target; tell whether it came so far."""
+
+    def body() -> int:
+        taken = 0
+
+        def counted(method: Callable[..., Any]) -> Callable[..., Any]:
+            def call(self: Target, *parameters: Any) -> Any:
+                nonlocal taken
+                taken += 1
+                if taken == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return method(self, *parameters)
+
+            return call
+
+        for name in STEPS:
+            setattr(kind, name, counted(getattr(kind, name)))
+        return main([*arguments])
+
+    return os.WIFSIGNALED(os.waitpid(in_a_process(body), 0)[1])
+
+
+@contextmanager
+def watched(target: Target, dataset: DatasetConfig, right: set[int], pause: float) -> Iterator[None]:
+    """Have a reader look all the while: it sees one whole run each time, and each of the right counts in the end."""
+    seen: set[int] = set()
+    wrong: list[object] = []
+    is_over = threading.Event()
+
+    def look() -> None:
+        while not is_over.is_set():
+            try:
+                _, [(rows, runs)] = ask(target, dataset, COUNT)
+                seen.add(rows)
+                if runs != 1 or rows not in right:
+                    wrong.append((rows, runs))
+            except Exception as error:  # noqa: BLE001 - whatever it is, a reader shall not see it
+                wrong.append(error)
+            time.sleep(pause)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        reader.join()
+    assert wrong == []
+    assert seen == right

@@ -95,7 +95,7 @@ class ColumnSpec(_Shape):
             raise ValueError(f"only a date or a timestamp has a format, not {self.type}")
         if self.type in ("date", "timestamp"):
             try:
-                self.moment_format  # noqa: B018 - reading it is the check
+                _ = self.moment_format  # reading it is the check
             except FormatError as error:
                 raise ValueError(str(error)) from None
         digits, scale = self.digits

@@ -124,7 +124,7 @@ def arrow_files(target: Bucket) -> fs.S3FileSystem:
     """Return a bucket as Arrow reads it, with the login and the endpoint of the client that writes."""
     client = target.client
     endpoint = client.meta.endpoint_url
-    login = getattr(client, "_request_signer")._credentials  # noqa: B009, SLF001 - the only place where boto3 keeps them
+    login = target.session.get_credentials()
     frozen = login.get_frozen_credentials() if login else None
     is_aws = endpoint.endswith("amazonaws.com")
     return fs.S3FileSystem(

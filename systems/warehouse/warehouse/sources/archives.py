@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from etlkit.errors import DataError, RetryableError
 
@@ -84,11 +84,10 @@ def _extract(
     return found
 
 
-def _copy(member: object, file: BinaryIO, info: zipfile.ZipInfo, told: str) -> None:
+def _copy(member: IO[bytes], file: BinaryIO, info: zipfile.ZipInfo, told: str) -> None:
     """Write a member, and count the bytes that really come."""
     size = 0
-    read = member.read  # type: ignore[attr-defined]
-    while chunk := read(_CHUNK):
+    while chunk := member.read(_CHUNK):
         size += len(chunk)
         ratio = size / max(1, info.compress_size)
         if size > LARGEST_MEMBER or (size > _RATIO_FROM and ratio > LARGEST_RATIO):

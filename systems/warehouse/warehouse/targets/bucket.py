@@ -14,8 +14,10 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from etlkit.errors import LoadError, LockedError
@@ -30,6 +32,7 @@ _RENEWALS = 4
 _LOST = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409", "404"}
 _MISSING = {"NoSuchKey", "404", "NotFound"}
 _AT_ONCE = 1000
+_RETRIES = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
 _TRANSFER = TransferConfig(multipart_threshold=64 << 20, multipart_chunksize=16 << 20, max_concurrency=4)
 
 
@@ -38,67 +41,70 @@ class Bucket(Target):
 
     is_local = False
 
-    def __init__(self, client: S3Client, bucket: str, prefix: str = "", lock_seconds: float = LOCK_SECONDS) -> None:
+    def __init__(
+        self, session: boto3.Session, bucket: str, prefix: str = "", lock_seconds: float = LOCK_SECONDS
+    ) -> None:
         """Name the bucket; nothing is called yet."""
-        self.client = client
+        self.session = session
+        self.client: S3Client = session.client("s3", config=_RETRIES)
         self.bucket = bucket
-        self._prefix = prefix
+        self.prefix = prefix
         self._lock_seconds = lock_seconds
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
 
     def location(self, key: str) -> str:
         """Return an address."""
-        return f"s3://{self.bucket}/{self._prefix}{key}"
+        return f"s3://{self.bucket}/{self.prefix}{key}"
 
     def stored(self, prefix: str) -> Iterator[Stored]:
         """Yield the objects below a prefix."""
         pages = self.client.get_paginator("list_objects_v2")
-        with self._told(prefix):
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self._prefix + prefix):
+        with self.told(prefix):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
                 for found in page.get("Contents", ()):
-                    yield Stored(found["Key"].removeprefix(self._prefix), found["Size"])
+                    yield Stored(found["Key"].removeprefix(self.prefix), found["Size"])
 
     def read(self, key: str) -> Tagged | None:
         """Return an object's content and its ETag."""
         try:
-            with self._told(key, passing=_MISSING):
-                found = self.client.get_object(Bucket=self.bucket, Key=self._prefix + key)
+            with self.told(key, passing=_MISSING):
+                found = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)
                 return Tagged(found["Body"].read(), found["ETag"])
         except ClientError:
             return None
 
     def write(self, key: str, content: bytes) -> None:
         """Put an object."""
-        with self._told(key):
-            self.client.put_object(Bucket=self.bucket, Key=self._prefix + key, Body=content)
+        with self.told(key):
+            self.client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=content)
 
     def upload(self, path: Path, key: str) -> None:
         """Put a file, in parts where it is large, each with its checksum."""
-        with self._told(key), path.open("rb") as file:
+        with self.told(key), path.open("rb") as file:
             self.client.upload_fileobj(
-                file, self.bucket, self._prefix + key, ExtraArgs={"ChecksumAlgorithm": "SHA256"}, Config=_TRANSFER
+                file, self.bucket, self.prefix + key, ExtraArgs={"ChecksumAlgorithm": "SHA256"}, Config=_TRANSFER
             )
 
     def download(self, key: str, path: Path) -> None:
         """Bring an object into a file."""
         try:
-            with self._told(key, passing=_MISSING):
-                self.client.download_file(self.bucket, self._prefix + key, str(path), Config=_TRANSFER)
+            with self.told(key, passing=_MISSING):
+                self.client.download_file(self.bucket, self.prefix + key, str(path), Config=_TRANSFER)
         except ClientError as error:
             raise FileNotFoundError(f"{self.location(key)} is not there") from error
 
     def copy(self, key: str, to: str) -> None:
         """Let S3 copy an object, in parts where it is large."""
-        source: Any = {"Bucket": self.bucket, "Key": self._prefix + key}
-        with self._told(key):
-            self.client.copy(source, self.bucket, self._prefix + to, Config=_TRANSFER)
+        source: Any = {"Bucket": self.bucket, "Key": self.prefix + key}
+        with self.told(key):
+            self.client.copy(source, self.bucket, self.prefix + to, Config=_TRANSFER)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, a thousand a call."""
-        named = [self._prefix + key for key in keys]
+        named = [self.prefix + key for key in keys]
         for start in range(0, len(named), _AT_ONCE):
             batch: Any = {"Objects": [{"Key": key} for key in named[start : start + _AT_ONCE]], "Quiet": True}
-            with self._told(named[start]):
+            with self.told(named[start]):
                 answer = self.client.delete_objects(Bucket=self.bucket, Delete=batch)
             if errors := answer.get("Errors"):
                 first = errors[0]
@@ -107,8 +113,8 @@ class Bucket(Target):
     def swap(self, key: str, content: bytes, expected: Tagged | None) -> None:
         """Put the pointer on the condition that the expected one stands there, or none."""
         try:
-            with self._told(key, passing=_LOST):
-                self._put_if(key, content, expected.tag if expected else None)
+            with self.told(key, passing=_LOST):
+                self.put_if(key, content, expected.tag if expected else None)
         except ClientError as error:
             raise LostRaceError(
                 f"{self.location(key)} was swapped by another run meanwhile.", "Theirs stays."
@@ -126,13 +132,13 @@ class Bucket(Target):
         finally:
             lease.give_back()
 
-    def _put_if(self, key: str, content: bytes, tag: str | None) -> str:
+    def put_if(self, key: str, content: bytes, tag: str | None) -> str:
         """Put an object on a condition; return its ETag."""
         condition: dict[str, Any] = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
-        return self.client.put_object(Bucket=self.bucket, Key=self._prefix + key, Body=content, **condition)["ETag"]
+        return self.client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=content, **condition)["ETag"]
 
     @contextmanager
-    def _told(self, key: str, passing: frozenset[str] | set[str] = frozenset()) -> Iterator[None]:
+    def told(self, key: str, passing: frozenset[str] | set[str] = frozenset()) -> Iterator[None]:
         """Turn what S3 refuses into one line in its own words, but for the codes that the caller understands."""
         try:
             yield
@@ -161,10 +167,10 @@ class _Lease:
 
     def take(self, name: str) -> None:
         """Put the object where there is none, or in the place of one that expired; LockedError otherwise."""
-        client, bucket, key = self._target.client, self._target.bucket, self._target._prefix + self._key  # noqa: SLF001
+        client, bucket, key = self._target.client, self._target.bucket, self._target.prefix + self._key
         tag: str | None = None
         try:
-            with self._target._told(self._key, passing=_MISSING):  # noqa: SLF001
+            with self._target.told(self._key, passing=_MISSING):
                 found = client.get_object(Bucket=bucket, Key=key)
                 held = found["Body"].read()
                 answered: datetime = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
@@ -174,7 +180,7 @@ class _Lease:
         except ClientError:
             pass
         try:
-            with self._target._told(self._key, passing=_LOST):  # noqa: SLF001
+            with self._target.told(self._key, passing=_LOST):
                 self._put(tag)
         except ClientError:
             there = self._target.read(self._key)
@@ -202,7 +208,7 @@ class _Lease:
 
     def give_back(self) -> None:
         """Delete the object, unless somebody took it over."""
-        client, key = self._target.client, self._target._prefix + self._key  # noqa: SLF001
+        client, key = self._target.client, self._target.prefix + self._key
         try:
             client.delete_object(Bucket=self._target.bucket, Key=key, IfMatch=self._tag)
         except (ClientError, BotoCoreError):  # it expires by itself
@@ -212,7 +218,7 @@ class _Lease:
         """Put the object anew; its content differs each time, and with it its ETag."""
         self._number += 1
         content = {**json.loads(self._content), "seconds": self._seconds, "renewed": self._number}
-        self._tag = self._target._put_if(self._key, json.dumps(content).encode(), tag)  # noqa: SLF001
+        self._tag = self._target.put_if(self._key, json.dumps(content).encode(), tag)
 
 
 def _seconds_of(held: bytes, otherwise: float) -> float:

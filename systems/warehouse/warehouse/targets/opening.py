@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from botocore.config import Config
-
 from etlkit.aws import aws_session
 from etlkit.errors import ConfigError
 from etlkit.settings import AwsSettings
@@ -14,15 +12,13 @@ from warehouse.targets.bucket import Bucket
 from warehouse.targets.folder import Folder
 from warehouse.targets.target import Target
 
-_RETRIES = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
-
 
 def open_target(url: str, login: AwsSettings, lock_seconds: float) -> Target:
     """Return the target of a path or an address; ConfigError for what is neither."""
     if "://" not in url:
         return Folder(Path(url).expanduser())
     bucket, prefix = bucket_and_prefix(url)
-    return Bucket(aws_session(login).client("s3", config=_RETRIES), bucket, prefix, lock_seconds)
+    return Bucket(aws_session(login), bucket, prefix, lock_seconds)
 
 
 def bucket_and_prefix(url: str) -> tuple[str, str]:

@@ -245,3 +245,12 @@ def test_sql_sees_the_tables_and_nothing_else_of_the_machine(warehouse, tmp_path
     assert not (tmp_path / "out.csv").exists()
     (row,) = warehouse.ask("fda-nsde", "select max(marketing_start_date) as day from fda_nsde")
     assert date.fromisoformat(row["day"]) > date(1892, 1, 1)
+
+
+def test_runs_of_one_second_have_run_ids_of_their_own(warehouse):
+    ids = []
+    for products in (20, 21, 22):
+        warehouse.serve(Drugs(products=products))
+        ids.append(warehouse.command("run", "fda-nsde").figures["run_id"])
+    assert len({*ids}) == 3
+    assert sorted(ids) == ids

@@ -15,7 +15,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from warehouse.bronze import BronzeRun, Options, RunDone
 from warehouse.configuration import Configuration, DatasetConfig, read_configuration, table_names
 from warehouse.engines.duckdb_engine import DuckDbEngine
 from warehouse.engines.engine import Engine
-from warehouse.naming import checked_run_id, crawler_names, new_run_id
+from warehouse.naming import checked_run_id, crawler_names, new_run_id, raw_prefix
 from warehouse.publishing import Publication
 from warehouse.reading import ask, digests, quarantine, required
 from warehouse.sources.download import told_url
@@ -132,7 +132,7 @@ def run_bronze(command: WarehouseCommand) -> Outcome:
     """Download, keep, type, judge and publish a dataset."""
     flags, dataset = command.flags, command.dataset
     options = Options(
-        run_id=flags.run_id or new_run_id(datetime.now(UTC)),
+        run_id=flags.run_id or _free_run_id(command),
         from_raw=flags.from_raw,
         from_file=flags.from_file,
         is_forced=flags.force,
@@ -168,6 +168,16 @@ def run_bronze(command: WarehouseCommand) -> Outcome:
     return Outcome(
         sentence.removesuffix(".") + ("" if sentence.endswith("]") else "."), has_new_rejects=bool(done.quarantined)
     )
+
+
+def _free_run_id(command: WarehouseCommand) -> str:
+    """Return the run id of now, or of the first second after it that no run has taken."""
+    now = datetime.now(UTC)
+    while next(command.target.stored(raw_prefix(command.dataset.dataset, new_run_id(now))), None) or (
+        command.publication.manifest(new_run_id(now))
+    ):
+        now += timedelta(seconds=1)
+    return new_run_id(now)
 
 
 def show(command: WarehouseCommand) -> Outcome:

@@ -23,6 +23,7 @@ from warehouse.work_files import (
     WorkFile,
     add_file,
     find_lines,
+    is_blank,
     original_records,
     read_header,
 )
@@ -87,10 +88,11 @@ def test_plain_lines_keep_every_cell_and_a_ragged_one_is_found_with_its_number(
         work, back = work_of(content, TABS, folder)
         rows = records if is_whole or not records or records[-1] != [""] else records[:-1]
         assert back == rows
-        ragged = [
-            (n, "\t".join(row).encode()) for n, row in enumerate(rows, 1) if len(row) != 2 and "".join(row).strip()
+        found = [
+            (n, "\t".join(row).encode()) for n, row in enumerate(rows, 1) if len(row) != 2 or not "".join(row).strip()
         ]
-        assert [*find_lines(work, frozenset())] == ragged
+        assert [*find_lines(work, frozenset())] == found
+        assert [is_blank(work, line) for _, line in found] == [not line.strip() for _, line in found]
 
 
 def test_what_was_quoted_only_from_some_block_on_is_read_as_a_whole(monkeypatch, tmp_path):
@@ -106,9 +108,10 @@ def test_what_was_quoted_only_from_some_block_on_is_read_as_a_whole(monkeypatch,
     [
         (b"", TABS, "is empty"), (b" \r\n", TABS, "is empty"), (b"\xef\xbb\xbf", COMMAS, "is empty"),
         (b"x\ty\r1\t2\r", TABS, "carriage return alone"), (b"x\ty\n" + b"a" * 3_500_000, TABS, "longer than"),
+        (b'x,y\n"' + b'","'.join([b"a" * 600_000 + b"\n"] * 2) + b'"\n', COMMAS, "record 1 is longer than"),
         (b'x,y\n1,"never closed\n' + b"b,c\n" * 400_000, COMMAS, "is not closed within"),
     ],
-    ids=lambda value: value if isinstance(value, str) else None,
+    ids=range(7),
 )  # fmt: skip
 def test_what_is_no_table_is_refused(tmp_path, content, form, words):
     with pytest.raises(DataError, match=words):

@@ -26,7 +26,7 @@ from warehouse.engines.engine import Engine
 from warehouse.gates import Observed, Verdict, judge, judge_age, judge_rejected, observe, require_passed
 from warehouse.naming import run_prefix, temp_prefix
 from warehouse.publishing import Pointer, Publication
-from warehouse.quarantine import BadRow, find_bad_rows, write_bad_rows
+from warehouse.quarantine import BadRow, count_blank, find_bad_rows, write_bad_rows
 from warehouse.raw_files import (
     Source,
     fetch_archive,
@@ -40,7 +40,7 @@ from warehouse.raw_files import (
 from warehouse.sources.api import read_records
 from warehouse.sources.download import Fetched, Patience
 from warehouse.targets.target import Target
-from warehouse.work_files import Form, WorkFile, add_file, count_blank, read_header, write_records
+from warehouse.work_files import Form, WorkFile, add_file, read_header, write_records
 
 LAYER = "bronze"
 QUARANTINE_FILE = "quarantine.parquet"
@@ -244,14 +244,17 @@ class BronzeRun:
         dataset, lines = self._dataset, sum(one.work.lines for one in every)
         if stored == lines:
             return [], 0
-        blank = sum(count_blank(one.work) for one in every)
-        gates = dataset.data_quality.of(table)
-        require_passed(dataset.dataset, {table: [judge_rejected(gates, lines - blank, lines - blank - stored)]})
+        gates, left = dataset.data_quality.of(table), lines - stored
+        if not judge_rejected(gates, lines, left).passed:  # too many to hold, unless most of them are blank
+            blank = sum(count_blank(one.work) for one in every)
+            require_passed(dataset.dataset, {table: [judge_rejected(gates, lines - blank, left - blank)]})
         found: list[BadRow] = []
-        if stored + blank != lines:
-            for one in every:
-                bad = {row["line"]: row[BAD] for row in engine.fetch(one.bad_lines())}
-                found += find_bad_rows(one.work, bad, self._form, table, dataset)
+        blank = 0
+        for one in every:
+            bad = {row["line"]: row[BAD] for row in engine.fetch(one.bad_lines())}
+            rows, blank_lines = find_bad_rows(one.work, bad, self._form, table, dataset)
+            found += rows
+            blank += blank_lines
         if stored + len(found) + blank != lines:
             raise DataError(
                 f"{dataset.dataset}, {table}: of {lines:,} lines {stored:,} were typed, {len(found):,} quarantined and "

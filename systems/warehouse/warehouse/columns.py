@@ -17,7 +17,7 @@ from etlkit.errors import DataError
 from warehouse.configuration import ColumnSpec, DatasetConfig, DerivedColumn
 from warehouse.moments import MomentFormat
 from warehouse.ndc import ndc_11
-from warehouse.work_files import CARRIAGE_RETURN, DELIMITER, LINE_FEED, NUL, UNDECODABLE, WorkFile
+from warehouse.work_files import BLANKS, CARRIAGE_RETURN, DELIMITER, LINE_FEED, NUL, UNDECODABLE, WorkFile
 
 META_RUN_ID, META_SOURCE_FILE, META_NULLED, META_REPAIRED = (
     "meta_run_id", "meta_source_file", "meta_nulled", "meta_repaired",
@@ -170,8 +170,14 @@ class _Reader:
 
 
 def _cell(text: ir.StringValue) -> ir.StringValue:
-    """Return a text without blanks around it; null for nothing."""
-    return text.strip().nullif("")
+    """Return a text without blanks around it; null for nothing.
+
+    Few texts have any, and to look is several times quicker than to strip.
+    """
+    is_padded = text < "!"
+    for blank in BLANKS:
+        is_padded |= text.endswith(blank)
+    return is_padded.ifelse(text.strip().nullif(""), text)
 
 
 def _date(cell: ir.StringValue, spec: ColumnSpec) -> ir.Value:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from warehouse.configuration import DatasetConfig
-from warehouse.work_files import Form, Part, WorkFile, find_lines, original_records, shown
+from warehouse.work_files import Form, Part, WorkFile, find_lines, is_blank, original_records, shown
 
 SCHEMA = pa.schema(
     [
@@ -42,12 +42,16 @@ class BadRow:
 
 def find_bad_rows(
     work: WorkFile, bad: Mapping[str, str], form: Form, table: str, dataset: DatasetConfig
-) -> list[BadRow]:
-    """Return the bad rows of a work file: those of the given lines and columns, and those of a wrong shape."""
+) -> tuple[list[BadRow], int]:
+    """Return a work file's bad rows, of the given lines and of a wrong shape, and its number of blank lines."""
     wanted = {line.encode(): columns for line, columns in bad.items()}
     rows: list[BadRow] = []
+    blank = 0
     quoted: dict[Part, list[int]] = {}
     for line_number, line in find_lines(work, frozenset(wanted)):
+        if is_blank(work, line):
+            blank += 1
+            continue
         part, text = work.part_of(line_number), work.without_source(line)
         number = line_number - part.first_line + 1
         if part.is_quoted:
@@ -61,7 +65,12 @@ def find_bad_rows(
         originals = original_records(part.path, form, [rows[place].row_number for place in places])
         for place in places:
             rows[place] = replace(rows[place], raw_line=originals[rows[place].row_number])
-    return rows
+    return rows, blank
+
+
+def count_blank(work: WorkFile) -> int:
+    """Count the lines that say nothing."""
+    return sum(is_blank(work, line) for _, line in find_lines(work, frozenset()))
 
 
 def write_bad_rows(rows: Sequence[BadRow], path: Path) -> None:

@@ -14,16 +14,21 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from etlkit.errors import DataError
 
-BLOCK = 1 << 20
+BLOCK = 1 << 16
+"""Small enough that most are plain ASCII and stay in the processor's cache."""
 LONGEST_RECORD = 1 << 20
+LONGEST_LINE = 4 * LONGEST_RECORD
+"""Of a work file: a byte of a source becomes at most three."""
 NUL, LINE_FEED, CARRIAGE_RETURN, DELIMITER = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
 UNDECODABLE = "\ufffd"
+BLANKS = (" ", "\t", "\v", "\f")
+"""What is cut off around a cell, but for line breaks, which a work file does not have."""
 MARKS = (NUL, LINE_FEED, CARRIAGE_RETURN, DELIMITER)
 _MARKS_BYTES = tuple(mark.encode() for mark in (*MARKS, UNDECODABLE))
+_MARKS_BEGIN = b"\xef"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -110,35 +115,27 @@ def write_records(records: Sequence[Mapping[str, object]], name: str, source: Pa
     with path.open("wb") as out:
         for record in records:
             cells = ["" if (value := record.get(key)) is None else str(value) for key in header]
-            line = _joined(cells, work.delimiter)
+            line = _joined(cells, work.delimiter, name)
             work.has_marks = work.has_marks or _has_marks(line)
             out.write(line + b"\n")
     return work
 
 
 def find_lines(work: WorkFile, wanted: frozenset[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield the numbers, from 1, and texts of lines that are wanted, or that have too few or too many fields."""
+    """Yield the numbers, from 1, and texts of lines that are wanted, are blank, or have too few or too many fields."""
     delimiter, between = work.delimiter.encode(), len(work.names) - 1
-    for number, text in _numbered(work):
-        if text in wanted or (text.count(delimiter) != between and _says_something(work, text)):
-            yield number, text
-
-
-def count_blank(work: WorkFile) -> int:
-    """Count the lines that say nothing."""
-    return sum(1 for _, text in _numbered(work) if not _says_something(work, text))
-
-
-def _numbered(work: WorkFile) -> Iterator[tuple[int, bytes]]:
-    """Yield a work file's lines with their numbers."""
+    may_begin_blank = (*(blank.encode() for blank in BLANKS), delimiter)
     with work.path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            yield number, line.rstrip(b"\n")
+            text = line[:-1]
+            may_be_blank = not text or text.startswith(may_begin_blank)
+            if text in wanted or text.count(delimiter) != between or (may_be_blank and is_blank(work, text)):
+                yield number, text
 
 
-def _says_something(work: WorkFile, line: bytes) -> bool:
-    """Tell whether a line has more than blanks and delimiters."""
-    return bool(work.without_source(line).strip(b"\r\t " + work.delimiter.encode()))
+def is_blank(work: WorkFile, line: bytes) -> bool:
+    """Tell whether a line has no more than blanks and delimiters."""
+    return not work.without_source(line).strip("".join((*BLANKS, work.delimiter)).encode())
 
 
 def original_records(source: Path, form: Form, numbers: Sequence[int]) -> dict[int, str]:
@@ -170,27 +167,25 @@ def shown(line: bytes) -> str:
 class _Transcoder:
     """Brings one source file into a work file, from its first byte to its last."""
 
-    def __init__(self, raw: BinaryIO, name: str, form: Form) -> None:
+    def __init__(self, raw: io.BufferedReader, name: str, form: Form) -> None:
         self._raw = raw
         self._name = name
         self._form = form
         self._quote = form.quote.encode()
-        self._rest = b""
         self._is_utf8 = form.encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
         self.has_marks = False
         self.is_quoted = False
 
     def read_header(self) -> tuple[str, ...]:
         """Return the names in the first line."""
-        first = self._raw.read(BLOCK)
+        line = self._raw.readline(LONGEST_RECORD)
         if self._is_utf8:
-            first = first.removeprefix(_BYTE_ORDER_MARK)
-        if not first.strip():
-            raise DataError(f"{self._name} is empty.", "Nothing was published.")
-        if b"\n" not in first and b"\r" in first:
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+        if not line.strip():
+            raise DataError(f"{self._name} is empty, or its first line is.", "Nothing was published.")
+        text = line.decode(self._form.encoding, errors="replace").rstrip("\r\n")
+        if "\r" in text:
             raise DataError(f"{self._name} ends its lines with a carriage return alone.", "Recode it.")
-        line, _, self._rest = first.partition(b"\n")
-        text = line.decode(self._form.encoding, errors="replace").rstrip("\r")
         if self._form.quote:
             cells = next(csv.reader([text], delimiter=self._form.delimiter, quotechar=self._form.quote), [])
         else:
@@ -232,7 +227,7 @@ class _Transcoder:
         try:
             for cells in reader:
                 done += 1
-                line = _joined(cells, self._form.delimiter)
+                line = _joined(cells, self._form.delimiter, f"{self._name}, record {done}")
                 self.has_marks = self.has_marks or _has_marks(line)
                 yield line
         except csv.Error as error:
@@ -244,21 +239,13 @@ class _Transcoder:
 
     def _blocks(self) -> Iterator[bytes]:
         """Yield what is left in whole lines; the last one gets its line break."""
-        rest = self._rest
-        while True:
-            block = self._raw.read(BLOCK)
-            if not block:
-                break
-            whole, separator, after = block.rpartition(b"\n")
-            if not separator:
-                rest += block
-                if len(rest) > LONGEST_RECORD + BLOCK:
+        while block := self._raw.read(BLOCK):
+            block += self._raw.readline(LONGEST_RECORD)
+            if not block.endswith(b"\n"):
+                if self._raw.peek(1):
                     raise DataError(f"{self._name} has a line longer than {LONGEST_RECORD:,} bytes.", "It is no table.")
-                continue
-            yield rest + whole + separator
-            rest = after
-        if rest:
-            yield rest if rest.endswith(b"\n") else rest + b"\n"
+                block += b"\n"
+            yield block
 
 
 class _Chained(io.RawIOBase):
@@ -288,18 +275,22 @@ def _lines(file: Iterable[str], nul: str = "") -> Iterator[str]:
         yield line.replace("\0", nul) if "\0" in line else line
 
 
-def _joined(cells: Sequence[str], delimiter: str) -> bytes:
-    """Return a record as a line of a work file."""
+def _joined(cells: Sequence[str], delimiter: str, told: str) -> bytes:
+    """Return a record as a line of a work file; DataError for one that is too long."""
     line = delimiter.join(cells)
-    if line.count(delimiter) == len(cells) - 1 and "\n" not in line and "\r" not in line and "\0" not in line:
-        return line.encode()
-    marked = (
-        cell.replace("\0", NUL).replace("\n", LINE_FEED).replace("\r", CARRIAGE_RETURN).replace(delimiter, DELIMITER)
-        for cell in cells
-    )
-    return delimiter.join(marked).encode()
+    if len(line) > LONGEST_RECORD:
+        raise DataError(f"{told} is longer than {LONGEST_RECORD:,} characters.", "It is no table.")
+    if line.count(delimiter) != len(cells) - 1 or "\n" in line or "\r" in line or "\0" in line:
+        line = delimiter.join(
+            cell.replace("\0", NUL)
+            .replace("\n", LINE_FEED)
+            .replace("\r", CARRIAGE_RETURN)
+            .replace(delimiter, DELIMITER)
+            for cell in cells
+        )
+    return line.encode()
 
 
 def _has_marks(text: bytes) -> bool:
     """Tell whether any character stands for another one."""
-    return any(mark in text for mark in _MARKS_BYTES)
+    return _MARKS_BEGIN in text and any(mark in text for mark in _MARKS_BYTES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ibis
 
 from warehouse.engines.engine import COMPRESSION, Engine
-from warehouse.work_files import WorkFile
+from warehouse.work_files import LONGEST_LINE, WorkFile
 
 if TYPE_CHECKING:
     from ibis.expr import types as ir
@@ -49,6 +49,8 @@ class DuckDbEngine(Engine):
             new_line="\\n",
             store_rejects=True,
             rejects_limit=0,
+            max_line_size=LONGEST_LINE,
+            buffer_size=LONGEST_LINE,  # the default of 32 MB is no quicker, and several are held at once
         )
 
     def write_parquet(self, rows: ir.Table, location: str) -> None:

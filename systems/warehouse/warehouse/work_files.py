@@ -100,10 +100,10 @@ def add_file(work: WorkFile, source: Path, name: str, form: Form) -> None:
     with source.open("rb") as raw, work.path.open("ab") as out:
         transcoder = _Transcoder(raw, name, form)
         transcoder.read_header()
-        ending = work.delimiter.encode() + name.encode() + b"\n" if work.is_of_several else b""
-        for text, lines in transcoder.texts():
-            work.lines += lines
-            out.write(text.replace(b"\n", ending) if ending else text)
+        ending = work.delimiter.encode() + name.encode() + b"\n" if work.is_of_several else b"\n"
+        for lines in transcoder.blocks():
+            work.lines += len(lines)
+            out.write(ending.join(lines) + ending)
     work.has_marks = work.has_marks or transcoder.has_marks
     work.parts.append(Part(name, source, first_line, transcoder.is_quoted))
 
@@ -192,31 +192,38 @@ class _Transcoder:
             cells = text.split(self._form.delimiter)
         return tuple(cell.strip() for cell in cells)
 
-    def texts(self) -> Iterator[tuple[bytes, int]]:
-        """Yield all lines after the first one, in blocks, with their number."""
-        blocks = self._blocks()
+    def blocks(self) -> Iterator[list[bytes]]:
+        """Yield all lines after the first one, in blocks."""
+        blocks = self._read_blocks()
         done = 0
         for block in blocks:
             if self._quote and self._quote in block:
                 self.is_quoted = True
-                yield from ((line + b"\n", 1) for line in self._quoted(block, blocks, done))
+                yield from ([line] for line in self._quoted(block, blocks, done))
                 return
-            text = self._plain(block)
-            lines = text.count(b"\n")
-            done += lines
-            yield text, lines
+            lines = self._plain(block)
+            done += len(lines)
+            yield lines
 
-    def _plain(self, block: bytes) -> bytes:
-        """Return a block in which nothing is quoted."""
-        if not block.isascii() or b"\0" in block:
-            block = block.decode(self._form.encoding, errors="replace").replace("\0", NUL).encode()
-            self.has_marks = self.has_marks or _has_marks(block)
-        if b"\r" in block:
-            block = block.replace(b"\r\n", b"\n")
-            if b"\r" in block:
-                block = block.replace(b"\r", CARRIAGE_RETURN.encode())
-                self.has_marks = True
-        return block
+    def _plain(self, block: bytes) -> list[bytes]:
+        """Return the lines of a block in which nothing is quoted."""
+        lines = block.splitlines()
+        has_return = len(lines) != block.count(b"\n")
+        if has_return:
+            lines = block.replace(b"\r\n", b"\n").split(b"\n")[:-1]
+        if has_return or not block.isascii() or b"\0" in block:
+            return [
+                line if line.isascii() and b"\r" not in line and b"\0" not in line else self._recoded(line)
+                for line in lines
+            ]
+        return lines
+
+    def _recoded(self, line: bytes) -> bytes:
+        """Return a line as UTF-8."""
+        text = line.decode(self._form.encoding, errors="replace").replace("\0", NUL).replace("\r", CARRIAGE_RETURN)
+        recoded = text.encode()
+        self.has_marks = self.has_marks or _has_marks(recoded)
+        return recoded
 
     def _quoted(self, first: bytes, others: Iterator[bytes], done: int) -> Iterator[bytes]:
         """Yield all records from a block on, read as quoted text."""
@@ -237,7 +244,7 @@ class _Transcoder:
                 "Nothing was published.",
             ) from error
 
-    def _blocks(self) -> Iterator[bytes]:
+    def _read_blocks(self) -> Iterator[bytes]:
         """Yield what is left in whole lines; the last one gets its line break."""
         while block := self._raw.read(BLOCK):
             block += self._raw.readline(LONGEST_RECORD)

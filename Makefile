@@ -17,7 +17,7 @@ SEED ?= $(shell $(PYTHON) -c 'import random; print(random.randrange(100_000))')
 CHECKOV_FLAGS := --directory terraform_db --framework terraform --compact --quiet --skip-download
 BENCHMARKS := museum live dashboard hub file_monitoring binge_works warehouse
 .PHONY: $(foreach system,$(SYSTEMS),setup-$(system) demo-$(system) test-$(system) types-$(system)) \
-	$(BENCHMARKS:%=bench-%) bench-peers help setup demo demo-live test test-all test-postgres-15 test-python-3.10 soak mutants \
+	$(BENCHMARKS:%=bench-%) bench-peers spark-jars help setup demo demo-live test test-all test-postgres-15 test-python-3.10 soak mutants \
 	test-file_monitoring-python-3.10 \
 	schema dashboard stop lint types terraform check format clean
 
@@ -124,6 +124,11 @@ bench-file_monitoring: systems/file_monitoring/.venv/.set-up .local/peers/great_
 
 bench-binge_works: systems/binge_works/.venv/.set-up ## a day of 10,000 shows on a month of history, against the founding way (minutes)
 	@systems/binge_works/.venv/bin/python benchmarks/daily_lists.py $(BENCH_FLAGS)
+
+spark-jars: .local/spark_jars/pom.xml ## what the warehouse's Spark needs for S3, by Maven
+.local/spark_jars/pom.xml: systems/warehouse/spark_jars/pom.xml
+	@mvn -q -B -f $< org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy-dependencies -DoutputDirectory=$(CURDIR)/$(@D) -DincludeScope=runtime -Dstyle.color=never
+	@cp $< $@
 
 bench-warehouse: systems/warehouse/.venv/.set-up ## a large file to Parquet: ours on DuckDB and on Spark, and pandas (minutes)
 	@systems/warehouse/.venv/bin/python benchmarks/warehouse.py $(BENCH_FLAGS)

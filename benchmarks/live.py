@@ -29,7 +29,7 @@ from tabulate import tabulate
 
 sys.path.insert(0, str(PROJECT_DIR / "tests"))
 
-from apache_kafka import ApacheKafka, copied_libraries
+from apache_kafka import ApacheKafka, kafka_libraries
 
 from etlkit.embedded import EmbeddedServer
 from etlkit.postgres import connect
@@ -302,7 +302,7 @@ def main() -> None:
     flags = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench-live-"))
     folder.chmod(0o755)
-    kafka = ApacheKafka(folder / "kafka", copied_libraries())
+    kafka = ApacheKafka(folder / "kafka", kafka_libraries())
     server = EmbeddedServer(folder / "postgres", settings=(*SERVER_SETTINGS, "track_commit_timestamp = on"))
     run = Bench(folder, flags.messages, server)
     print(f"{flags.messages:,} messages in {PARTITIONS} partitions, {os.cpu_count()} cores")

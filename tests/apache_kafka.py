@@ -21,10 +21,11 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from etlkit.testing.maven import copied_libraries
+
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 POM = PROJECT_DIR / "tests" / "kafka" / "pom.xml"
 LIBRARIES = PROJECT_DIR / ".local" / "kafka"
-COPY_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy-dependencies"
 CLUSTER_ID = "bXVzZXVtLXRlc3RzLTEyMw"
 USER, PASSWORD = "etl", "secret-kafka-word"
 START_SECONDS = 60
@@ -41,23 +42,12 @@ LOGGING = {
 }
 
 
-def copied_libraries() -> Path:
-    """Return the folder with the broker's jars, fetched once; skips the test where Java or Maven is missing."""
+def kafka_libraries() -> Path:
+    """Return the folder with the broker's jars, fetched once; skips the test where something for it is missing."""
     pytest.importorskip("trustme", reason="the test broker needs trustme: pip install -r requirements-dev.txt")
-    for program, package in (("java", "default-jre-headless"), ("mvn", "maven"), ("openssl", "openssl")):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is missing, so there is no Apache Kafka; on Debian: apt-get install {package}")
-    stamp = LIBRARIES / "pom.xml"
-    if not stamp.exists() or stamp.read_bytes() != POM.read_bytes():
-        shutil.rmtree(LIBRARIES, ignore_errors=True)
-        command = ["mvn", "-q", "-B", "-f", str(POM), COPY_GOAL, f"-DoutputDirectory={LIBRARIES}"]
-        done = subprocess.run(
-            [*command, "-DincludeScope=runtime"], capture_output=True, text=True, timeout=600, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(f"Maven could not fetch the broker: {(done.stdout + done.stderr)[-2000:]}")
-        shutil.copy(POM, stamp)
-    return LIBRARIES
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is missing, so there is no Apache Kafka; on Debian: apt-get install openssl")
+    return copied_libraries(POM, LIBRARIES, "Apache Kafka")
 
 
 @dataclass

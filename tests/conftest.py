@@ -14,7 +14,7 @@ import pytest
 
 pytest.register_assert_rewrite("live_case")
 
-from apache_kafka import ApacheKafka, copied_libraries
+from apache_kafka import ApacheKafka, kafka_libraries
 from dashboard_case import FLAGS, find_chromium
 from live_case import Live
 from museum_case import (
@@ -86,7 +86,7 @@ def real_museum(museum: Museum) -> Museum:
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[ApacheKafka]:
     """A real broker for the session; a test that mistreats it leaves it running."""
-    libraries = copied_libraries()
+    libraries = kafka_libraries()
     home = make_server_home("kafka")
     broker = ApacheKafka(home, libraries)
     try:

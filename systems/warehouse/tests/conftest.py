@@ -1,19 +1,29 @@
-"""A server that plays the sources; a warehouse in a folder of its own, configured like the real one."""
+"""A server that plays the sources, one that plays S3, Spark; a warehouse of its own, configured like the real one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 from warehouse_case import Warehouse
 
+from etlkit.testing.maven import copied_libraries
 from warehouse import __main__ as command_line
 from warehouse.sample_sources.server import SampleSources
-from warehouse.warehouse_settings import PROJECT_DIR
+from warehouse.targets.bucket import Bucket
+from warehouse.warehouse_settings import PROJECT_DIR, SYSTEM_DIR
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 pytest_plugins = ["etlkit.testing.plugin"]
 
+BUCKET = "pp-dw-123456789012"
+SPARK_JARS = PROJECT_DIR / ".local" / "spark_jars"
 SAMPLE_DATA = PROJECT_DIR.parent / "shared" / "data" / "warehouse"
 
 
@@ -44,3 +54,56 @@ def sample_data() -> Path:
     if not SAMPLE_DATA.exists():
         pytest.skip("no sample data beside the project")
     return SAMPLE_DATA
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """Moto's S3 over HTTP."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """An empty bucket, below a prefix."""
+    for name, value in (
+        ("AWS_ENDPOINT_URL", endpoint), ("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "a-secret"),
+        ("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_EC2_METADATA_DISABLED", "true"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    session = boto3.Session()
+    client = session.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    whole = Bucket(session, BUCKET)
+    yield Bucket(session, BUCKET, "house/", lock_seconds=1)
+    whole.delete([stored.key for stored in whole.stored("")])
+    client.delete_bucket(Bucket=BUCKET)
+
+
+@pytest.fixture
+def in_s3(warehouse: Warehouse, bucket: Bucket) -> Warehouse:
+    """A warehouse whose target is the bucket."""
+    warehouse.move_to(bucket)
+    return warehouse
+
+
+@pytest.fixture(params=["folder", "s3"])
+def anywhere(request: pytest.FixtureRequest, warehouse: Warehouse) -> Warehouse:
+    """A warehouse in a folder, and one in a bucket."""
+    if request.param == "s3":
+        warehouse.move_to(request.getfixturevalue("bucket"))
+    return warehouse
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """One Spark session for all tests, with S3A; they share a worker."""
+    jars = copied_libraries(SYSTEM_DIR / "spark_jars" / "pom.xml", SPARK_JARS, "Spark with S3")
+    from warehouse.engines.spark_engine import local_session
+
+    session = local_session(jars)
+    yield session
+    session.stop()

@@ -7,8 +7,9 @@ import time
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
-from warehouse_case import COUNT, Warehouse, is_killed_at, watched
+from botocore.config import Config
+from faulty_s3 import FaultyS3
+from warehouse_case import COUNT, is_killed_at, watched
 
 from etlkit.errors import LoadError, LockedError
 from etlkit.testing import FULL
@@ -16,45 +17,6 @@ from warehouse.configuration import read_configuration
 from warehouse.sample_sources.drugs import Drugs
 from warehouse.targets.bucket import Bucket
 from warehouse.targets.target import LostRaceError, Tagged
-
-NAME = "pp-dw-123456789012"
-
-
-@pytest.fixture(scope="module")
-def endpoint():
-    """Moto's S3 over HTTP."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket(endpoint, monkeypatch):
-    """An empty bucket."""
-    for name, value in (
-        ("AWS_ENDPOINT_URL", endpoint), ("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "a-secret"),
-        ("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_EC2_METADATA_DISABLED", "true"),
-    ):  # fmt: skip
-        monkeypatch.setenv(name, value)
-    session = boto3.Session()
-    client = session.client("s3")
-    client.create_bucket(Bucket=NAME)
-    yield Bucket(session, NAME, "house/", lock_seconds=1)
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=NAME):
-        for found in page.get("Contents", ()):
-            client.delete_object(Bucket=NAME, Key=found["Key"])
-    client.delete_bucket(Bucket=NAME)
-
-
-@pytest.fixture
-def in_s3(warehouse, bucket, monkeypatch) -> Warehouse:
-    """A warehouse whose target is the bucket."""
-    monkeypatch.setenv("WAREHOUSE_TARGET", f"s3://{NAME}/house")
-    monkeypatch.setenv("WAREHOUSE_LOCK_SECONDS", "1")
-    warehouse.target = lambda: bucket
-    return warehouse
 
 
 def keys(bucket, prefix):
@@ -185,3 +147,49 @@ def test_what_s3_refuses_is_told_in_its_words(in_s3, bucket, monkeypatch):
         away.read("x")
     with pytest.raises(FileNotFoundError):
         bucket.download("nothing", in_s3.etl / "x")
+
+
+KINDS = ("denied", "slow down", "broken", "reset")
+
+
+@pytest.mark.soak
+def test_a_fault_of_s3_at_any_moment_is_tried_again_or_told_and_never_half_published(
+    in_s3, bucket, endpoint, monkeypatch
+):
+    in_s3.serve(Drugs(products=20))
+    assert in_s3.run("fda-cder").exit_code == 0
+    dataset = read_configuration(in_s3.etl).dataset("fda-cder")
+    monkeypatch.setattr("warehouse.targets.bucket._RETRIES", Config(retries={"mode": "standard", "max_attempts": 2}))
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda _self, _context: 0.0)
+    with FaultyS3(endpoint) as faulty, watched(bucket, dataset, {20, 21}, 0.05):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", faulty.url)
+        place, products, told = 0, 21, set()
+        while True:
+            kind, is_lasting = KINDS[place % len(KINDS)], place % 3 == 0
+            seen = 0
+
+            def fault(_method, _path, kind=kind, is_lasting=is_lasting, place=place):
+                nonlocal seen
+                seen += 1
+                return kind if seen == place + 1 or (is_lasting and seen > place) else None
+
+            in_s3.serve(Drugs(products=products))
+            faulty.fault, faulty.failed = fault, 0
+            done = in_s3.run("fda-cder", run_id=f"20261129_10{place // 60:02}{place % 60:02}")
+            told.add((done.exit_code, kind, is_lasting))
+            if not faulty.failed:
+                break
+            faulty.fault = lambda _method, _path: None
+            assert "Traceback" not in done.text
+            if done.exit_code == 1:
+                time.sleep(2.2)  # the lock of a run that could not let go of it
+                done = in_s3.run("fda-cder", run_id=f"20261129_11{place // 60:02}{place % 60:02}")
+            assert done.exit_code == 0, done.text
+            assert in_s3.digests("fda-cder")["products"]["rows"] == products
+            assert keys(bucket, "temp/") == []
+            products = 41 - products
+            place += 1 if FULL else 11
+    assert place > 20
+    passing, lasting = ({(code, kind) for code, kind, lasts in told if lasts is it} for it in (False, True))
+    assert passing & {(0, "slow down"), (0, "broken"), (0, "reset")}, told
+    assert lasting & {(1, kind) for kind in KINDS}, told

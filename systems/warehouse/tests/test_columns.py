@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -14,7 +13,6 @@ from etlkit.testing import FULL
 from warehouse.columns import layout_of, typed
 from warehouse.configuration import DatasetConfig
 from warehouse.engines.duckdb_engine import DuckDbEngine
-from warehouse.sample_sources.drugs import Drugs
 from warehouse.work_files import Form, WorkFile, add_file, read_header
 
 BAD = object()
@@ -44,18 +42,6 @@ ARROW = {
     "string": "string", "date": "date32[day]", "timestamp": "timestamp[us]", "integer": "int32", "long": "int64",
     "float": "float", "double": "double", "decimal": "decimal128(10, 2)", "boolean": "bool", "ndc_11": "string",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def spark():
-    """One Spark session for the module."""
-    if shutil.which("java") is None:
-        pytest.skip("no Java 17 for Spark")
-    from warehouse.engines.spark_engine import local_session
-
-    session = local_session()
-    yield session
-    session.stop()
 
 
 @pytest.fixture(params=["duckdb", pytest.param("spark", marks=pytest.mark.xdist_group("spark"))])
@@ -151,29 +137,3 @@ def test_rows_that_differ_in_order_only_are_the_same_table(engine, tmp_path):
     lines = [line(number, f"v{number % 7}") for number in range(count)]
     written, _ = tables(engine, "string", lines[::-1], "null", tmp_path)
     assert written.column("key").to_pylist() == [*range(count)]
-
-
-@pytest.mark.xdist_group("spark")
-def test_a_run_on_spark_gives_the_same_tables_and_the_same_quarantine(spark, warehouse, monkeypatch):
-    assert spark
-    lines = (b"only\ttwo", b"", b"\t" * 19, "é’\t".encode("cp1252") * 25)
-    cells = {(3, "STARTMARKETINGDATE"): "20180230", (4, "PROPRIETARYNAME"): " é’ ",
-             (5, "ENDMARKETINGDATE"): "never"}  # fmt: skip
-    warehouse.configure(
-        "fda-cder",
-        lambda config: config["column_schema"]["products"]["STARTMARKETINGDATE"].update(on_bad_value="quarantine"),
-    )
-    warehouse.serve(Drugs(products=300, cells=cells, extra_product_lines=lines))
-    found = []
-    for name in ("duckdb", "spark"):
-        monkeypatch.setenv("WAREHOUSE_TARGET", str(warehouse.root.parent / name))
-        warehouse.root = warehouse.root.parent / name
-        done = warehouse.run("fda-cder", "--engine", name)
-        assert done.exit_code == 3, done.text
-        rows = warehouse.command("quarantine", "fda-cder").figures["rows"]
-        found.append((warehouse.digests("fda-cder"), rows, done.figures["tables"]))
-        assert not [
-            file for file in warehouse.files() if file.endswith((".crc", "_SUCCESS")) or file.startswith("temp/")
-        ]
-    assert found[0] == found[1]
-    assert len(found[0][1]) == 3

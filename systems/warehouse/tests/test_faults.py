@@ -6,29 +6,29 @@ import io
 import os
 import tempfile
 import zipfile
-from pathlib import Path
 
 import pytest
 from warehouse_case import CDER
 
 from warehouse.sample_sources.drugs import Drugs, zipped
 from warehouse.sources import archives
+from warehouse.targets.folder import Folder
 
 
 @pytest.fixture
-def published(warehouse, tmp_path, monkeypatch):
-    """A warehouse with something published, and a folder for temporary files that is looked at in the end."""
-    warehouse.serve(Drugs(products=20))
-    assert warehouse.run("fda-cder").exit_code == 0
+def published(anywhere, tmp_path, monkeypatch):
+    """A warehouse, in a folder and in a bucket, with something published; where temporary files go is looked at in the end."""
+    anywhere.serve(Drugs(products=20))
+    assert anywhere.run("fda-cder").exit_code == 0
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    before = warehouse.digests("fda-cder")
-    warehouse.serve(Drugs(products=21))
-    yield warehouse
-    assert warehouse.digests("fda-cder") == before
+    before = anywhere.digests("fda-cder")
+    anywhere.serve(Drugs(products=21))
+    yield anywhere
+    assert anywhere.digests("fda-cder") == before
     assert [*folder.iterdir()] == []
-    assert not [name for name in warehouse.files() if name.startswith(("temp/", "quarantine/"))]
+    assert not [name for name in anywhere.files() if name.startswith(("temp/", "quarantine/"))]
 
 
 @pytest.mark.parametrize(
@@ -125,15 +125,15 @@ def test_a_zip_bomb_is_refused_by_the_bytes_that_really_come(published, monkeypa
     assert (done.exit_code, "a zip bomb" in done.text) == (1, True), done.text
 
 
-def test_a_full_disk_says_so_and_leaves_what_was_there(published, monkeypatch):
-    from warehouse.targets.folder import Folder
-
+def test_a_full_disk_says_so_and_leaves_what_was_there(warehouse, monkeypatch):
     def full(_self, _path, key):
         raise OSError(28, os.strerror(28), key)
 
+    warehouse.serve(Drugs(products=20))
+    assert warehouse.run("fda-cder").exit_code == 0
+    before = warehouse.digests("fda-cder")
+    warehouse.serve(Drugs(products=21))
     monkeypatch.setattr(Folder, "upload", full)
-    done = published.run("fda-cder")
+    done = warehouse.run("fda-cder")
     assert (done.exit_code, "No space left on device" in done.text) == (1, True), done.text
-    monkeypatch.undo()
-    published.serve(Drugs(products=20))
-    assert Path(published.root).exists()
+    assert warehouse.digests("fda-cder") == before

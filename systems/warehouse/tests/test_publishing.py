@@ -36,7 +36,7 @@ def test_whoever_is_killed_leaves_the_old_run_or_the_new_one_and_the_next_run_ti
     assert warehouse.run("fda-cder").exit_code == 0
     dataset = read_configuration(warehouse.etl).dataset("fda-cder")
     step, kills, products = 1, 0, 21
-    with watched(warehouse.target(), dataset, {20, 21}, 0.01):
+    with watched(warehouse.target, dataset, {20, 21}, 0.01):
         while True:
             warehouse.serve(Drugs(products=products))
             before = current_rows(warehouse)
@@ -93,7 +93,7 @@ def test_eight_writers_at_once_are_one_winner_and_seven_who_are_told(warehouse):
 
 def test_who_holds_the_lock_is_named_and_nothing_is_touched(warehouse):
     warehouse.serve(Drugs(products=5))
-    with warehouse.target().lock("fda-cder", "run 20261128_000000"):
+    with warehouse.target.lock("fda-cder", "run 20261128_000000"):
         refused = warehouse.run("fda-cder")
         assert refused.exit_code == 4
         assert "held by run 20261128_000000" in refused.text
@@ -138,13 +138,13 @@ def test_a_reader_who_is_overtaken_looks_again_and_sees_the_new_run(warehouse, m
     warehouse.serve(Drugs(products=20))
     warehouse.run("fda-cder")
     dataset = read_configuration(warehouse.etl).dataset("fda-cder")
-    old = Publication(warehouse.target(), "fda-cder").current()
+    old = Publication(warehouse.target, "fda-cder").current()
     warehouse.serve(Drugs(products=21))
     warehouse.run("fda-cder")
     fresh = Publication.current
     answers = [lambda _self: old]
     monkeypatch.setattr(Publication, "current", lambda self: answers.pop()(self) if answers else fresh(self))
-    _, rows = ask(warehouse.target(), dataset, COUNT)
+    _, rows = ask(warehouse.target, dataset, COUNT)
     assert rows == [(21, 1)]
 
 

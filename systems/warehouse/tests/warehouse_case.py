@@ -22,11 +22,12 @@ from warehouse.publishing import Publication
 from warehouse.reading import ask, digests
 from warehouse.sample_sources.drugs import Drugs
 from warehouse.sample_sources.server import SampleSources
+from warehouse.targets.bucket import Bucket
 from warehouse.targets.folder import Folder
 from warehouse.targets.target import Target
 from warehouse.warehouse_settings import ETL_DIR
 
-CDER, NSDE = "/ndctext.zip", "/nsde.zip"
+CDER, NSDE, UNFINISHED = "/ndctext.zip", "/nsde.zip", "/unfinished.zip"
 MODIFIED = 1_795_000_000.0
 """2026-11-18, in seconds."""
 
@@ -62,10 +63,12 @@ class Warehouse:
         }
         for name, value in self.environment.items():
             monkeypatch.setenv(name, value)
+        self.target: Target = Folder(self.root)
+        self._monkeypatch = monkeypatch
         self._capsys = capsys
         self._second = 0
         shutil.copytree(ETL_DIR, self.etl)
-        for name, path in (("fda-cder", CDER), ("fda-nsde", NSDE), ("fda-ndc-unfinished", "/unfinished.zip")):
+        for name, path in (("fda-cder", CDER), ("fda-nsde", NSDE), ("fda-ndc-unfinished", UNFINISHED)):
             self.configure(name, lambda config, path=path: config.update(source_url=sources.url + path))
 
     def configure(self, name: str, change: Callable[[dict[str, Any]], object]) -> None:
@@ -76,10 +79,17 @@ class Warehouse:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(config))
 
+    def move_to(self, bucket: Bucket) -> None:
+        """Let the warehouse lie in a bucket."""
+        self._monkeypatch.setenv("WAREHOUSE_TARGET", bucket.url)
+        self._monkeypatch.setenv("WAREHOUSE_LOCK_SECONDS", "1")
+        self.target = bucket
+
     def serve(self, drugs: Drugs) -> None:
-        """Let both sources have a day's drugs."""
+        """Let the sources have a day's drugs."""
         self.sources.put(CDER, drugs.cder(), MODIFIED)
         self.sources.put(NSDE, drugs.nsde(), MODIFIED)
+        self.sources.put(UNFINISHED, drugs.unfinished(), MODIFIED)
 
     def command(self, *arguments: str) -> Result:
         """Run a command with --json."""
@@ -93,25 +103,17 @@ class Warehouse:
         self._second += 1
         return self.command("run", dataset, "--run-id", run_id or f"20261128_06{self._second:04}", *flags)
 
-    def target(self) -> Folder:
-        """Return the target."""
-        return Folder(self.root)
-
     def files(self) -> dict[str, bytes]:
         """Return everything that lies in the target, but for its locks."""
-        return {
-            path.relative_to(self.root).as_posix(): path.read_bytes()
-            for path in sorted(self.root.rglob("*"))
-            if path.is_file() and "locks" not in path.parts
-        }
+        keys = [stored.key for stored in self.target.stored("") if not stored.key.startswith("locks/")]
+        return {key: found.content for key in keys if (found := self.target.read(key))}
 
     def digests(self, dataset: str) -> dict[str, dict[str, Any]]:
         """Return the digests of the current run's tables."""
         config = read_configuration(self.etl).dataset(dataset)
-        target = self.target()
-        manifest = Publication(target, dataset).current()
+        manifest = Publication(self.target, dataset).current()
         assert manifest is not None
-        return digests(target, config, manifest)
+        return digests(self.target, config, manifest)
 
     def ask(self, dataset: str, statement: str) -> list[dict[str, Any]]:
         """Return what a statement finds."""

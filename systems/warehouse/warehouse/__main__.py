@@ -35,6 +35,7 @@ from warehouse.naming import checked_run_id, crawler_names, new_run_id, raw_pref
 from warehouse.publishing import Publication
 from warehouse.reading import ask, digests, quarantine, required
 from warehouse.sources.download import told_url
+from warehouse.targets.bucket import Bucket
 from warehouse.targets.opening import open_target
 from warehouse.targets.target import Target
 from warehouse.warehouse_settings import ENV_FILE, EVERY_SETTING, LOG_LEVELS, PREFIXES, WarehouseSettings
@@ -85,16 +86,19 @@ class WarehouseCommand(Session):
         """Return the engine of the settings."""
         if self.settings.warehouse_engine == "duckdb":
             return DuckDbEngine()
-        if not self.target.is_local:
-            raise ConfigError("the engine spark writes into folders only, as yet.", "Use duckdb, or another target.")
+        jars, target = self.settings.warehouse_spark_jars, self.target
         if shutil.which("java") is None:
             raise ConfigError("the engine spark needs Java 17, and there is no java in the PATH.")
+        if isinstance(target, Bucket) and not any(jars.glob("hadoop-aws-*.jar")):
+            raise ConfigError(
+                f"the engine spark needs Hadoop's S3A for {target.url}, and {jars} has no hadoop-aws-*.jar.",
+                "Run make spark-jars, or set WAREHOUSE_SPARK_JARS.",
+            )
         try:
-            from warehouse.engines.spark_engine import SparkEngine, local_session  # noqa: PLC0415 - an extra
-
-            return SparkEngine(local_session())
+            from warehouse.engines.spark_engine import SparkEngine, local_session, s3a_settings  # noqa: PLC0415
         except ImportError as error:
             raise ConfigError(f"the engine spark needs the extra: {error}.", "Install warehouse[spark].") from error
+        return SparkEngine(local_session(jars), s3a_settings(target) if isinstance(target, Bucket) else None)
 
     def say(self, text: str) -> None:
         """Print a result; beside a JSON object on standard error."""

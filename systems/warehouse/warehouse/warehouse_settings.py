@@ -24,6 +24,7 @@ class WarehouseSettings(Settings):
     warehouse_target: str = str(SYSTEM_DIR / "warehouse_data")
     warehouse_etl_dir: Path = ETL_DIR
     warehouse_engine: Literal["duckdb", "spark"] = Field(default="duckdb", description="duckdb or spark")
+    warehouse_spark_jars: Path = PROJECT_DIR / ".local" / "spark_jars"
     warehouse_attempts: int = Field(default=4, ge=1, le=20, description="a number from 1 to 20")
     warehouse_backoff_seconds: float = Field(default=1.0, ge=0, le=600, description="seconds from 0 to 600")
     warehouse_read_seconds: float = Field(default=60.0, gt=0, le=3600, description="seconds above 0")

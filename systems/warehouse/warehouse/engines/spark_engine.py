@@ -1,9 +1,15 @@
-"""Spark, as AWS Glue runs it: the same expressions, on files that all workers can read."""
+"""Spark, as AWS Glue runs it: the same expressions, on files that all workers can read.
+
+Glue brings its own session, which knows S3. A session on this machine reads S3 through Hadoop's S3A, whose jars
+`make spark-jars` fetches; address and login are those of the target.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -14,6 +20,8 @@ from warehouse.work_files import WorkFile
 if TYPE_CHECKING:
     from ibis.expr import types as ir
     from pyspark.sql import SparkSession
+
+    from warehouse.targets.bucket import Bucket
 
 _CORRUPT = "_corrupt"
 SESSION_SETTINGS = {
@@ -37,9 +45,9 @@ class SparkEngine(Engine):
     name = "spark"
     needs_shared_files = True
 
-    def __init__(self, session: SparkSession) -> None:
-        """Take a session; it is the caller's to stop."""
-        for name, value in SESSION_SETTINGS.items():
+    def __init__(self, session: SparkSession, settings: Mapping[str, str] | None = None) -> None:
+        """Take a session, which is the caller's to stop, and what it needs to know of the target."""
+        for name, value in {**SESSION_SETTINGS, **(settings or {})}.items():
             session.conf.set(name, value)
         self._session = session
         self._connection = ibis.pyspark.connect(session)
@@ -87,18 +95,45 @@ class SparkEngine(Engine):
         return self._connection.table(name)
 
 
-def local_session() -> SparkSession:
-    """Return a session on this machine's cores; Java 17 is needed."""
+def local_session(jars: Path) -> SparkSession:
+    """Return a session on this machine's cores, with the jars of a folder, if it is there; Java 17 is needed."""
     from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra that one machine need not have
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    local = {
+        "spark.ui.enabled": "false",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.extraClassPath": f"{jars}/*",
+    }
     builder = SparkSession.builder.master("local[*]").appName("warehouse")
-    local = {"spark.ui.enabled": "false", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
     for name, value in {**local, **SESSION_SETTINGS}.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+def s3a_settings(bucket: Bucket) -> dict[str, str]:
+    """Return what S3A must know of a bucket; set once the session runs, since its command line is for all to see."""
+    endpoint = bucket.client.meta.endpoint_url
+    told = {
+        "fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        "fs.s3a.endpoint": endpoint,
+        "fs.s3a.endpoint.region": bucket.client.meta.region_name,
+        "fs.s3a.path.style.access": str(not endpoint.endswith(".amazonaws.com")).lower(),
+    }
+    credentials = bucket.session.get_credentials()
+    if credentials is None:
+        return told
+    login = credentials.get_frozen_credentials()
+    provider = "TemporaryAWSCredentialsProvider" if login.token else "SimpleAWSCredentialsProvider"
+    own = {"access": login.access_key, "secret": login.secret_key, "session": login.token}
+    return {
+        **told,
+        "fs.s3a.aws.credentials.provider": f"org.apache.hadoop.fs.s3a.{provider}",
+        **{f"fs.s3a.{name}.{'token' if name == 'session' else 'key'}": value for name, value in own.items() if value},
+    }
 
 
 def _hadoop(location: str) -> str:

@@ -23,6 +23,15 @@ PACKAGE_COLUMNS = (
     "PRODUCTID", "PRODUCTNDC", "NDCPACKAGECODE", "PACKAGEDESCRIPTION", "STARTMARKETINGDATE", "ENDMARKETINGDATE",
     "NDC_EXCLUDE_FLAG", "SAMPLE_PACKAGE",
 )  # fmt: skip
+UNFINISHED_COLUMNS = tuple(
+    name
+    for name in PRODUCT_COLUMNS
+    if name
+    not in (
+        "PROPRIETARYNAME", "PROPRIETARYNAMESUFFIX", "ROUTENAME", "APPLICATIONNUMBER", "PHARM_CLASSES",
+        "NDC_EXCLUDE_FLAG",
+    )
+)  # fmt: skip
 NSDE_COLUMNS = (
     "Item Code", "NDC11", "Proprietary Name", "Dosage Form", "Marketing Category", "Application Number or Monograph ID",
     "Product Type", "Marketing Start Date", "Marketing End Date", "Billing Unit", "Inactivation Date",
@@ -60,6 +69,12 @@ class Drugs:
         package = self._table(PACKAGE_COLUMNS, (row for n in range(self.products) for row in self._packages(n)))
         members = {"product.txt": product, "product.xls": product, "package.txt": package, "package.xls": package}
         return zipped(members)
+
+    def unfinished(self) -> bytes:
+        """Return a zip such as FDA's unfinished drugs."""
+        product = self._table(UNFINISHED_COLUMNS, (self._product(n) for n in range(self.products)))
+        package = self._table(PACKAGE_COLUMNS[:4], (row for n in range(self.products) for row in self._packages(n)))
+        return zipped({"unfinished_product.txt": product, "unfinished_package.txt": package})
 
     def nsde(self) -> bytes:
         """Return a zip such as openFDA's: one CSV, quoted where it must be; the first NDC11 has lost its zeros."""

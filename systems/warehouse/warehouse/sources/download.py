@@ -120,7 +120,8 @@ def _write(answer: requests.Response, path: Path, where: str, deadline: float) -
     """Write a body into a file; return its bytes and hash. RetryableError where it is not as long as promised."""
     digest, size = hashlib.sha256(), 0
     with path.open("wb") as file:
-        for chunk in answer.raw.stream(_CHUNK, decode_content=False):
+        # read1 gives what has come; a whole chunk of a source that drips would be waited for beyond the deadline
+        while chunk := answer.raw.read1(_CHUNK, decode_content=False):
             file.write(chunk)
             digest.update(chunk)
             size += len(chunk)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 pytest_plugins = ["etlkit.testing.plugin"]
 
 BUCKET = "pp-dw-123456789012"
-SPARK_JARS = PROJECT_DIR / ".local" / "spark_jars"
 SAMPLE_DATA = PROJECT_DIR.parent / "shared" / "data" / "warehouse"
 
 
@@ -98,10 +97,15 @@ def anywhere(request: pytest.FixtureRequest, warehouse: Warehouse) -> Warehouse:
     return warehouse
 
 
+def spark_jars() -> Path:
+    """Return the folder with the jars that Spark needs for S3; skips the test where Java or Maven is missing."""
+    return copied_libraries(SYSTEM_DIR / "spark_jars" / "pom.xml", PROJECT_DIR / ".local" / "spark_jars", "Spark on S3")
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """One Spark session for all tests, with S3A; they share a worker."""
-    jars = copied_libraries(SYSTEM_DIR / "spark_jars" / "pom.xml", SPARK_JARS, "Spark with S3")
+    jars = spark_jars()
     from warehouse.engines.spark_engine import local_session
 
     session = local_session(jars)

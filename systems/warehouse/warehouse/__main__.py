@@ -146,16 +146,8 @@ def run_bronze(command: WarehouseCommand) -> Outcome:
     command.figures |= {"dataset": dataset.dataset, "run_id": options.run_id}
     done = BronzeRun(dataset, command.target, command.open_engine, command.open_target, options).run()
     command.figures |= {"is_published": done.is_published, "current_run": done.current_run, "tables": _told(done)}
-    if not done.tables:
-        return Outcome(f"{dataset.dataset}: the source has not changed; run {done.current_run} stays.")
-    for one in done.tables:
-        observed = one.observed
-        command.logger.info(
-            "%s: %s rows in = %s typed + %s quarantined%s",
-            one.table, f"{one.rows_in:,}", f"{observed.rows:,}", f"{observed.quarantined:,}",
-            "".join(f"; {count:,} bad {name} became null" for name, count in observed.nulled.items() if count)
-            + "".join(f"; {count:,} {name} repaired" for name, count in observed.repaired.items() if count),
-        )  # fmt: skip
+    for line in done.lines:
+        command.logger.info("%s", line)
     for table, verdicts in done.verdicts.items():
         for verdict in verdicts:
             command.logger.debug("gate of %s: %s", table, verdict)
@@ -164,14 +156,8 @@ def run_bronze(command: WarehouseCommand) -> Outcome:
             command.logger.info(
                 "to let the crawler look on AWS, if one is wanted: aws glue start-crawler --name %s", name
             )
-    rows = sum(one.observed.rows for one in done.tables)
-    would = "published" if done.is_published else "would be published (dry run)"
-    sentence = f"{dataset.dataset}: {rows:,} rows of {len(done.tables)} table(s) {would} as run {done.run_id}"
-    if done.quarantined:
-        sentence += f"; {done.quarantined:,} rows quarantined. [exit 3]"
-    return Outcome(
-        sentence.removesuffix(".") + ("" if sentence.endswith("]") else "."), has_new_rejects=bool(done.quarantined)
-    )
+    exit_told = " [exit 3]" if done.quarantined else ""
+    return Outcome(f"{dataset.dataset}: {done.sentence}{exit_told}", has_new_rejects=bool(done.quarantined))
 
 
 def _free_run_id(command: WarehouseCommand) -> str:

@@ -91,6 +91,27 @@ class RunDone:
         """Return how many rows are quarantined."""
         return sum(len(done.bad_rows) for done in self.tables)
 
+    @property
+    def lines(self) -> list[str]:
+        """Return what became of each table's rows."""
+        return [
+            f"{one.table}: {one.rows_in:,} rows in = {one.observed.rows:,} typed + "
+            f"{one.observed.quarantined:,} quarantined"
+            + "".join(f"; {count:,} bad {name} became null" for name, count in one.observed.nulled.items() if count)
+            + "".join(f"; {count:,} {name} repaired" for name, count in one.observed.repaired.items() if count)
+            for one in self.tables
+        ]
+
+    @property
+    def sentence(self) -> str:
+        """Return how it ended."""
+        if not self.tables:
+            return f"the source has not changed; run {self.current_run} stays."
+        rows = sum(one.observed.rows for one in self.tables)
+        would = "published" if self.is_published else "would be published (dry run)"
+        quarantined = f"; {self.quarantined:,} rows quarantined" if self.quarantined else ""
+        return f"{rows:,} rows of {len(self.tables)} table(s) {would} as run {self.run_id}{quarantined}."
+
 
 class BronzeRun:
     """One run of one dataset."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 from museum_case import PROJECT_DIR, point_at
 
-from etlkit.testing.laws import Ended, Fed, Laws, Sum, System
+from etlkit.testing.laws import Ended, Fed, Sum
+from etlkit.testing.postgres_laws import PostgresLaws, PostgresSystem
 
 pytestmark = pytest.mark.database
 
 DAY = "2024-03-05"
 
 
-class Batch(System):
+class Batch(PostgresSystem):
     """The pipeline over local files."""
 
     lock_name = "museum:batch"
@@ -63,7 +64,7 @@ class Batch(System):
         return self.museum.count("review") + self.museum.count("incident")
 
 
-class TestLaws(Laws):
+class TestLaws(PostgresLaws):
     @pytest.fixture
     def system(self, museum, monkeypatch):
         return Batch(museum, monkeypatch)

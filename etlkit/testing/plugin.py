@@ -29,7 +29,7 @@ from etlkit.process import STOPPING_SIGNALS, heard_signals
 from etlkit.settings import DatabaseSettings
 from etlkit.testing import COUNTS, FULL, SEED, make_server_home
 
-pytest.register_assert_rewrite("etlkit.testing.laws")
+pytest.register_assert_rewrite("etlkit.testing.laws", "etlkit.testing.postgres_laws")
 
 META_SCHEMA = Path(etlkit.__file__).parent / "sql" / "meta.sql"
 NOT_FULL = "a full count; make soak runs it"

@@ -59,6 +59,8 @@ def open_load(flags: argparse.Namespace) -> Load:
     if has_defect("half the settings"):
         load_settings((FileSettings,), {}, None)
     file, database = load_settings((FileSettings, DatabaseSettings), {}, None)
+    if has_defect("unknown database"):
+        database = database.model_copy(update={"db_name": "postgres"})
     secrets = [] if has_defect("secret") else secret_values((file, database))
     console = sys.stderr if flags.json else sys.stdout
     logger = configure_logging("smallest", file.log_file, level=flags.log_level, console=console, secrets=secrets)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import smallest_system
 
-from etlkit.testing.laws import Ended, Fed, Laws, Sum, System
+from etlkit.testing.laws import Ended, Fed, Sum
 from etlkit.testing.plugin import META_SCHEMA
+from etlkit.testing.postgres_laws import PostgresLaws, PostgresSystem
 
 DEFECTS = {
     "lost": ("test_law_1_every_record_is_stored_rejected_or_there_already", "Sum"),
@@ -24,7 +25,8 @@ DEFECTS = {
     "lent right": ("test_law_9_no_right_is_lent_and_public_has_none", "anybody_may()"),
     "dry run": ("test_law_10_a_dry_run_leaves_no_trace_and_says_the_same", "public.number"),
     "dry run history": ("test_law_10_a_dry_run_leaves_no_trace_and_says_the_same", "meta.ingestion_runs"),
-    "traceback": ("test_law_11_a_database_that_is_away_is_one_clear_line", "Traceback"),
+    "traceback": ("test_law_11_what_is_away_is_one_clear_line", "Traceback"),
+    "unknown database": ("test_law_11_an_unknown_database_is_named", "does not exist"),
     "half the settings": ("test_law_11_missing_settings_are_named_in_one_message", "DB_HOST"),
 }
 PROJECT_DIR = Path(__file__).resolve().parents[2]
@@ -35,7 +37,7 @@ def schema_files():
     return (META_SCHEMA, smallest_system.SCHEMA_FILE)
 
 
-class Numbers(System):
+class Numbers(PostgresSystem):
     """The smallest system over a file."""
 
     lock_name = smallest_system.LOCK_NAME
@@ -89,12 +91,12 @@ def system(database, tmp_path, monkeypatch, capsys):
     return Numbers(database, tmp_path, monkeypatch, capsys)
 
 
-class TestLaws(Laws):
+class TestLaws(PostgresLaws):
     """The smallest system keeps them all."""
 
 
 def test_every_law_has_a_defect_that_breaks_it():
-    laws = {name for name in vars(Laws) if name.startswith("test_law_")}
+    laws = {name for name in dir(PostgresLaws) if name.startswith("test_law_")}
     assert laws == {law for law, _ in DEFECTS.values()}
 
 
@@ -103,4 +105,4 @@ def test_a_defect_fails_its_law(system, monkeypatch, defect):
     law, words = DEFECTS[defect]
     monkeypatch.setenv("DEFECT", defect)
     with pytest.raises(AssertionError, match=re.escape(words)):
-        getattr(Laws(), law)(system)
+        getattr(PostgresLaws(), law)(system)

@@ -12,13 +12,14 @@ from museum_case import PROJECT_DIR, point_at
 import consumer
 import museum.live.stream
 from etlkit.errors import EXIT_CLEAN, EXIT_FAILED
-from etlkit.testing.laws import Ended, Fed, Laws, Sum, System
+from etlkit.testing.laws import Ended, Fed, Sum
+from etlkit.testing.postgres_laws import PostgresLaws, PostgresSystem
 from museum.live.claims import Place
 
 pytestmark = pytest.mark.database
 
 
-class Stream(System):
+class Stream(PostgresSystem):
     """The consumer of one topic."""
 
     run_target = ("museum", "live")
@@ -82,7 +83,7 @@ class Stream(System):
         return self.live.stored()
 
 
-class TestLaws(Laws):
+class TestLaws(PostgresLaws):
     @pytest.fixture
     def system(self, live, kafka, monkeypatch):
         return Stream(live, kafka, monkeypatch)

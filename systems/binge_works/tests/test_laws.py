@@ -6,14 +6,15 @@ import pytest
 from works_case import show
 
 from binge_works.loading import lock_of
-from etlkit.testing.laws import Ended, Fed, Laws, Sum, System
+from etlkit.testing.laws import Ended, Fed, Sum
+from etlkit.testing.postgres_laws import PostgresLaws, PostgresSystem
 
 pytestmark = pytest.mark.database
 
 RUN = ("run", "--only", "shows", "--as-of", "2026-01-24")
 
 
-class DailyRun(System):
+class DailyRun(PostgresSystem):
     """The daily run of one list."""
 
     lock_name = lock_of("staging.shows")
@@ -56,7 +57,7 @@ class DailyRun(System):
         return self.works.count("tmdb_data.dim_popular_shows")
 
 
-class TestLaws(Laws):
+class TestLaws(PostgresLaws):
     @pytest.fixture
     def system(self, works):
         return DailyRun(works)

@@ -10,7 +10,8 @@ import sys
 import pytest
 from monitor_case import AGENCY, GOOD, MANAGE, SMALL, Monitor
 
-from etlkit.testing.laws import Ended, Fed, Laws, Sum, System
+from etlkit.testing.laws import Ended, Fed, Sum
+from etlkit.testing.postgres_laws import PostgresLaws, PostgresSystem
 
 BAD = b"id,name\n1,\n1,x\n0,y\n"
 
@@ -264,7 +265,7 @@ def test_every_setting_is_in_the_example_and_nothing_else():
                 assert shown.lower() == told.lower(), name
 
 
-class ProcessFile(System):
+class ProcessFile(PostgresSystem):
     """process_file on one object, which passes or not."""
 
     required_settings = ("DB_HOST", "DB_NAME", "DB_USER", "DB_PASSWORD")
@@ -307,7 +308,7 @@ class ProcessFile(System):
         return len(self.monitor.runs())
 
 
-class TestLaws(Laws):
+class TestLaws(PostgresLaws):
     """Those of run history, rejects, locks and log files do not apply: only the founding tables are written."""
 
     test_law_1_every_record_is_stored_rejected_or_there_already = None
@@ -316,7 +317,7 @@ class TestLaws(Laws):
     test_law_6_the_last_line_and_the_exit_code_are_the_outcome = None
     test_law_6_a_signal_in_the_middle_rolls_back = None
     test_law_9_no_secret_is_shown = None
-    test_law_11_a_database_that_is_away_is_one_clear_line = None
+    test_law_11_what_is_away_is_one_clear_line = None
 
     @pytest.fixture
     def system(self, monitor):

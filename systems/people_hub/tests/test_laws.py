@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from etlkit.testing.laws import Ended, Fed, Laws, Sum, System
+from etlkit.testing.laws import Ended, Fed, Sum
+from etlkit.testing.postgres_laws import PostgresLaws, PostgresSystem
 from people_hub import ingest_umapi_departments
 from people_hub.hub_settings import PROJECT_DIR
 from people_hub.sample_sources import rest_server
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.database
 SCRIPT = "ingest_umapi_departments"
 
 
-class Ingest(System):
+class Ingest(PostgresSystem):
     """One stream of the hub."""
 
     lock_name = ingest_umapi_departments.STREAM.lock_name
@@ -60,7 +61,7 @@ class Ingest(System):
         return self.query("select count(*) from bronze.raw_entities")[0][0]
 
 
-class TestLaws(Laws):
+class TestLaws(PostgresLaws):
     @pytest.fixture
     def system(self, hub, rest, university):
         return Ingest(hub, rest, university)

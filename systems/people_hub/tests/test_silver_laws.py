@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from silver_case import Silver
 
-from etlkit.testing.laws import Ended, Fed, Laws, Sum, System
+from etlkit.testing.laws import Ended, Fed, Sum
+from etlkit.testing.postgres_laws import PostgresLaws, PostgresSystem
 from people_hub.hub_settings import PROJECT_DIR
 from people_hub.silver.transform import LOCK_NAME
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.database
 SCRIPT = "transform_silver_departments"
 
 
-class Transform(System):
+class Transform(PostgresSystem):
     """One transform of the hub."""
 
     lock_name = LOCK_NAME
@@ -64,7 +65,7 @@ class Transform(System):
         return self.query("select count(*) from silver.departments")[0][0]
 
 
-class TestLaws(Laws):
+class TestLaws(PostgresLaws):
     @pytest.fixture
     def system(self, hub, university):
         return Transform(hub, university)

@@ -1,140 +1,180 @@
-"""The house's laws where there is no database: manifest and pointer stand in for the tables, quarantine for the rejects.
-
-The sum, the second run, the lock, the dry run and the gates have tests of their own; here are those of a process.
-"""
+"""The kit's laws where there is no database: manifests stand in for tables and history, quarantine for the rejects."""
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from warehouse_case import CDER
 
+from etlkit.errors import LockedError
+from etlkit.testing.laws import HOLDER, PROCESS_SECONDS, Ended, Fed, Laws, Reject, Sum, System, finished
+from warehouse.publishing import Publication
+from warehouse.reading import quarantine
 from warehouse.sample_sources.drugs import Drugs
 
-SECONDS = 60
+DATASET = "fda-cder"
+SECRETS = ("query-secret", "pass-word", "very-secret-key")
 
 
-def started(*arguments, **options):
-    command = [sys.executable, "-m", "warehouse", *arguments]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    return subprocess.Popen(command, env={**os.environ, "TMPDIR": os.environ["OWN_TMPDIR"]}, **pipes)
+class BronzeJob(System):
+    """`run` of one dataset, in a folder or in a bucket."""
+
+    secrets = SECRETS
+    run_id = "[0-9]{8}_[0-9]{6}"
+    status_on_sigterm = None
+    required_settings = ("WAREHOUSE_ATTEMPTS", "WAREHOUSE_ENGINE", "WAREHOUSE_LOCK_SECONDS")
+
+    def __init__(self, warehouse, monkeypatch, temporary):
+        self.warehouse, self._monkeypatch = warehouse, monkeypatch
+        self.log_file = warehouse.root.parent / "warehouse.log"
+        self.temporary = temporary
+        self._publication = Publication(warehouse.target, DATASET)
+
+    def feed(self):
+        lines = (b"only\ttwo", b"three\tof\tthem")
+        self.warehouse.serve(Drugs(products=40, extra_product_lines=lines))
+        return Fed(40 + 2 + 80, {"only\ttwo": "2 fields instead of 20", "three\tof\tthem": "3 fields instead of 20"})
+
+    def forget_settings(self):
+        for name, value in zip(self.required_settings, ("0", "polars", "soon"), strict=True):
+            self._monkeypatch.setenv(name, value)
+
+    def run(self, *flags):
+        done = self.warehouse.run(DATASET, *flags)
+        return Ended(done.exit_code, done.figures, done.text)
+
+    def command(self):
+        return ["-m", "warehouse", "run", DATASET]
+
+    def sum(self, figures):
+        tables = figures["tables"].values()
+        told = [sum(table[name] for table in tables) for name in ("rows_in", "rows", "quarantined")]
+        return Sum(told[0], told[1], 0, told[2])
+
+    def tables(self):
+        return self.warehouse.digests(DATASET) if self._publication.current() else {}
+
+    def stored(self):
+        return sum(table["rows"] for table in self.tables().values())
+
+    def rejects(self):
+        rows = quarantine(self.warehouse.target, self._publication.current())
+        return [
+            Reject(f"{row['source_file']} {row['row_number']}", row["raw_line"].encode(), (row["reason"],))
+            for row in (rows.to_pylist() if rows else ())
+        ]
+
+    def history(self):
+        return [("completed", None) for _ in self._publication.runs()] if self._publication.current() else []
+
+    def traces(self):
+        return self.warehouse.files()
+
+    @contextmanager
+    def held(self):
+        with self.warehouse.target.lock(DATASET, HOLDER):
+            yield
+
+    def is_held(self):
+        try:
+            with self.warehouse.target.lock(DATASET, "another"):
+                return False
+        except LockedError:
+            return True
+
+    @contextmanager
+    def blocked(self):
+        """Let the source drip."""
+        sources = self.warehouse.sources
+        sources.files[CDER].faults = ["drip"]
+        asked = len(sources.requests)
+
+        def wait_until_it_waits(process: subprocess.Popen[str]) -> None:
+            deadline = time.monotonic() + PROCESS_SECONDS
+            while len(sources.requests) == asked:
+                assert process.poll() is None, finished(process)
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            time.sleep(0.3)
+
+        yield wait_until_it_waits
+        assert [*self.temporary.iterdir()] == []
+
+    @contextmanager
+    def away(self):
+        self._ask("http://127.0.0.1:1/x.zip")
+        yield "127.0.0.1:1/x.zip"
+
+    def refusals(self):
+        """Ask with a login and a key in the address, of a source that refuses and of one that is away."""
+        self._monkeypatch.setenv("AWS_SECRET_KEY", "very-secret-key")
+        self._monkeypatch.setenv("AWS_ACCESS_KEY", "a-key")
+        shown = []
+        with_login = self.warehouse.sources.url.replace("http://", "http://user:pass-word@")
+        for address in (f"{with_login}/nothing.zip", "http://user:pass-word@127.0.0.1:1/x"):
+            self._ask(f"{address}?apiKey=query-secret")
+            exit_code, *told = self.finish("--log-level", "DEBUG", "--force")
+            assert exit_code == 1
+            shown += told
+        return [*shown, self.warehouse.command("datasets").text]
+
+    def _ask(self, url):
+        self.warehouse.configure(DATASET, lambda config: config.update(source_url=url))
 
 
-@pytest.fixture(autouse=True)
-def temporary_folder(tmp_path, monkeypatch):
+@pytest.fixture
+def system(anywhere, tmp_path, monkeypatch):
     folder = tmp_path / "temporary"
     folder.mkdir()
-    monkeypatch.setenv("OWN_TMPDIR", str(folder))
-    return folder
+    monkeypatch.setenv("TMPDIR", str(folder))  # of processes; this one has chosen its own already
+    return BronzeJob(anywhere, monkeypatch, folder)
 
 
-def finished(*arguments, **options):
-    process = started(*arguments, **options)
-    out, err = process.communicate(timeout=SECONDS)
-    return process.returncode, out, err
+class TestLaws(Laws):
+    """All of them, in a folder and in a bucket."""
 
 
-def test_law_6_the_last_line_and_the_exit_code_are_the_outcome(warehouse):
-    warehouse.serve(Drugs(products=20, extra_product_lines=(b"bad",)))
-    code, out, err = finished("run", "fda-cder")
-    assert code == 3, out + err
-    last = out.strip().splitlines()[-1]
-    assert "published as run 2" in last
-    assert str(warehouse.root.parent / "warehouse.log") in last
-    assert out.count(last) == 1
-    code, out, err = finished("run", "fda-cder", "--json")
-    document = json.loads(out)
-    assert (code, document["exit_code"], document["outcome"], document["is_published"]) == (0, 0, "done", False)
-    code, out, err = finished("run", "fda-cder", "--no-such-flag")
-    assert (code, out) == (2, "")
-    assert "--no-such-flag" in err
-    code, out, err = finished("show", "fda-cder", stdout=subprocess.DEVNULL)
-    assert (code, err) == (0, "")
-
-
-def test_law_6_output_that_nobody_takes_is_told(warehouse):
-    warehouse.serve(Drugs(products=20))
+def test_output_that_nobody_takes_is_told(system):
+    system.feed()
     with Path("/dev/full").open("w") as full:
-        code, _, err = finished("run", "fda-cder", "--json", stdout=full)
-    assert code == 5
-    assert "standard output could not be written" in err
-    assert warehouse.digests("fda-cder")["products"]["rows"] == 20
+        command = [sys.executable, *system.command(), "--json"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 5
+    assert "standard output could not be written" in done.stderr
+    assert system.stored() == 120
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_law_6_a_signal_in_the_middle_leaves_what_was_there(warehouse, temporary_folder, number):
-    warehouse.serve(Drugs(products=20))
-    warehouse.run("fda-cder")
-    before = warehouse.files()
-    warehouse.serve(Drugs(products=21))
-    warehouse.sources.files[CDER].faults = ["drip"]
-    asked = len(warehouse.sources.requests)
-    process = started("run", "fda-cder", "--force")
-    deadline = time.monotonic() + SECONDS
-    while len(warehouse.sources.requests) == asked:
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    time.sleep(0.3)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=SECONDS)
-    assert process.returncode == 128 + number, out + err
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_other_signals_leave_what_was_there_too(system, number):
+    system.feed()
+    system.run()
+    before = system.traces()
+    system.warehouse.serve(Drugs(products=41))
+    with system.blocked() as wait_until_it_waits, system.started("--force") as process:
+        wait_until_it_waits(process)
+        process.send_signal(number)
+        exit_code, out, err = finished(process)
+    assert exit_code == 128 + number, out + err
     assert f"stopped by {number.name}" in out
     assert "Traceback" not in out + err
-    assert warehouse.files() == before
-    assert [*temporary_folder.iterdir()] == []
-    assert warehouse.run("fda-cder").exit_code == 0
+    assert system.traces() == before
+    assert system.run().exit_code == 0
 
 
-def test_law_9_no_secret_is_shown(warehouse, monkeypatch):
-    """Of an address neither the login nor the query is told, whatever happens; of the settings no key."""
-    monkeypatch.setenv("AWS_ACCESS_KEY", "AKIASECRETKEY")
-    monkeypatch.setenv("AWS_SECRET_KEY", "very-secret-key")
-    warehouse.serve(Drugs(products=20))
-    shown = []
-    url = warehouse.sources.url.replace("http://", "http://user:pass-word@")
-    for address in (
-        f"{url}/nothing.zip?apiKey=query-secret",
-        "http://user:pass-word@127.0.0.1:1/x?apiKey=query-secret",
-    ):
-        warehouse.configure("fda-cder", lambda config, address=address: config.update(source_url=address))
-        code, *told = finished("run", "fda-cder", "--log-level", "DEBUG")
-        assert code == 1
-        shown += told
-    shown += finished("datasets")[1:]
-    shown.append((warehouse.root.parent / "warehouse.log").read_text())
-    shown += [content.decode(errors="replace") for content in warehouse.files().values()]
-    for secret in ("query-secret", "pass-word", "very-secret-key"):
-        assert not [text for text in shown if secret in text], secret
+def test_wrong_settings_are_told_with_what_is_expected(system):
+    system.forget_settings()
+    refused = system.run().text
+    for words in ("WAREHOUSE_ATTEMPTS is '0'", "WAREHOUSE_ENGINE is 'polars', expected duckdb or spark"):
+        assert words in refused
 
 
-def test_law_11_wrong_settings_are_named_in_one_message(warehouse, monkeypatch):
-    for name, value in (
-        ("WAREHOUSE_ATTEMPTS", "0"),
-        ("WAREHOUSE_ENGINE", "polars"),
-        ("WAREHOUSE_LOCK_SECONDS", "soon"),
-    ):
-        monkeypatch.setenv(name, value)
-    refused = warehouse.run("fda-cder")
-    assert refused.exit_code == 2
-    for words in (
-        "WAREHOUSE_ATTEMPTS is '0'",
-        "WAREHOUSE_ENGINE is 'polars', expected duckdb or spark",
-        "WAREHOUSE_LOCK_SECONDS",
-    ):
-        assert words in refused.text
-
-
-def test_law_11_an_unknown_setting_is_told(warehouse, monkeypatch):
+def test_an_unknown_setting_is_told(system, monkeypatch):
     monkeypatch.setenv("WAREHOUSE_TARGETS", "x")
-    assert (
-        "unknown setting WAREHOUSE_TARGETS in the environment; did you mean WAREHOUSE_TARGET?"
-        in warehouse.command("check").text
-    )
+    told = system.warehouse.command("check").text
+    assert "unknown setting WAREHOUSE_TARGETS in the environment; did you mean WAREHOUSE_TARGET?" in told

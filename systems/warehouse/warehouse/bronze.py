@@ -85,6 +85,8 @@ class RunDone:
     verdicts: Mapping[str, list[Verdict]] = field(default_factory=dict)
     current_run: str | None = None
     """Of an unchanged source: the run that stays."""
+    still_open: int = 0
+    """Of an unchanged source: how many rows of the run that stays are quarantined."""
 
     @property
     def quarantined(self) -> int:
@@ -106,7 +108,8 @@ class RunDone:
     def sentence(self) -> str:
         """Return how it ended."""
         if not self.tables:
-            return f"the source has not changed; run {self.current_run} stays."
+            told = f"; {self.still_open:,} quarantined rows are still open" if self.still_open else ""
+            return f"the source has not changed; run {self.current_run} stays{told}."
         rows = sum(one.observed.rows for one in self.tables)
         would = "published" if self.is_published else "would be published (dry run)"
         quarantined = f"; {self.quarantined:,} rows quarantined" if self.quarantined else ""
@@ -153,7 +156,7 @@ class BronzeRun:
             current = self._publication.current()
             source = self._source(current, folder)
             if source is None or self._is_unchanged(source, current):
-                return RunDone(options.run_id, is_published=False, current_run=current["run_id"] if current else None)
+                return _unchanged(options.run_id, current)
             if not options.is_dry and not options.from_raw:
                 store_raw(source, dataset, self._target, options.run_id)
             with self._engine() as engine:
@@ -376,6 +379,14 @@ class BronzeRun:
             local = folder / "written"
             self._target.download(key, local)
         return hash_of(local)
+
+
+def _unchanged(run_id: str, current: Mapping[str, Any] | None) -> RunDone:
+    """Return the end of a run that found nothing new."""
+    if current is None:
+        return RunDone(run_id, is_published=False)
+    still_open = sum(told["quarantined"] for told in current["tables"].values())
+    return RunDone(run_id, is_published=False, current_run=current["run_id"], still_open=still_open)
 
 
 def config_hash(dataset: DatasetConfig) -> str:

@@ -24,12 +24,26 @@ from etlkit.errors import (
     EXIT_UNTOLD,
     ConfigError,
 )
-from etlkit.logs import BARE, close_handlers, configure_logging, forget_untold, redact, untold, write
+from etlkit.logs import BARE, LOG_LEVELS, close_handlers, configure_logging, forget_untold, redact, untold, write
 from etlkit.process import SIGNAL_EXIT_BASE
 from etlkit.settings import warning_of_readers
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 FAILURES = (EXIT_FAILED, EXIT_CONFIG, EXIT_LOCKED)
+
+
+def add_action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+) -> argparse.ArgumentParser:
+    """Add one of several commands; its text is a sentence without capital and full stop."""
+    return actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+
+
+def add_console_flags(parser: argparse.ArgumentParser, log_file: str) -> None:
+    """Add --log-file, --log-level and --json; `log_file` says where the log lies without the flag."""
+    parser.add_argument("--log-file", metavar="FILE", type=Path, help=f"rotating log, with tracebacks ({log_file})")
+    parser.add_argument("--log-level", choices=LOG_LEVELS, type=str.upper, help="of the console (INFO)")
+    parser.add_argument("--json", action="store_true", help="the outcome as one JSON object on stdout, logs on stderr")
 
 
 @dataclass(frozen=True)

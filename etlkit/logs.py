@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from etlkit.process import point_at_nothing
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FILE_BYTES = 5_000_000
 LOG_FILE_BACKUPS = 5
 FILE_FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"

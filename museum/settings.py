@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
+from etlkit.console import add_console_flags
+from etlkit.logs import LOG_LEVELS
 from etlkit.postgres import Schema
 from etlkit.settings import EMBEDDED_HOST, AwsSettings, DatabaseSettings, Settings, load_settings, secret_values
 from museum.kiosk import EARLIEST, Rules
@@ -25,7 +27,6 @@ ENV_FILE = PROJECT_DIR / ".env"
 SCHEMA_FILE = PROJECT_DIR / "schema.sql"
 ROLES_FILE = PROJECT_DIR / "roles.sql"
 SCHEMA = Schema("museum", 4, "python load.py --apply-schema", "review")
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 EXIT_CODES = (
     "exit codes: 0 clean or nothing new; 1 failed or refused, nothing loaded; 2 usage or settings;\n"
     "3 loaded, some records rejected; 4 another run holds the lock; 5 done, but standard output did not take the\n"
@@ -220,9 +221,7 @@ def argument_parser(
         parser.add_argument("--skip-copies", action="store_true", help="of objects with the same bytes take the first")
     parser.add_argument("--now", metavar="TIME", type=_moment, help="the present for the future check, ISO with offset")
     parser.add_argument("--run-id", metavar="UUID", type=UUID, help=argparse.SUPPRESS)
-    parser.add_argument("--log-file", metavar="FILE", help="rotating log, with tracebacks (in the project's folder)")
-    parser.add_argument("--log-level", choices=LOG_LEVELS, type=str.upper, help="of the console (INFO)")
-    parser.add_argument("--json", action="store_true", help="summary as one JSON object on stdout, logs on stderr")
+    add_console_flags(parser, "in the project's folder")
     return parser
 
 

@@ -24,7 +24,6 @@ from tabulate import tabulate
 from binge_works.binge_settings import (
     ENV_FILE,
     EVERY_SETTING,
-    LOG_LEVELS,
     META_FILE,
     PREFIXES,
     SCHEMA,
@@ -40,7 +39,7 @@ from binge_works.popular_lists import LISTS, PopularList, find_list
 from binge_works.raw_pages import RawPages
 from binge_works.tmdb import Tmdb
 from etlkit.command import explain
-from etlkit.console import Outcome, Session, positive_count, run_session
+from etlkit.console import Outcome, Session, add_action, add_console_flags, positive_count, run_session
 from etlkit.errors import (
     EXIT_CLEAN,
     EXIT_CONFIG,
@@ -345,11 +344,9 @@ def command_parser() -> argparse.ArgumentParser:
     def add(
         name: str, text: str, body: Callable[[BingeCommand], Outcome], settings: tuple[type[Settings], ...]
     ) -> argparse.ArgumentParser:
-        action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        action = add_action(actions, name, text)
         action.add_argument("--embedded", action="store_true", help="the suite's own private Postgres")
-        action.add_argument("--json", action="store_true", help="the outcome as one JSON object on standard output")
-        action.add_argument("--log-level", choices=LOG_LEVELS, default="INFO", help="what the console shows (INFO)")
-        action.add_argument("--log-file", type=Path, metavar="FILE", help="the rotating log (BINGE_LOG_FILE)")
+        add_console_flags(action, "BINGE_LOG_FILE")
         action.set_defaults(command=name, body=body, settings=(BingeDatabase, BingeSettings, *settings))
         return action
 
@@ -413,7 +410,9 @@ def main(arguments: list[str] | None = None) -> int:
         groups = load_binge_settings(flags.settings, values)
         log_file = groups[1].binge_log_file.resolve()
         secrets = secret_values(groups)
-        logger = configure_logging(LOGGER_NAME, log_file, level=flags.log_level, console=console, secrets=secrets)
+        logger = configure_logging(
+            LOGGER_NAME, log_file, level=flags.log_level or "INFO", console=console, secrets=secrets
+        )
         for sentence in unknown_settings(EVERY_SETTING, PREFIXES, ENV_FILE):
             logger.warning("%s", sentence)
         return BingeCommand(

@@ -22,7 +22,6 @@ ENV_FILE = PROJECT_DIR / ".env"
 SCHEMA_FILE = PROJECT_DIR / "schema.sql"
 META_FILE = Path(etlkit.__file__).parent / "sql" / "meta.sql"
 SCHEMA = Schema("binge_works", 1, "python -m binge_works init")
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LAST_PAGE = 500
 """TMDB answers 400 for any later one, whatever `total_pages` says."""
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from etlkit.console import Outcome, interval_of, positive_count
+from etlkit.console import Outcome, add_action, interval_of, positive_count
 from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, ConfigError, EtlError
 from etlkit.logs import redact
 from etlkit.postgres import (
@@ -310,7 +310,7 @@ def command_parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, text: str, kinds: tuple[str, ...] = ()) -> argparse.ArgumentParser:
-        action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        action = add_action(actions, name, text)
         add_common_flags(action, kinds)
         action.set_defaults(command=name)
         return action

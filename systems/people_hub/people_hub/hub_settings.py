@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 import etlkit
 from etlkit import database_url
 from etlkit.embedded import EmbeddedServer, default_home
+from etlkit.logs import LOG_LEVELS
 from etlkit.postgres import Schema
 from etlkit.settings import DatabaseSettings, Settings, is_loopback, load_settings, read_env_file, secret_values
 
@@ -24,7 +25,6 @@ SCHEMA_FILE = PROJECT_DIR / "schema.sql"
 META_FILE = Path(etlkit.__file__).parent / "sql" / "meta.sql"
 SCHEMA = Schema("people_hub", 3, "python -m people_hub init")
 EMBEDDED_DATABASE = "people_hub"
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class HubSettings(Settings):

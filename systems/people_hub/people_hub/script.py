@@ -23,6 +23,7 @@ from etlkit.console import (
     FAILURES,
     Outcome,
     Session,
+    add_console_flags,
     positive_count,
     positive_number,
     run_session,
@@ -34,7 +35,7 @@ from etlkit.settings import Settings, unknown_settings
 from people_hub import hub_settings
 from people_hub.bronze.ingestion import IngestionService
 from people_hub.bronze.stream import Stream
-from people_hub.hub_settings import ENV_FILE, LOG_LEVELS, HubSettings, has_any_setting, load_hub_settings, secrets_of
+from people_hub.hub_settings import ENV_FILE, HubSettings, has_any_setting, load_hub_settings, secrets_of
 from people_hub.postgres_adapter import PostgresAdapter
 from people_hub.scripts import Script, all_scripts
 from people_hub.service import HubService, Options
@@ -149,11 +150,7 @@ def add_common_flags(parser: argparse.ArgumentParser, kinds: Collection[str] = (
             "--allow-mass-delete", metavar="PERCENT", type=_percent, help="how much may vanish at once (10)"
         )
     parser.add_argument("--embedded", action="store_true", help="the suite's own private Postgres")
-    parser.add_argument(
-        "--log-file", metavar="FILE", type=Path, help="rotating log, with tracebacks (logs/<script>.log)"
-    )
-    parser.add_argument("--log-level", choices=LOG_LEVELS, type=str.upper, help="of the console (INFO)")
-    parser.add_argument("--json", action="store_true", help="the outcome as one JSON object on stdout, logs on stderr")
+    add_console_flags(parser, "logs/<script>.log")
     parser.add_argument("--no-emoji", action="store_true", help="plain characters only")
 
 

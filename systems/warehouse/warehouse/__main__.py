@@ -22,7 +22,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from etlkit.console import Outcome, Session, run_session
+from etlkit.console import Outcome, Session, add_action, add_console_flags, run_session
 from etlkit.errors import ConfigError
 from etlkit.logs import configure_logging, redact, write
 from etlkit.process import exit_process
@@ -38,7 +38,7 @@ from warehouse.sources.download import told_url
 from warehouse.targets.bucket import Bucket
 from warehouse.targets.opening import open_target
 from warehouse.targets.target import Target
-from warehouse.warehouse_settings import ENV_FILE, EVERY_SETTING, LOG_LEVELS, PREFIXES, WarehouseSettings
+from warehouse.warehouse_settings import ENV_FILE, EVERY_SETTING, PREFIXES, WarehouseSettings
 
 LOGGER_NAME = "warehouse"
 SHOWN_ROWS = 20
@@ -299,14 +299,12 @@ def command_parser() -> argparse.ArgumentParser:
     def add(
         name: str, text: str, body: Callable[[WarehouseCommand], Outcome], *, of_one: bool
     ) -> argparse.ArgumentParser:
-        action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        action = add_action(actions, name, text)
         if of_one:
             action.add_argument("dataset", metavar="DATASET", help="a name that `datasets` shows")
         action.add_argument("--target", metavar="DIR", help="a folder or s3://BUCKET/PREFIX (WAREHOUSE_TARGET)")
         action.add_argument("--etl-dir", type=Path, metavar="DIR", help="the configuration (WAREHOUSE_ETL_DIR)")
-        action.add_argument("--json", action="store_true", help="the outcome as one JSON object on standard output")
-        action.add_argument("--log-level", choices=LOG_LEVELS, default="INFO", help="what the console shows (INFO)")
-        action.add_argument("--log-file", type=Path, metavar="FILE", help="the rotating log (WAREHOUSE_LOG_FILE)")
+        add_console_flags(action, "WAREHOUSE_LOG_FILE")
         action.set_defaults(command=name, body=body)
         return action
 
@@ -364,7 +362,9 @@ def main(arguments: list[str] | None = None) -> int:
         settings, login = load_settings((WarehouseSettings, AwsSettings), values, ENV_FILE)
         log_file = settings.warehouse_log_file.resolve()
         secrets = secret_values((settings, login))
-        logger = configure_logging(LOGGER_NAME, log_file, level=flags.log_level, console=console, secrets=secrets)
+        logger = configure_logging(
+            LOGGER_NAME, log_file, level=flags.log_level or "INFO", console=console, secrets=secrets
+        )
         for sentence in unknown_settings(EVERY_SETTING, PREFIXES, ENV_FILE):
             logger.warning("%s", sentence)
         return WarehouseCommand(

@@ -15,7 +15,6 @@ PROJECT_DIR = SYSTEM_DIR.parent.parent
 ENV_FILE = SYSTEM_DIR / ".env"
 ETL_DIR = SYSTEM_DIR / "etl"
 PREFIXES = ("WAREHOUSE_",)
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class WarehouseSettings(Settings):

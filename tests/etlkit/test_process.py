@@ -13,7 +13,8 @@ import pytest
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 SIGNALS = [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
-SLOW_MODULE = "import time\nprint('loading', flush=True)\ntime.sleep(60)\n"
+# in small naps: a signal that comes just before one is heard after it
+SLOW_MODULE = "import time\nprint('loading', flush=True)\nfor _ in range(600):\n    time.sleep(0.1)\n"
 PROGRAM = """
 from etlkit.process import begin
 begin()

@@ -10,6 +10,8 @@ import sys
 import pytest
 from museum_case import PROJECT_DIR
 
+from etlkit.testing import SLOW_MODULE
+
 PROGRAMS = (
     ("pipeline.py",), ("extract.py",), ("transform.py",), ("load.py",), ("consumer.py",), ("-m", "dashboard"),
     ("-m", "museum.demo"), ("-m", "museum.live.demo"), ("-m", "museum.login"), ("-m", "etlkit"),
@@ -19,7 +21,7 @@ BY_NAME = {"ids": lambda program: program[-1] if isinstance(program, tuple) else
 
 @pytest.mark.parametrize("program", PROGRAMS, **BY_NAME)
 def test_a_signal_while_modules_load_is_one_line(program, tmp_path):
-    (tmp_path / "psycopg2.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
+    (tmp_path / "psycopg2.py").write_text(SLOW_MODULE)
     pipe = subprocess.PIPE
     with subprocess.Popen(
         [sys.executable, *program], cwd=PROJECT_DIR, env={**os.environ, "PYTHONPATH": str(tmp_path)},

@@ -45,3 +45,7 @@ def seeds(what: str, short: int, full: int) -> range:
 def seeded_random(name: str) -> random.Random:
     """Return the random numbers of a test, the same for the same ETL_SEED."""
     return random.Random(f"{SEED} {name}")
+
+
+SLOW_MODULE = "import time\nprint('loading', flush=True)\nfor _ in range(600):\n    time.sleep(0.1)\n"
+"""A module that takes a minute to load, in small naps: a signal that comes just before one is heard after it."""

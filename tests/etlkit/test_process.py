@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from etlkit.testing import SLOW_MODULE
+
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 SIGNALS = [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
-# in small naps: a signal that comes just before one is heard after it
-SLOW_MODULE = "import time\nprint('loading', flush=True)\nfor _ in range(600):\n    time.sleep(0.1)\n"
 PROGRAM = """
 from etlkit.process import begin
 begin()

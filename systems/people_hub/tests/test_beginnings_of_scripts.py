@@ -10,6 +10,8 @@ import sys
 import pytest
 from hub_case import PACKAGE, PROJECT_DIR
 
+from etlkit.testing import SLOW_MODULE
+
 SCRIPTS = sorted(str(path) for kind in ("ingest", "enrich") for path in PACKAGE.glob(f"{kind}_*.py"))
 PROGRAMS = [*((path,) for path in SCRIPTS), ("-m", "people_hub"), ("-m", "people_hub.demo")]
 BY_NAME = {"ids": lambda program: program[-1].rsplit("/", 1)[-1]}
@@ -27,7 +29,7 @@ def test_outside_the_environment_one_line_names_what_is_missing_and_the_way_out(
 @pytest.mark.parametrize("program", [PROGRAMS[0], *PROGRAMS[-2:]], **BY_NAME)
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_while_modules_load_is_one_line(program, number, exit_code, tmp_path):
-    (tmp_path / "psycopg2.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
+    (tmp_path / "psycopg2.py").write_text(SLOW_MODULE)
     pipe = subprocess.PIPE
     with subprocess.Popen(
         [sys.executable, *program], cwd=PROJECT_DIR, env={**os.environ, "PYTHONPATH": str(tmp_path)},

@@ -31,7 +31,7 @@ class FaultyS3(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.fault: Callable[[str, str], str | None] = lambda _method, _path: None
         self.failed = 0
-        self._thread = threading.Thread(target=self.serve_forever)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
         self._thread.start()
 
     def __exit__(

@@ -12,11 +12,14 @@ from faulty_s3 import FaultyS3
 from warehouse_case import COUNT, is_killed_at, watched
 
 from etlkit.errors import LoadError, LockedError
-from etlkit.testing import FULL
+from etlkit.testing import full_count
 from warehouse.configuration import read_configuration
 from warehouse.sample_sources.drugs import Drugs
 from warehouse.targets.bucket import Bucket
 from warehouse.targets.target import LostRaceError, Tagged
+
+STRIDE = full_count("kills in a bucket: one before every nth step, n", 5, 1)
+FAULT_STRIDE = full_count("faults of a bucket: one at every nth request, n", 17, 1)
 
 
 def keys(bucket, prefix):
@@ -59,7 +62,7 @@ def test_whoever_is_killed_leaves_the_old_run_or_the_new_one_in_s3_too(in_s3, bu
             if not is_killed_at(step, Bucket, ["run", "fda-cder", "--run-id", run_id]):
                 break
             kills += 1
-            step += 1 if FULL else 5
+            step += STRIDE
             refused = in_s3.run("fda-cder", run_id=f"20261129_{kills // 60:02}{kills % 60:02}29")
             assert refused.exit_code == 4, refused.text  # the lock of the dead lasts until it expires
             done = refused
@@ -188,7 +191,7 @@ def test_a_fault_of_s3_at_any_moment_is_tried_again_or_told_and_never_half_publi
             assert in_s3.digests("fda-cder")["products"]["rows"] == products
             assert keys(bucket, "temp/") == []
             products = 41 - products
-            place += 1 if FULL else 17
+            place += FAULT_STRIDE
     assert place > 20
     passing, lasting = ({(code, kind) for code, kind, lasts in told if lasts is it} for it in (False, True))
     assert passing & {(0, "slow down"), (0, "broken"), (0, "reset")}, told

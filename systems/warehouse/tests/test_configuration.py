@@ -47,7 +47,7 @@ def test_what_the_project_ships_is_configured_well_and_named_by_convention(wareh
         ({"source_url": "ftp://x"}, ["source_url is 'ftp://x'"]),
         ({"dataset": "other"}, ["called small, expected the dataset's"]),
         ({"dataset": "_hidden"}, ["dataset is '_hidden'"]), ({"dataset": "Upper"}, ["dataset is 'Upper'"]),
-        ({"encoding": "utf-16"}, ["encoding 'utf-16' does not write a line break as one byte"]),
+        *[({"encoding": name}, [f"encoding '{name}' does not write ASCII as ASCII"]) for name in ("utf-16", "utf-7", "iso2022_jp", "iso2022_kr", "hz", "cp500")],
         ({"encoding": "none"}, ["encoding 'none' is unknown"]), ({"delimiter": ""}, ["delimiter is ''"]),
         ({"delimiter": "\n"}, ["delimiter '\\n' cannot be one"]), ({"quote": ","}, ["delimiter and quote are both ','"]),
         ({"data_size_category": "huge"}, ["data_size_category is 'huge'", "'small', 'medium', 'large' or 'xlarge'"]),

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import pytest
 from warehouse_case import COUNT, in_a_process, is_killed_at, watched
 
-from etlkit.testing import FULL
+from etlkit.testing import full_count
 from warehouse.__main__ import main
 from warehouse.bronze import BronzeRun
 from warehouse.configuration import read_configuration
@@ -16,6 +16,8 @@ from warehouse.publishing import KEPT_RUNS, Publication
 from warehouse.reading import ask
 from warehouse.sample_sources.drugs import Drugs
 from warehouse.targets.folder import Folder
+
+STRIDE = full_count("kills in a folder: one before every nth step, n", 3, 1)
 
 
 def current_rows(warehouse):
@@ -45,7 +47,7 @@ def test_whoever_is_killed_leaves_the_old_run_or_the_new_one_and_the_next_run_ti
                 break
             kills += 1
             assert current_rows(warehouse) in (before, products)
-            step += 1 if FULL else 3
+            step += STRIDE
             done = warehouse.run("fda-cder", run_id=f"20261129_{kills // 60:02}{kills % 60:02}30")
             assert done.exit_code == 0, done.text
             assert current_rows(warehouse) == products

@@ -212,10 +212,14 @@ def _integer(cell: ir.StringValue, spec: ColumnSpec) -> ir.Value:
 
 
 def _float(cell: ir.StringValue, spec: ColumnSpec) -> ir.Value:
-    """Return a number with a floating point; one that is too large for its type is null."""
+    """Return a number with a floating point; one that is too large for its type is null.
+
+    Zero has no sign: of a number that is too small for one, the engines keep it or not.
+    """
     value = cell.re_search(_NUMBER).ifelse(cell, ibis.null("string")).try_cast("float64")
     fits = value.abs() <= ibis.literal(_LARGEST[spec.type])
-    return fits.ifelse(value, ibis.null("float64")).try_cast(_FLOATS[spec.type])
+    kept = fits.ifelse(value, ibis.null("float64")).try_cast(_FLOATS[spec.type])
+    return (kept == 0).ifelse(0.0, kept).cast(_FLOATS[spec.type])
 
 
 def _decimal(cell: ir.StringValue, spec: ColumnSpec) -> ir.Value:

@@ -26,6 +26,9 @@ SHARED = "shared"
 DEFAULT_QUOTES = {",": '"', ";": '"'}
 _LARGEST_PRECISION = 38
 _LONGEST_NAME = 60
+_ASCII = "".join(map(chr, range(128)))
+_FOREIGN = "éあ가中"
+"""Letters that encodings with escapes write in ASCII."""
 _CONTROL = re.compile(r"[\r\n\x00]")
 
 KebabName = Annotated[str, StringConstraints(pattern=rf"^[a-z0-9][a-z0-9-]{{0,{_LONGEST_NAME}}}$")]
@@ -238,11 +241,13 @@ class DatasetConfig(_Shape):
     def _problems_of_form(self) -> Iterator[str]:
         """Yield what no file can be written in."""
         try:
-            if "\n".encode(self.encoding) != b"\n":
-                yield f"encoding {self.encoding!r} does not write a line break as one byte; recode the file first"
             codecs.getincrementaldecoder(self.encoding)
+            is_plain = _ASCII.encode(self.encoding).removeprefix(codecs.BOM_UTF8) == _ASCII.encode()
+            foreign = [letter.encode(self.encoding, errors="ignore") for letter in _FOREIGN]
+            if not is_plain or any(letter and letter.isascii() for letter in foreign):
+                yield f"encoding {self.encoding!r} does not write ASCII as ASCII; recode the file first"
         except (LookupError, UnicodeError):
-            yield f"encoding {self.encoding!r} is unknown"
+            yield f"encoding {self.encoding!r} is unknown, or does not write ASCII as ASCII; recode the file first"
         for name, mark in (("delimiter", self.delimiter), ("quote", self.quote_mark)):
             if _CONTROL.search(mark) or not mark.isascii():
                 yield f"{name} {mark!r} cannot be one"

@@ -23,6 +23,8 @@ LONGEST_RECORD = 1 << 20
 LONGEST_LINE = 4 * LONGEST_RECORD
 """Of a work file: a byte of a source becomes at most three."""
 NUL, LINE_FEED, CARRIAGE_RETURN, DELIMITER = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
+NOTHING = "\ufdd4"
+"""Stands in the last field of a line with too many, where that one is empty: DuckDB would not see such fields."""
 UNDECODABLE = "\ufffd"
 BLANKS = (" ", "\t", "\v", "\f")
 """What is cut off around a cell, but for line breaks, which a work file does not have."""
@@ -97,13 +99,17 @@ def add_file(work: WorkFile, source: Path, name: str, form: Form) -> None:
     if work.is_of_several and (not name.isprintable() or work.delimiter in name):
         raise DataError(f"{name!r} is a name that no table can hold.", "Rename the file.")
     first_line = work.lines + 1
+    delimiter, between = work.delimiter.encode(), len(work.names) - 1
     with source.open("rb") as raw, work.path.open("ab") as out:
         transcoder = _Transcoder(raw, name, form)
         transcoder.read_header()
-        ending = work.delimiter.encode() + name.encode() + b"\n" if work.is_of_several else b"\n"
+        ending = delimiter + name.encode() + b"\n" if work.is_of_several else b"\n"
         for lines in transcoder.blocks():
             work.lines += len(lines)
-            out.write(ending.join(lines) + ending)
+            text = ending.join(lines) + ending
+            if text.count(delimiter) != between * len(lines):
+                text = ending.join(_with_all_fields(line, delimiter, len(work.header)) for line in lines) + ending
+            out.write(text)
     work.has_marks = work.has_marks or transcoder.has_marks
     work.parts.append(Part(name, source, first_line, transcoder.is_quoted))
 
@@ -135,7 +141,9 @@ def find_lines(work: WorkFile, wanted: frozenset[bytes]) -> Iterator[tuple[int, 
 
 def is_blank(work: WorkFile, line: bytes) -> bool:
     """Tell whether a line has no more than blanks and delimiters."""
-    return not work.without_source(line).strip("".join((*BLANKS, work.delimiter)).encode())
+    return (
+        not work.without_source(line).removesuffix(NOTHING.encode()).strip("".join((*BLANKS, work.delimiter)).encode())
+    )
 
 
 def original_records(source: Path, form: Form, numbers: Sequence[int]) -> dict[int, str]:
@@ -160,7 +168,7 @@ def original_records(source: Path, form: Form, numbers: Sequence[int]) -> dict[i
 
 def shown(line: bytes) -> str:
     """Return a work file's line as a person reads it: the marks as what they stand for, the zero byte as its symbol."""
-    text = line.decode("utf-8", errors="replace")
+    text = line.decode("utf-8", errors="replace").removesuffix(NOTHING)
     return text.replace(NUL, "\u2400").replace(LINE_FEED, "\n").replace(CARRIAGE_RETURN, "\r")
 
 
@@ -274,6 +282,11 @@ class _Chained(io.RawIOBase):
         buffer[: len(taken)] = taken
         self._ready = self._ready[len(taken) :]
         return len(taken)
+
+
+def _with_all_fields(line: bytes, delimiter: bytes, fields: int) -> bytes:
+    """Return a line, of which one with too many fields does not end with an empty one."""
+    return line + NOTHING.encode() if line.endswith(delimiter) and line.count(delimiter) >= fields else line
 
 
 def _lines(file: Iterable[str], nul: str = "") -> Iterator[str]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
@@ -49,7 +50,8 @@ class SampleSources:
 
     def __enter__(self) -> Self:
         """Begin to serve."""
-        threading.Thread(target=self._server.serve_forever, name="sample-sources", daemon=True).start()
+        serve = partial(self._server.serve_forever, poll_interval=0.02)  # how long it may take to stop
+        threading.Thread(target=serve, name="sample-sources", daemon=True).start()
         return self
 
     def __exit__(

@@ -69,7 +69,7 @@ def test_quoted_records_keep_every_cell_whatever_it_holds(records, end, block):
         assert (work.header, back) == (("x", "y"), records)
         numbers = [number for number, record in enumerate(records, 1) if len(record) != 2]
         found = original_records(Path(folder) / "source", COMMAS, numbers)
-        assert [next(csv.reader(io.StringIO(found[n], newline=""))) for n in numbers] == [
+        assert [next(csv.reader(io.StringIO(text, newline=""))) for text in found] == [
             [cell.replace("\0", "") for cell in records[n - 1]] for n in numbers
         ]
 

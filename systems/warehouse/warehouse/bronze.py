@@ -20,13 +20,13 @@ from typing import Any
 import ibis
 
 from etlkit.errors import ConfigError, DataError
-from warehouse.columns import BAD, TypedTable, layout_of, typed
+from warehouse.columns import TypedTable, layout_of, typed
 from warehouse.configuration import DatasetConfig
 from warehouse.engines.engine import Engine
 from warehouse.gates import Observed, Verdict, judge, judge_age, judge_rejected, observe, require_passed
 from warehouse.naming import run_prefix, temp_prefix
 from warehouse.publishing import Pointer, Publication
-from warehouse.quarantine import BadRow, count_blank, find_bad_rows, write_bad_rows
+from warehouse.quarantine import Quarantine, count_blank
 from warehouse.raw_files import (
     Source,
     fetch_archive,
@@ -44,7 +44,6 @@ from warehouse.work_files import Form, WorkFile, add_file, read_header, write_re
 
 LAYER = "bronze"
 QUARANTINE_FILE = "quarantine.parquet"
-_SHOWN_EXAMPLES = 3
 
 logger = logging.getLogger("warehouse")
 
@@ -70,7 +69,8 @@ class TableDone:
     observed: Observed
     files: Mapping[str, Path]
     """Local files by the name that they get in the run's folder; of an engine that writes into the target none."""
-    bad_rows: list[BadRow]
+    bad_rows: Path
+    """The file of those that are quarantined; there is one if there are any."""
     blank: int
     schema: list[tuple[str, str]]
 
@@ -91,7 +91,7 @@ class RunDone:
     @property
     def quarantined(self) -> int:
         """Return how many rows are quarantined."""
-        return sum(len(done.bad_rows) for done in self.tables)
+        return sum(done.observed.quarantined for done in self.tables)
 
     @property
     def lines(self) -> list[str]:
@@ -207,7 +207,7 @@ class BronzeRun:
                 done.append(found)
                 earlier = current["tables"].get(table, {}).get("rows") if current else None
                 verdicts[table] = [
-                    judge_rejected(dataset.data_quality.of(table), found.rows_in, len(found.bad_rows)),
+                    judge_rejected(dataset.data_quality.of(table), found.rows_in, found.observed.quarantined),
                     *judge(dataset.data_quality.of(table), found.observed, earlier),
                 ]
             require_passed(dataset.dataset, verdicts)
@@ -250,59 +250,44 @@ class BronzeRun:
         engine.write_parquet(rows, written)
         read = engine.read_parquet(written)
         stored = engine.fetch_one(read.aggregate(rows=read.count()))["rows"]
-        bad_rows, blank = self._account(engine, every, table, stored)
+        bad = Quarantine(folder / f"quarantine-{table}", table, self._dataset, self._form)
+        blank = self._account(engine, every, table, stored, bad)
         names = [name for name in rows.columns if not name.startswith("meta_")]
-        observed = observe(engine, read, dataset.data_quality.of(table), names, len(bad_rows))
+        observed = observe(engine, read, dataset.data_quality.of(table), names, bad.count)
         files = {} if engine.needs_shared_files else {path.name: path for path in sorted(Path(written).iterdir())}
         schema = [(name, str(kind)) for name, kind in rows.schema().items()]
         lines = sum(work.lines for work in works)
-        return TableDone(table, lines - blank, observed, files, bad_rows, blank, schema)
+        return TableDone(table, lines - blank, observed, files, bad.path, blank, schema)
 
     def _typed(self, engine: Engine, table: str, number: int, work: WorkFile) -> TypedTable:
         """Return the typed columns of a work file."""
         texts = engine.read_texts(work, self._shared(engine, work, f"{table}-{number}"))
         return typed(texts, work, layout_of(work.header, table, self._dataset, work.told), table, self._dataset)
 
-    def _account(self, engine: Engine, every: list[TypedTable], table: str, stored: int) -> tuple[list[BadRow], int]:
-        """Return the bad rows and the number of blank lines; DataError where a line is neither here nor there."""
+    def _account(self, engine: Engine, every: list[TypedTable], table: str, stored: int, bad: Quarantine) -> int:
+        """Quarantine bad rows; return the number of blank lines. DataError where a line is neither here nor there."""
         dataset, lines = self._dataset, sum(one.work.lines for one in every)
         if stored == lines:
-            return [], 0
+            return 0
         gates, left = dataset.data_quality.of(table), lines - stored
-        if not judge_rejected(gates, lines, left).passed:  # too many to hold, unless most of them are blank
+        if not judge_rejected(gates, lines, left).passed:  # too many, unless most of them are blank
             blank = sum(count_blank(one.work) for one in every)
             require_passed(dataset.dataset, {table: [judge_rejected(gates, lines - blank, left - blank)]})
-        found: list[BadRow] = []
-        blank = 0
-        for one in every:
-            bad = {row["line"]: row[BAD] for row in engine.fetch(one.bad_lines())}
-            rows, blank_lines = find_bad_rows(one.work, bad, self._form, table, dataset)
-            found += rows
-            blank += blank_lines
-        if stored + len(found) + blank != lines:
+        with bad:
+            blank = sum(bad.take(one.work, engine.stream(one.bad_lines())) for one in every)
+        if stored + bad.count + blank != lines:
             raise DataError(
-                f"{dataset.dataset}, {table}: of {lines:,} lines {stored:,} were typed, {len(found):,} quarantined and "
+                f"{dataset.dataset}, {table}: of {lines:,} lines {stored:,} were typed, {bad.count:,} quarantined and "
                 f"{blank:,} blank: the sum is not right.",
                 "Nothing was published; please report it.",
             )
-        self._refuse_failing(found, table)
-        return found, blank
-
-    def _refuse_failing(self, found: list[BadRow], table: str) -> None:
-        """Raise DataError where a column's bad value shall end the run."""
-        specs = [*self._dataset.column_schema[table].values()]
-        failing = {spec.target_name for spec in specs if spec.on_bad_value == "fail"}
-        derived = self._dataset.derived_columns.get(table, {})
-        failing |= {name for name, column in derived.items() if column.on_bad_value == "fail"}
-        rows = [row for row in found if row.columns and failing & {*row.columns.split(", ")}]
-        if rows:
-            examples = "; ".join(
-                f"{row.source_file} row {row.row_number}: {row.reason}" for row in rows[:_SHOWN_EXAMPLES]
-            )
+        if bad.ending:
             raise DataError(
-                f"{self._dataset.dataset}: {len(rows)} row(s) have a value that shall end the run: {examples}.",
+                f"{dataset.dataset}: {bad.ending:,} row(s) have a value that shall end the run: "
+                f"{'; '.join(bad.examples)}.",
                 "What was published before stays.",
             )
+        return blank
 
     def _shared(self, engine: Engine, work: WorkFile, name: str) -> str:
         """Return where the engine reads a work file."""
@@ -353,11 +338,9 @@ class BronzeRun:
                 "schema": one.schema,
                 "gates": [vars(verdict) for verdict in verdicts[one.table]],
             }
-            if one.bad_rows:
-                path = folder / f"quarantine-{one.table}"
-                write_bad_rows(one.bad_rows, path)
+            if one.observed.quarantined:
                 key = f"{self._temp}quarantine/{one.table}/{QUARANTINE_FILE}"
-                self._target.upload(path, key)
+                self._target.upload(one.bad_rows, key)
                 moved[key] = f"quarantine/{dataset.dataset}/run_id={run_id}/{one.table}/{QUARANTINE_FILE}"
                 tables[one.table]["quarantine"] = moved[key]
         manifest = {

@@ -214,6 +214,11 @@ class DatasetConfig(_Shape):
             *self.derived_columns.get(table, {}),
         ]
 
+    def bad_value_rules(self, table: str) -> dict[str, OnBadValue]:
+        """Return what becomes of a bad value, by target name."""
+        rules = {spec.target_name: spec.on_bad_value for spec in self.column_schema[table].values()}
+        return rules | {name: column.on_bad_value for name, column in self.derived_columns.get(table, {}).items()}
+
     @model_validator(mode="after")
     def _parts_fit_each_other(self) -> DatasetConfig:
         """Raise one error with everything that does not fit."""

@@ -2,20 +2,24 @@
 
 A line is found by its text in the work file, in a pass that runs only when there are any; lines with too few or too
 many fields are counted there once more, by another hand than the engine's. The same lines give the same file on every
-engine.
+engine. The file grows by batches, so that many bad rows need no more memory than few, but for a number of each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass
+from itertools import groupby
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import pyarrow as pa
 from pyarrow import parquet
 
+from warehouse.columns import BAD
 from warehouse.configuration import DatasetConfig
-from warehouse.work_files import Form, Part, WorkFile, find_lines, is_blank, original_records, shown
+from warehouse.work_files import Form, WorkFile, find_lines, is_blank, original_records, shown
 
 SCHEMA = pa.schema(
     [
@@ -26,6 +30,8 @@ SCHEMA = pa.schema(
         ("raw_line", pa.string()),
     ]
 )
+BATCH = 10_000
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -40,43 +46,89 @@ class BadRow:
     raw_line: str
 
 
-def find_bad_rows(
-    work: WorkFile, bad: Mapping[str, str], form: Form, table: str, dataset: DatasetConfig
-) -> tuple[list[BadRow], int]:
-    """Return a work file's bad rows, of the given lines and of a wrong shape, and its number of blank lines."""
-    wanted = {line.encode(): columns for line, columns in bad.items()}
-    rows: list[BadRow] = []
-    blank = 0
-    quoted: dict[Part, list[int]] = {}
-    for line_number, line in find_lines(work, frozenset(wanted)):
-        if is_blank(work, line):
-            blank += 1
-            continue
-        part, text = work.part_of(line_number), work.without_source(line)
-        number = line_number - part.first_line + 1
-        if part.is_quoted:
-            quoted.setdefault(part, []).append(len(rows))
-        names = wanted[line].rstrip(",").split(",") if line in wanted else []
-        fields = text.count(work.delimiter.encode()) + 1
-        reason = "; ".join(_reason(name, table, dataset) for name in names)
-        shape = f"{fields} fields instead of {len(work.header)}"
-        rows.append(BadRow(part.source, number, ", ".join(names) or None, reason or shape, shown(text)))
-    for part, places in quoted.items():
-        originals = original_records(part.path, form, [rows[place].row_number for place in places])
-        for place in places:
-            rows[place] = replace(rows[place], raw_line=originals[rows[place].row_number])
-    return rows, blank
+class Quarantine:
+    """The bad rows of one table, in a file that is there when there is one."""
+
+    def __init__(self, path: Path, table: str, dataset: DatasetConfig, form: Form) -> None:
+        """Name the file; it is written once a row comes."""
+        self.path, self.count = path, 0
+        self.ending = 0
+        """How many rows have a bad value that shall end the run."""
+        self.examples: list[str] = []
+        """Some of those."""
+        self._table, self._dataset, self._form = table, dataset, form
+        self._ends = {name for name, rule in dataset.bad_value_rules(table).items() if rule == "fail"}
+        self._batch: list[BadRow] = []
+        self._writer: parquet.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what is left, and close the file."""
+        if self._batch:
+            self._write()
+        if self._writer:
+            self._writer.close()
+
+    def take(self, work: WorkFile, bad: Iterable[Mapping[str, Any]]) -> int:
+        """Take a work file's bad rows: given lines and columns, and those of a wrong shape; return its blank lines.
+
+        A line is remembered by its hash; one of another line would make the run's sum wrong, and so end it.
+        """
+        columns_of = {hash(row["line"].encode()): row[BAD] for row in bad}
+        blank = 0
+        found = find_lines(work, columns_of.keys())
+        for part, lines in groupby(found, key=lambda line: work.part_of(line[0])):
+            rows = []
+            for line_number, line in lines:
+                if is_blank(work, line):
+                    blank += 1
+                    continue
+                text, number = work.without_source(line), line_number - part.first_line + 1
+                columns, reason = self._told(columns_of.get(hash(line)), text, work)
+                if part.is_quoted:
+                    rows.append((number, columns, reason))
+                else:
+                    self._add(BadRow(part.source, number, columns, reason, shown(text)))
+            originals = original_records(part.path, self._form, [number for number, _, _ in rows])
+            for (number, columns, reason), original in zip(rows, originals, strict=True):
+                self._add(BadRow(part.source, number, columns, reason, original))
+        return blank
+
+    def _told(self, bad: str | None, text: bytes, work: WorkFile) -> tuple[str | None, str]:
+        """Return the columns for which a row is bad, and why."""
+        if bad is None:
+            fields = text.count(work.delimiter.encode()) + 1
+            return None, f"{fields} fields instead of {len(work.header)}"
+        names = bad.rstrip(",").split(",")
+        return ", ".join(names), "; ".join(_reason(name, self._table, self._dataset) for name in names)
+
+    def _add(self, row: BadRow) -> None:
+        """Add a row."""
+        self.count += 1
+        if row.columns and self._ends.intersection(row.columns.split(", ")):
+            self.ending += 1
+            if len(self.examples) < _EXAMPLES:
+                self.examples.append(f"{row.source_file} row {row.row_number}: {row.reason}")
+        self._batch.append(row)
+        if len(self._batch) == BATCH:
+            self._write()
+
+    def _write(self) -> None:
+        """Write a batch."""
+        self._writer = self._writer or parquet.ParquetWriter(self.path, SCHEMA, compression="zstd")
+        columns = zip(*map(astuple, self._batch), strict=True)
+        self._writer.write_table(pa.table([*map(pa.array, columns)], schema=SCHEMA))
+        self._batch.clear()
 
 
 def count_blank(work: WorkFile) -> int:
     """Count the lines that say nothing."""
     return sum(is_blank(work, line) for _, line in find_lines(work, frozenset()))
-
-
-def write_bad_rows(rows: Sequence[BadRow], path: Path) -> None:
-    """Write bad rows as Parquet."""
-    columns = {name: [getattr(row, name) for row in rows] for name in SCHEMA.names}
-    parquet.write_table(pa.table(columns, schema=SCHEMA), path, compression="zstd")
 
 
 def _reason(name: str, table: str, dataset: DatasetConfig) -> str:

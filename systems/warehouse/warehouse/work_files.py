@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,15 +127,16 @@ def write_records(records: Sequence[Mapping[str, object]], name: str, source: Pa
     return work
 
 
-def find_lines(work: WorkFile, wanted: frozenset[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield the numbers, from 1, and texts of lines that are wanted, are blank, or have too few or too many fields."""
+def find_lines(work: WorkFile, wanted: Collection[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield numbers, from 1, and texts of lines: whose hash is wanted, blank ones, those of too few or many fields."""
     delimiter, between = work.delimiter.encode(), len(work.names) - 1
     may_begin_blank = (*(blank.encode() for blank in BLANKS), delimiter)
     with work.path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             text = line[:-1]
             may_be_blank = not text or text.startswith(may_begin_blank)
-            if text in wanted or text.count(delimiter) != between or (may_be_blank and is_blank(work, text)):
+            is_wanted = wanted and hash(text) in wanted
+            if is_wanted or text.count(delimiter) != between or (may_be_blank and is_blank(work, text)):
                 yield number, text
 
 
@@ -146,9 +147,12 @@ def is_blank(work: WorkFile, line: bytes) -> bool:
     )
 
 
-def original_records(source: Path, form: Form, numbers: Sequence[int]) -> dict[int, str]:
-    """Return some records of a quoted file as the source wrote them, by their numbers from 1."""
-    wanted, found = {*numbers}, {}
+def original_records(source: Path, form: Form, numbers: Sequence[int]) -> Iterator[str]:
+    """Yield some records of a quoted file as the source wrote them, by their rising numbers from 1."""
+    wanted = iter(numbers)
+    next_one = next(wanted, None)
+    if next_one is None:
+        return
     seen: list[str] = []
     with source.open("r", encoding=form.encoding, errors="replace", newline="") as file:
 
@@ -158,12 +162,12 @@ def original_records(source: Path, form: Form, numbers: Sequence[int]) -> dict[i
                 yield line
 
         for number, _ in enumerate(csv.reader(noted(), delimiter=form.delimiter, quotechar=form.quote)):
-            if number in wanted:
-                found[number] = "".join(seen).rstrip("\r\n")
+            if next_one is None:
+                return
+            if number == next_one:
+                yield "".join(seen).rstrip("\r\n")
+                next_one = next(wanted, None)
             seen.clear()
-            if len(found) == len(wanted):
-                break
-    return found
 
 
 def shown(line: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ibis.expr import types as ir
 
 MEMORY_LIMIT = "400MB"
+_BATCH = 10_000
 _PART = "part-00000.parquet"
 
 
@@ -67,6 +69,12 @@ class DuckDbEngine(Engine):
         """Return rows."""
         found: list[dict[str, Any]] = self._connection.to_pyarrow(rows).to_pylist()
         return found
+
+    def stream(self, rows: ir.Table) -> Iterator[dict[str, Any]]:
+        """Yield rows."""
+        found = self._connection.raw_sql(self._connection.compile(rows))
+        while batch := found.fetchmany(_BATCH):
+            yield from (dict(zip(rows.columns, values, strict=True)) for values in batch)
 
     def close(self) -> None:
         """Close the database and delete its file."""

@@ -6,6 +6,7 @@ Everything between is an Ibis expression that knows no engine.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from warehouse.work_files import WorkFile
@@ -38,6 +39,10 @@ class Engine(ABC):
     @abstractmethod
     def fetch(self, rows: ir.Table) -> list[dict[str, Any]]:
         """Return rows, of which there are few."""
+
+    @abstractmethod
+    def stream(self, rows: ir.Table) -> Iterator[dict[str, Any]]:
+        """Yield rows, of which there may be many."""
 
     @abstractmethod
     def close(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,11 @@ class SparkEngine(Engine):
         """Return rows."""
         found: list[dict[str, Any]] = self._connection.to_pyarrow(rows).to_pylist()
         return found
+
+    def stream(self, rows: ir.Table) -> Iterator[dict[str, Any]]:
+        """Yield rows."""
+        for batch in self._connection.to_pyarrow_batches(rows):
+            yield from batch.to_pylist()
 
     def close(self) -> None:
         """Forget the views; the session is the caller's."""

@@ -64,7 +64,7 @@ def test_whoever_is_killed_leaves_the_old_run_or_the_new_one_in_s3_too(in_s3, bu
             kills += 1
             step += STRIDE
             refused = in_s3.run("fda-cder", run_id=f"20261129_{kills // 60:02}{kills % 60:02}29")
-            assert refused.exit_code == 4, refused.text  # the lock of the dead lasts until it expires
+            assert refused.exit_code in (0, 4), refused.text  # the lock of the dead lasts for its second
             done = refused
             while done.exit_code == 4:
                 time.sleep(0.3)

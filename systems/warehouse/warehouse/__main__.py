@@ -23,7 +23,7 @@ from typing import Any
 from tabulate import tabulate
 
 from etlkit.console import Outcome, Session, add_action, add_console_flags, run_session
-from etlkit.errors import ConfigError
+from etlkit.errors import ConfigError, DataError
 from etlkit.logs import configure_logging, redact, write
 from etlkit.process import exit_process
 from etlkit.settings import AwsSettings, load_settings, secret_values, unknown_settings
@@ -33,7 +33,7 @@ from warehouse.engines.duckdb_engine import DuckDbEngine
 from warehouse.engines.engine import Engine
 from warehouse.naming import checked_run_id, crawler_names, new_run_id, raw_prefix
 from warehouse.publishing import Publication
-from warehouse.reading import ask, digests, quarantine, required
+from warehouse.reading import ask, digests, looked, quarantine, required
 from warehouse.sources.download import told_url
 from warehouse.targets.bucket import Bucket
 from warehouse.targets.opening import open_target
@@ -110,11 +110,15 @@ def list_datasets(command: WarehouseCommand) -> Outcome:
     """Print what is configured, and what is published of it."""
     rows = []
     for name, dataset in command.configuration.datasets.items():
-        current = Publication(command.target, name).current()
+        try:
+            current = Publication(command.target, name).current()
+        except DataError as error:
+            command.logger.warning("%s", error)
+            current = None
         source = (
             told_url(dataset.source_url or "")
             or dataset.source_prefix
-            or ", ".join((dataset.api_endpoints or {}).values())
+            or ", ".join(map(told_url, (dataset.api_endpoints or {}).values()))
         )
         for table, registered in table_names(dataset).items():
             found = current["tables"].get(table, {}).get("rows") if current else None
@@ -178,8 +182,7 @@ def show(command: WarehouseCommand) -> Outcome:
         command.figures["rows"] = [dict(zip(heads, row, strict=True)) for row in rows]
         command.say(tabulate([[_short(value) for value in row] for row in rows], heads, tablefmt="simple"))
         return Outcome()
-    manifest = required(command.publication)
-    found = digests(command.target, dataset, manifest)
+    manifest, found = looked(command.target, dataset, lambda told: (told, digests(command.target, dataset, told)))
     command.figures |= {
         "run_id": manifest["run_id"],
         "engine": manifest["engine"],
@@ -244,8 +247,7 @@ def rollback(command: WarehouseCommand) -> Outcome:
 
 def show_quarantine(command: WarehouseCommand) -> Outcome:
     """Print the quarantined rows of the current run, or write them all into a file."""
-    manifest = required(command.publication)
-    rows = quarantine(command.target, manifest)
+    manifest, rows = looked(command.target, command.dataset, lambda told: (told, quarantine(command.target, told)))
     count = 0 if rows is None else len(rows)
     command.figures |= {"run_id": manifest["run_id"], "quarantined": count}
     if rows is None:

@@ -153,7 +153,7 @@ class BronzeRun:
             if self._publication.manifest(options.run_id):
                 raise ConfigError(f"{dataset.dataset} has a run {options.run_id} already; give another --run-id.")
             self._pointer = self._publication.pointer()
-            current = self._publication.current()
+            current = self._current()
             source = self._source(current, folder)
             if source is None or self._is_unchanged(source, current):
                 return _unchanged(options.run_id, current)
@@ -161,6 +161,15 @@ class BronzeRun:
                 store_raw(source, dataset, self._target, options.run_id)
             with self._engine() as engine:
                 return self._make(engine, source, current, folder)
+
+    def _current(self) -> dict[str, Any] | None:
+        """Return the current run's manifest; with --force a run goes on where that is lost."""
+        try:
+            return self._publication.current()
+        except DataError:
+            if not self._options.is_forced:
+                raise
+            return None
 
     def _source(self, current: Mapping[str, Any] | None, folder: Path) -> Source | None:
         """Return what is read; None where the source says that it has not changed."""
@@ -353,7 +362,8 @@ class BronzeRun:
             "gates": [vars(verdict) for verdict in verdicts[dataset.dataset]],
             "tables": tables,
         }
-        self._publication.publish(run_id, manifest, moved, self._pointer)
+        if left := self._publication.publish(run_id, manifest, moved, self._pointer):
+            logger.warning("%s: %s", dataset.dataset, left)
 
     def _hash(self, one: TableDone, key: str, folder: Path) -> str:
         """Return the hash of a written file."""

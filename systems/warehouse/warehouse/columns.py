@@ -27,7 +27,8 @@ _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 _INTEGER_DIGITS = {"integer": 9, "long": 18}
 _INTEGERS = {"integer": "int32", "long": "int64"}
 _FLOATS = {"float": "float32", "double": "float64"}
-_NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$"
+_NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?\z"
+# every pattern ends with \z: to Java, $ stands also before a last line separator, of which Unicode has several
 _LARGEST = {"float": 3.4028234663852886e38, "double": 1.7976931348623157e308}
 
 
@@ -207,7 +208,7 @@ def _part(cell: ir.StringValue, form: MomentFormat, name: str) -> ir.StringValue
 
 def _integer(cell: ir.StringValue, spec: ColumnSpec) -> ir.Value:
     """Return a whole number of at most 9 (integer) or 18 digits (long), which always fit."""
-    pattern = rf"^[+-]?0*[0-9]{{1,{_INTEGER_DIGITS[spec.type]}}}$"
+    pattern = rf"^[+-]?0*[0-9]{{1,{_INTEGER_DIGITS[spec.type]}}}\z"
     return cell.re_search(pattern).ifelse(cell, ibis.null("string")).try_cast(_INTEGERS[spec.type])
 
 
@@ -228,7 +229,7 @@ def _decimal(cell: ir.StringValue, spec: ColumnSpec) -> ir.Value:
     whole = digits - scale
     before = rf"0*[0-9]{{1,{whole}}}" if whole else "0*"
     behind = rf"\.[0-9]{{0,{scale}}}0*" if scale else r"\.0*"
-    pattern = rf"^[+-]?(?:{before}(?:{behind})?|{behind})$"
+    pattern = rf"^[+-]?(?:{before}(?:{behind})?|{behind})\z"
     has_digit = cell.re_search("[0-9]")
     found = (cell.re_search(pattern) & has_digit).ifelse(cell, ibis.null("string"))
     return found.try_cast(f"decimal({digits}, {scale})")

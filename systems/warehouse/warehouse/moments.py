@@ -46,7 +46,7 @@ class MomentFormat:
         wanted = {*_DATE, *_TIME} if self.has_time else {*_DATE}
         if places.keys() != wanted:
             raise FormatError(f"format {self.text!r} has not exactly the parts {', '.join(sorted(wanted))}")
-        object.__setattr__(self, "pattern", f"^{pattern}$")
+        object.__setattr__(self, "pattern", rf"^{pattern}\z")
         object.__setattr__(self, "places", places)
 
     def part(self, name: str) -> tuple[int, int]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import ibis
 from ibis.expr import types as ir
 
-ELEVEN_DIGITS = "^[0-9]{11}$"
-DASHED = "^(?:[0-9]{4}-[0-9]{4}-[0-9]{2}|[0-9]{5}-[0-9]{3}-[0-9]{2}|[0-9]{5}-[0-9]{4}-[0-9]{1,2})$"
+ELEVEN_DIGITS = r"^[0-9]{11}\z"
+DASHED = r"^(?:[0-9]{4}-[0-9]{4}-[0-9]{2}|[0-9]{5}-[0-9]{3}-[0-9]{2}|[0-9]{5}-[0-9]{4}-[0-9]{1,2})\z"
 _PARTS = (5, 4, 2)
 
 

@@ -9,11 +9,11 @@ otherwise.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from etlkit.errors import ConfigError, DataError
+from etlkit.errors import ConfigError, DataError, EtlError
 from warehouse.naming import raw_prefix, run_of, temp_prefix
 from warehouse.targets.target import LostRaceError, Tagged, Target
 
@@ -109,6 +109,8 @@ class Publication:
         kept = {pointer.run_id} if pointer else set()
         done = self._tidy_home(pointer)
         archived = self._runs_in(self._archive)
+        for run_id in archived.keys() - {*self._manifests()}:
+            self.target.delete(archived.pop(run_id))  # its removal was cut short
         for run_id in kept & archived.keys():
             self.target.delete(archived.pop(run_id))  # a rollback brought it back
         kept |= archived.keys()
@@ -133,31 +135,51 @@ class Publication:
                 self._archive_keys(keys)
                 done.append(f"archived run {run_id}")
             elif not pointer or run_id != pointer.run_id:
+                if pointer:
+                    pointer = self._fenced(pointer)
                 self.target.delete(keys)
                 done.append(f"removed run {run_id}, which was never published")
         return done
 
+    def _fenced(self, pointer: Pointer) -> Pointer:
+        """Swap the pointer for one that says the same, so that a run that sleeps cannot publish what is removed."""
+        self._swap(pointer.run_id, pointer, pointer.previous_run_id)
+        return self.pointer() or pointer
+
     def publish(
         self, run_id: str, manifest: Mapping[str, Any], moved: Mapping[str, str], pointer: Pointer | None
-    ) -> None:
+    ) -> str | None:
         """Move a run's files in, write its manifest, swap the pointer and archive the run before.
 
         `moved` has a key of the run's final place for each key below `temp/`, `pointer` is what the run found when it
-        began. Raises LostRaceError, and takes everything away again, where another run was published since.
+        began. Raises LostRaceError, and takes everything away again, where another run was published since. What fails
+        once the pointer is swapped undoes nothing; it is returned as a sentence.
         """
         for key, to in moved.items():
             self.target.copy(key, to)
         content = {"manifest_version": MANIFEST_VERSION, "run_id": run_id, **manifest}
         self.target.write(self._manifest_key(run_id), _json(content))
         try:
-            self._swap(run_id, pointer)
+            self._require_all_there(moved.values())
+            self._swap(run_id, pointer, pointer.run_id if pointer else None)
         except LostRaceError:
             self.target.delete([*moved.values(), self._manifest_key(run_id), *moved])
             raise
-        self.target.delete_below(temp_prefix(self.dataset, run_id))
-        if pointer:
-            self._archive_keys(self._runs_in(self._home).get(pointer.run_id, []))
-        self._retain()
+        try:
+            self.target.delete_below(temp_prefix(self.dataset, run_id))
+            if pointer:
+                self._archive_keys(self._runs_in(self._home).get(pointer.run_id, []))
+            self._retain(pointer.run_id if pointer else None)
+        except (EtlError, OSError) as error:
+            return f"published, but what comes after is left to the next run: {error}"
+        return None
+
+    def _require_all_there(self, keys: Iterable[str]) -> None:
+        """Raise LostRaceError where a run's files are gone: another one took this one for dead and tidied up."""
+        home = {stored.key for stored in self.target.stored(self._home)}
+        home |= {stored.key for stored in self.target.stored(f"quarantine/{self.dataset}/")}
+        if gone := [key for key in keys if key not in home]:
+            raise LostRaceError(f"{self.target.location(gone[0])} was removed by another run meanwhile.", "Run again.")
 
     def rollback(self, run_id: str | None) -> tuple[str, str]:
         """Make an earlier run current again; return which one, and the one that was current.
@@ -168,22 +190,24 @@ class Publication:
         archived = self._runs_in(self._archive)
         if pointer is None or not archived:
             raise ConfigError(f"{self.dataset} has no earlier run to go back to.")
-        before = pointer.previous_run_id
-        wanted = run_id or (before if before in archived else max(archived))
-        if wanted not in archived or self.manifest(wanted) is None:
-            raise ConfigError(f"{self.dataset} has no archived run {wanted}; there are {', '.join(sorted(archived))}.")
+        wanted = run_id or pointer.previous_run_id
+        manifest = self.manifest(wanted) if wanted in archived else None
+        files = [file["key"] for told in manifest["tables"].values() for file in told["files"]] if manifest else []
+        if wanted is None or manifest is None or {f"archive/{key}" for key in files} - {*archived[wanted]}:
+            there = ", ".join(sorted(archived))
+            raise ConfigError(f"{self.dataset} has no whole archived run {wanted}; there are {there}: give a --run-id.")
         for key in archived[wanted]:
             self.target.copy(key, key.removeprefix("archive/"))
-        self._swap(wanted, pointer)
+        self._swap(wanted, pointer, pointer.run_id)
         self._archive_keys(self._runs_in(self._home).get(pointer.run_id, []))
         self.target.delete(archived[wanted])
         return wanted, pointer.run_id
 
-    def _swap(self, run_id: str, pointer: Pointer | None) -> None:
+    def _swap(self, run_id: str, pointer: Pointer | None, previous_run_id: str | None) -> None:
         """Let the pointer name a run; its content differs each time, so that an old one never fits again."""
         content = {
             "run_id": run_id,
-            "previous_run_id": pointer.run_id if pointer else None,
+            "previous_run_id": previous_run_id,
             "sequence": pointer.sequence + 1 if pointer else 1,
         }
         self.target.swap(self._pointer_key, _json(content), pointer.tagged if pointer else None)
@@ -194,11 +218,13 @@ class Publication:
             self.target.copy(key, f"archive/{key}")
         self.target.delete(keys)
 
-    def _retain(self) -> None:
+    def _retain(self, previous_run_id: str | None) -> None:
         """Delete the oldest runs of the archive, and the raw files and quarantine that no run stands for any more."""
         archived = self._runs_in(self._archive)
-        for run_id in sorted(archived, reverse=True)[KEPT_RUNS:]:
-            self.target.delete([*archived[run_id], self._manifest_key(run_id)])
+        newest_first = sorted(archived, key=lambda run_id: (run_id == previous_run_id, run_id), reverse=True)
+        for run_id in newest_first[KEPT_RUNS:]:
+            self.target.delete([self._manifest_key(run_id)])  # first: half a run without one is none
+            self.target.delete(archived[run_id])
         kept = self.runs()
         named = {manifest["run_id"] for manifest in kept} | {manifest["raw_run_id"] for manifest in kept}
         for prefix in (f"quarantine/{self.dataset}/", f"raw/{self.dataset}/"):

@@ -5,10 +5,10 @@ DuckDB reads, whatever wrote. A reader whose run was moved to the archive meanwh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -26,6 +26,7 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
 }
+Answer = TypeVar("Answer")
 DIGEST = """
     select count(*) as rows,
            printf('%x%016x', coalesce(sum(md5_number_upper(columns_of_row)), 0) % 1152921504606846976,
@@ -39,21 +40,32 @@ def ask(target: Target, dataset: DatasetConfig, statement: str) -> tuple[list[st
 
     It sees the tables and nothing else of this machine. Raises ConfigError in DuckDB's words for a wrong one.
     """
+
+    def answer(manifest: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
+        with _connection(target, dataset, manifest) as connection:
+            connection.execute("set enable_external_access = false")
+            connection.execute("set lock_configuration = true")
+            found = connection.execute(statement)
+            return [name for name, *_ in found.description or ()], found.fetchall()
+
+    try:
+        return looked(target, dataset, answer)
+    except duckdb.Error as error:
+        raise ConfigError(f"--sql: {' '.join(str(error).split())}.") from error
+
+
+def looked(target: Target, dataset: DatasetConfig, body: Callable[[dict[str, Any]], Answer]) -> Answer:
+    """Return what somebody finds by the current manifest; once more where its run was archived under his eyes."""
     for is_last in (False, True):
         manifest = required(Publication(target, dataset.dataset))
         try:
-            with _connection(target, dataset, manifest) as connection:
-                connection.execute("set enable_external_access = false")
-                connection.execute("set lock_configuration = true")
-                found = connection.execute(statement)
-                return [name for name, *_ in found.description or ()], found.fetchall()
+            return body(manifest)
         except (duckdb.Error, OSError) as error:
             if not is_last and not _is_current(target, dataset, manifest):
-                continue  # its files were moved to the archive under our eyes
-            words = " ".join(str(error).split())
+                continue
             if isinstance(error, OSError):
-                raise DataError(f"{dataset.dataset}: {words}.", "Run it again.") from error
-            raise ConfigError(f"--sql: {words}.") from error
+                raise DataError(f"{dataset.dataset}: {' '.join(str(error).split())}.", "Run it again.") from error
+            raise
     raise AssertionError("the second look returns or raises")
 
 

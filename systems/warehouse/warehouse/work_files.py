@@ -99,7 +99,7 @@ def add_file(work: WorkFile, source: Path, name: str, form: Form) -> None:
     if work.is_of_several and (not name.isprintable() or work.delimiter in name):
         raise DataError(f"{name!r} is a name that no table can hold.", "Rename the file.")
     first_line = work.lines + 1
-    delimiter, between = work.delimiter.encode(), len(work.names) - 1
+    delimiter = work.delimiter.encode()
     with source.open("rb") as raw, work.path.open("ab") as out:
         transcoder = _Transcoder(raw, name, form)
         transcoder.read_header()
@@ -107,8 +107,8 @@ def add_file(work: WorkFile, source: Path, name: str, form: Form) -> None:
         for lines in transcoder.blocks():
             work.lines += len(lines)
             text = ending.join(lines) + ending
-            if text.count(delimiter) != between * len(lines):
-                text = ending.join(_with_all_fields(line, delimiter, len(work.header)) for line in lines) + ending
+            if not work.is_of_several and delimiter + b"\n" in text:
+                text = b"\n".join(_with_all_fields(lines, delimiter, len(work.header))) + b"\n"
             out.write(text)
     work.has_marks = work.has_marks or transcoder.has_marks
     work.parts.append(Part(name, source, first_line, transcoder.is_quoted))
@@ -199,7 +199,12 @@ class _Transcoder:
         if "\r" in text:
             raise DataError(f"{self._name} ends its lines with a carriage return alone.", "Recode it.")
         if self._form.quote:
-            cells = next(csv.reader([text], delimiter=self._form.delimiter, quotechar=self._form.quote), [])
+            try:
+                cells = next(
+                    csv.reader([text], delimiter=self._form.delimiter, quotechar=self._form.quote, strict=True), []
+                )
+            except csv.Error as error:
+                raise DataError(f"{self._name}: the quotes of its header do not fit: {error}.") from error
         else:
             cells = text.split(self._form.delimiter)
         return tuple(cell.strip() for cell in cells)
@@ -242,7 +247,9 @@ class _Transcoder:
         chained = io.BufferedReader(_Chained(first, others))
         text = io.TextIOWrapper(chained, self._form.encoding, errors="replace", newline="")
         csv.field_size_limit(LONGEST_RECORD)
-        reader = csv.reader(_lines(text, nul=NUL), delimiter=self._form.delimiter, quotechar=self._form.quote)
+        reader = csv.reader(
+            _lines(text, nul=NUL), delimiter=self._form.delimiter, quotechar=self._form.quote, strict=True
+        )
         try:
             for cells in reader:
                 done += 1
@@ -251,9 +258,8 @@ class _Transcoder:
                 yield line
         except csv.Error as error:
             raise DataError(
-                f"{self._name}: a quote that is opened in record {done + 1} is not closed within "
-                f"{LONGEST_RECORD:,} characters ({error}).",
-                "Nothing was published.",
+                f"{self._name}: the quotes of record {done + 1} do not fit: {error}.",
+                "A cell that begins with a quote must end with one. Nothing was published.",
             ) from error
 
     def _read_blocks(self) -> Iterator[bytes]:
@@ -288,9 +294,10 @@ class _Chained(io.RawIOBase):
         return len(taken)
 
 
-def _with_all_fields(line: bytes, delimiter: bytes, fields: int) -> bytes:
-    """Return a line, of which one with too many fields does not end with an empty one."""
-    return line + NOTHING.encode() if line.endswith(delimiter) and line.count(delimiter) >= fields else line
+def _with_all_fields(lines: Sequence[bytes], delimiter: bytes, fields: int) -> list[bytes]:
+    """Return lines, of which one with too many fields does not end with an empty one."""
+    nothing = NOTHING.encode()
+    return [line + nothing if line.endswith(delimiter) and line.count(delimiter) >= fields else line for line in lines]
 
 
 def _lines(file: Iterable[str], nul: str = "") -> Iterator[str]:

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import boto3
 from boto3.exceptions import S3UploadFailedError
@@ -117,6 +118,9 @@ class Bucket(Target):
             with self.told(key, passing=_LOST):
                 self.put_if(key, content, expected.tag if expected else None)
         except ClientError as error:
+            there = self.read(key)
+            if there and there.content == content:
+                return  # ours: S3 had taken it, but its answer was lost, and asked again it refuses
             raise LostRaceError(
                 f"{self.location(key)} was swapped by another run meanwhile.", "Theirs stays."
             ) from error
@@ -125,7 +129,7 @@ class Bucket(Target):
     def lock(self, name: str, holder: str) -> Iterator[None]:
         """Hold a lock object, renewed while its holder lives; who finds one that was not renewed takes it over."""
         key = f"locks/{name}.json"
-        lease = _Lease(self, key, json.dumps({"holder": holder}), self._lock_seconds)
+        lease = _Lease(self, key, json.dumps({"holder": holder, "lease": uuid4().hex}), self._lock_seconds)
         lease.take(name)
         try:
             with lease.renewed():
@@ -164,6 +168,7 @@ class _Lease:
         self._content = content
         self._seconds = seconds
         self._number = 0
+        self._sent = b""
         self._tag = ""
 
     def take(self, name: str) -> None:
@@ -185,6 +190,9 @@ class _Lease:
                 self._put(tag)
         except ClientError:
             there = self._target.read(self._key)
+            if there and there.content == self._sent:
+                self._tag = there.tag  # ours: the answer to it was lost
+                return
             raise _held(name, self._target.url, there.content if there else b"") from None
 
     @contextmanager
@@ -219,7 +227,8 @@ class _Lease:
         """Put the object anew; its content differs each time, and with it its ETag."""
         self._number += 1
         content = {**json.loads(self._content), "seconds": self._seconds, "renewed": self._number}
-        self._tag = self._target.put_if(self._key, json.dumps(content).encode(), tag)
+        self._sent = json.dumps(content).encode()
+        self._tag = self._target.put_if(self._key, self._sent, tag)
 
 
 def _seconds_of(held: bytes, otherwise: float) -> float:

@@ -57,6 +57,9 @@ class Handler(BaseHTTPRequestHandler):
             self._pass_on(body)
             return
         self.server.failed += 1
+        if kind == "lost":  # S3 does it, and its answer never comes
+            self._forwarded(body)
+            kind = "reset"
         self.close_connection = True
         if kind == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -80,13 +83,17 @@ class Handler(BaseHTTPRequestHandler):
         return body
 
     def _pass_on(self, body: bytes) -> None:
+        self._answer(*self._forwarded(body))
+
+    def _forwarded(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection(self.server.behind)
         left_out = ("transfer-encoding", "expect")
         headers = {name: value for name, value in self.headers.items() if name.lower() not in left_out}
         connection.request(self.command, self.path, body, headers)
         answer = connection.getresponse()
-        self._answer(answer.status, dict(answer.getheaders()), answer.read())
+        found = answer.status, dict(answer.getheaders()), answer.read()
         connection.close()
+        return found
 
     def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.send_response(status)

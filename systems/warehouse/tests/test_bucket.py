@@ -152,7 +152,21 @@ def test_what_s3_refuses_is_told_in_its_words(in_s3, bucket, monkeypatch):
         bucket.download("nothing", in_s3.etl / "x")
 
 
-KINDS = ("denied", "slow down", "broken", "reset")
+KINDS = ("denied", "slow down", "broken", "reset", "lost")
+
+
+@pytest.mark.parametrize("what", ["_manifest/current.json", "locks/fda-cder.json"])
+def test_a_lost_answer_to_a_conditional_write_is_no_lost_race(in_s3, bucket, endpoint, monkeypatch, what):
+    in_s3.serve(Drugs(products=20))
+    assert in_s3.run("fda-cder").exit_code == 0
+    in_s3.serve(Drugs(products=21))
+    with FaultyS3(endpoint) as faulty:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", faulty.url)
+        faulty.fault = lambda method, path: "lost" if method == "PUT" and what in path and not faulty.failed else None
+        done = in_s3.run("fda-cder")
+        assert (done.exit_code, faulty.failed) == (0, 1), done.text
+    assert in_s3.digests("fda-cder")["products"]["rows"] == 21
+    assert keys(bucket, "locks/") == []
 
 
 @pytest.mark.soak

@@ -143,3 +143,9 @@ def test_rows_that_differ_in_order_only_are_the_same_table(engine, tmp_path):
     lines = [line(number, f"v{number % 7}") for number in range(LINES)]
     written, _ = tables(engine, "string", lines[::-1], "null", tmp_path)
     assert written.column("key").to_pylist() == [*range(LINES)]
+
+
+def test_a_line_too_short_beside_one_too_long_hides_neither(engine, tmp_path):
+    lines = [b"1\ta\r\n", b"2\r\n", b"3\ta\t\r\n", b"4\tb\r\n"]
+    written, _ = tables(engine, "string", lines, "null", tmp_path)
+    assert written.column("key").to_pylist() == [1, 4]

@@ -240,3 +240,108 @@ def test_a_file_system_without_links_is_copied_on(warehouse, monkeypatch):
         assert warehouse.run("fda-cder").exit_code == 0
     assert warehouse.command("rollback", "fda-cder").exit_code == 0
     assert current_rows(warehouse) == 20
+
+
+def test_a_run_that_was_taken_for_dead_cannot_publish_what_is_gone(warehouse, monkeypatch):
+    """It sleeps before the swap while another one tidies up, and that one publishes nothing."""
+    warehouse.serve(Drugs(products=20))
+    assert warehouse.run("fda-cder").exit_code == 0
+    swap = Folder.swap
+
+    def slept(self, key, content, expected):
+        monkeypatch.setattr(Folder, "swap", swap)
+        Publication(self, "fda-cder").tidy()  # as whoever takes the lock over does first
+        swap(self, key, content, expected)
+
+    monkeypatch.setattr(Folder, "swap", slept)
+    warehouse.serve(Drugs(products=21))
+    done = warehouse.run("fda-cder")
+    assert (done.exit_code, "meanwhile" in done.text) == (4, True), done.text
+    assert current_rows(warehouse) == 20
+    assert warehouse.run("fda-cder").exit_code == 0
+    assert current_rows(warehouse) == 21
+
+
+def test_a_first_run_that_was_taken_for_dead_cannot_publish_either(warehouse, monkeypatch):
+    require = Publication._require_all_there
+
+    def slept(self, wanted):
+        self.tidy()
+        require(self, wanted)
+
+    monkeypatch.setattr(Publication, "_require_all_there", slept)
+    warehouse.serve(Drugs(products=20))
+    assert warehouse.run("fda-cder").exit_code == 4
+    monkeypatch.undo()
+    assert Publication(warehouse.target, "fda-cder").pointer() is None
+
+
+def test_with_force_a_run_goes_on_where_the_manifest_is_lost(warehouse):
+    warehouse.serve(Drugs(products=20))
+    first = warehouse.run("fda-cder").figures["run_id"]
+    warehouse.target.delete([f"bronze/fda-cder/_manifest/{first}.json"])
+    refused = warehouse.run("fda-cder")
+    assert (refused.exit_code, "Run again with --force" in refused.text) == (1, True), refused.text
+    told = warehouse.command("datasets")
+    assert (told.exit_code, "is missing, though the pointer names it" in told.text) == (0, True)
+    assert warehouse.run("fda-cder", "--force").exit_code == 0
+    assert current_rows(warehouse) == 20
+
+
+def test_the_run_before_is_kept_whatever_its_age_and_half_a_run_is_never_made_current(warehouse):
+    ids = []
+    for products in range(20, 24):
+        warehouse.serve(Drugs(products=products))
+        ids.append(warehouse.run("fda-cder").figures["run_id"])
+    assert warehouse.command("rollback", "fda-cder", "--run-id", ids[0]).exit_code == 0
+    warehouse.serve(Drugs(products=24))
+    assert warehouse.run("fda-cder").exit_code == 0
+    assert warehouse.command("rollback", "fda-cder").figures["run_id"] == ids[0]
+    assert current_rows(warehouse) == 20
+    archived = next(name for name in warehouse.files() if name.startswith("archive/") and ids[3] in name)
+    warehouse.target.delete([archived])
+    refused = warehouse.command("rollback", "fda-cder", "--run-id", ids[3])
+    assert (refused.exit_code, "no whole archived run" in refused.text) == (2, True)
+    assert current_rows(warehouse) == 20
+
+
+def test_what_fails_after_the_swap_is_told_as_published(warehouse, monkeypatch):
+    warehouse.serve(Drugs(products=20))
+    assert warehouse.run("fda-cder").exit_code == 0
+    warehouse.serve(Drugs(products=21))
+
+    def refuse(_self, _keys):
+        raise OSError(13, "Permission denied", "archive")
+
+    monkeypatch.setattr(Publication, "_archive_keys", refuse)
+    done = warehouse.run("fda-cder")
+    assert done.exit_code == 0
+    assert "published, but what comes after is left to the next run" in done.text
+    monkeypatch.undo()
+    assert current_rows(warehouse) == 21
+
+
+@pytest.mark.parametrize("arguments", [["show"], ["quarantine"]])
+def test_a_command_that_is_overtaken_looks_again(warehouse, monkeypatch, arguments):
+    warehouse.serve(Drugs(products=20, extra_product_lines=(b"bad",)))
+    assert warehouse.run("fda-cder").exit_code == 3
+    current, looks = Publication.current, []
+
+    def overtaken(self):
+        found = current(self)
+        looks.append(found)
+        if len(looks) == 1:
+            for stored in [*self.target.stored("bronze/fda-cder/products/"), *self.target.stored("quarantine/")]:
+                self.target.copy(stored.key, f"moved/{stored.key}")
+                self.target.delete([stored.key])
+        return found
+
+    def put_back(target, *_):
+        for stored in [*target.stored("moved/")]:
+            target.copy(stored.key, stored.key.removeprefix("moved/"))
+        return False
+
+    monkeypatch.setattr(Publication, "current", overtaken)
+    monkeypatch.setattr("warehouse.reading._is_current", put_back)
+    assert warehouse.command(*arguments, "fda-cder").exit_code == 0
+    assert len(looks) == 2

@@ -169,3 +169,56 @@ def test_an_answer_that_is_not_what_it_should_be_is_refused(rxclass, content, wo
 def test_every_kind_of_source_is_configured(warehouse):
     datasets = read_configuration(warehouse.etl).datasets
     assert {*datasets} == {"fda-nsde", "fda-cder", "fda-ndc-unfinished", "rxclass", "lmnh-kiosk"}
+
+
+def test_of_an_endpoint_neither_login_nor_query_is_shown(rxclass):
+    url = rxclass.sources.url.replace("http://", "http://user:pass-word@")
+    rxclass.configure(
+        "rxclass", lambda config: config.update(api_endpoints={"all_classes": f"{url}/a?key=query-secret"})
+    )
+    told = rxclass.command("datasets")
+    assert "pass-word" not in f"{told.figures} {told.text}"
+    assert "query-secret" not in f"{told.figures} {told.text}"
+
+
+def test_numbers_of_an_api_are_taken_as_they_are_written(rxclass):
+    numbers = ["0.00001", "12345678901234567.25", "5.0", "1e3", "-7"]
+    records = ", ".join(
+        f'{{"classId": "C{n}", "className": {number}, "classType": {{"of": [1, null]}}}}'
+        for n, number in enumerate(numbers)
+    )
+    spoiled = '{"classId": "half", "className": "\\ud800x", "classType": true}'
+    rxclass.sources.put(
+        "/all.json", f'{{"rxclassMinConceptList": {{"rxclassMinConcept": [{records}, {spoiled}]}}}}'.encode()
+    )
+    rxclass.configure(
+        "rxclass",
+        lambda config: config["column_schema"]["rxclass"]["className"].update(type="decimal", precision="30,10"),
+    )
+    rxclass.configure("rxclass", lambda config: config["data_quality"].update(expected_record_count_min=1))
+    assert rxclass.run("rxclass").exit_code == 0
+    rows = rxclass.ask("rxclass", "select class_id, class_name, class_type from rxclass order by 1")
+    assert [row["class_name"] and float(row["class_name"]) for row in rows] == [
+        0.00001,
+        12345678901234567.25,
+        5.0,
+        None,
+        -7.0,
+        None,
+    ]
+    assert [row["class_type"] for row in rows[-2:]] == ['{"of": ["1", null]}', "true"]
+
+
+def test_a_gate_of_a_dataset_binds_the_tables_that_have_its_column(warehouse):
+    from warehouse.sample_sources.drugs import Drugs
+
+    warehouse.serve(Drugs(products=20))
+    gates = {
+        "required_columns": ["ndc_package_code"],
+        "unique_key": ["ndc_package_code"],
+        "max_null_rate": {"labeler_name": 0},
+    }
+    warehouse.configure("fda-cder", lambda config: config.update(data_quality=gates))
+    done = warehouse.run("fda-cder")
+    assert done.exit_code in (0, 1), done.text
+    assert "unexpected" not in done.text

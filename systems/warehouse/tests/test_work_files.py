@@ -114,9 +114,11 @@ def test_what_was_quoted_only_from_some_block_on_is_read_as_a_whole(monkeypatch,
         (b"", TABS, "is empty"), (b" \r\n", TABS, "is empty"), (b"\xef\xbb\xbf", COMMAS, "is empty"),
         (b"x\ty\r1\t2\r", TABS, "carriage return alone"), (b"x\ty\n" + b"a" * 3_500_000, TABS, "longer than"),
         (b'x,y\n"' + b'","'.join([b"a" * 600_000 + b"\n"] * 2) + b'"\n', COMMAS, "record 1 is longer than"),
+        (b'x,y\n1,"never closed\n2,3\n', COMMAS, "the quotes of record 1 do not fit"),
+        (b'x,y\n1,2\n"3"inch,4\n', COMMAS, "the quotes of record 2 do not fit"), (b'x,"y\n1,2\n', COMMAS, "the quotes of its header"),
         (b'x,y\n1,"never closed\n' + b"b,c\n" * 400_000, COMMAS, "the quotes of record 1 do not fit"),
     ],
-    ids=range(7),
+    ids=range(10),
 )  # fmt: skip
 def test_what_is_no_table_is_refused(tmp_path, content, form, words):
     with pytest.raises(DataError, match=words):

@@ -248,6 +248,10 @@ class BronzeRun:
                 known = WorkFile(path, header, self._form.delimiter, is_of_several=dataset.source_prefix is not None)
                 works[table].append(known)
             add_file(known, file, name, self._form)
+        if missing := [table for table, found in works.items() if not found]:
+            raise DataError(
+                f"{dataset.dataset}: the source has no file for {', '.join(missing)}.", "Nothing was published."
+            )
         return works
 
     def _make_table(self, engine: Engine, table: str, works: list[WorkFile], folder: Path) -> TableDone:

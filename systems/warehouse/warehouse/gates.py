@@ -74,7 +74,7 @@ def observe(engine: Engine, table: ir.Table, gates: Gates, names: list[str], qua
             figures[f"{kind}_{number}"] = told.contains(f",{name},").sum()
     found = engine.fetch_one(table.aggregate(**figures))
     repeated = 0
-    if gates.unique_key:
+    if gates.unique_key and {*gates.unique_key} <= {*names}:  # a dataset's gate binds the tables that have its columns
         keys = table.filter(*(table[name].notnull() for name in gates.unique_key))
         counted = keys.aggregate(rows=keys.count()), keys.select(*gates.unique_key).distinct()
         repeated = (
@@ -132,12 +132,13 @@ def _verdicts(gates: Gates, observed: Observed, earlier_rows: int | None) -> Ite
         limit = DEFAULT_DROP_PCT if gates.max_drop_pct is None else gates.max_drop_pct
         drop = max(0.0, 100 * (earlier_rows - rows) / earlier_rows)
         yield Verdict("max_drop_pct", round(drop, 4), limit, drop <= limit)
-    for name in gates.required_columns or ():
+    for name in (name for name in gates.required_columns or () if name in observed.nulls):
         yield _rate(
             f"critical_null_threshold of {name}", observed.nulls[name], rows, gates.critical_null_threshold or 0
         )
-    for name, limit in (gates.max_null_rate or {}).items():
-        yield _rate(f"max_null_rate of {name}", observed.nulls[name], rows, limit)
+    limits = gates.max_null_rate or {}
+    for name in limits.keys() & observed.nulls.keys():
+        yield _rate(f"max_null_rate of {name}", observed.nulls[name], rows, limits[name])
     failures = gates.max_parse_failure_rate or {}
     for name, count in observed.nulled.items():
         if (allowed := failures.get(name, failures.get(_EVERY_OTHER))) is not None:

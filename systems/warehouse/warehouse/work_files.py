@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -120,11 +121,18 @@ def write_records(records: Sequence[Mapping[str, object]], name: str, source: Pa
     work = WorkFile(path, header, "\x1f", parts=[Part(name, source, 1, is_quoted=False)], lines=len(records))
     with path.open("wb") as out:
         for record in records:
-            cells = ["" if (value := record.get(key)) is None else str(value) for key in header]
+            cells = [_text_of(record.get(key)) for key in header]
             line = _joined(cells, work.delimiter, name)
             work.has_marks = work.has_marks or _has_marks(line)
             out.write(line + b"\n")
     return work
+
+
+def _text_of(value: object) -> str:
+    """Return a value of JSON as a cell: a text as it is, what is no single value as JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def find_lines(work: WorkFile, wanted: Collection[int]) -> Iterator[tuple[int, bytes]]:
@@ -319,7 +327,10 @@ def _joined(cells: Sequence[str], delimiter: str, told: str) -> bytes:
             .replace(delimiter, DELIMITER)
             for cell in cells
         )
-    return line.encode()
+    try:
+        return line.encode()
+    except UnicodeEncodeError:  # half a character, as JSON can escape it
+        return line.encode(errors="surrogatepass").decode(errors="replace").encode()
 
 
 def _has_marks(text: bytes) -> bool:

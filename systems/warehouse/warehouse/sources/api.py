@@ -12,12 +12,15 @@ from warehouse.configuration import DatasetConfig
 
 
 def read_records(file: Path, name: str, dataset: DatasetConfig) -> list[Mapping[str, Any]]:
-    """Return the records of an endpoint's answer; DataError for an answer that is no JSON or has none there."""
+    """Return the records of an endpoint's answer; DataError for an answer that is no JSON or has none there.
+
+    Numbers are the texts that stand there: as Python's own they would be rounded, or written in another way.
+    """
     place = dataset.record_paths[name.removesuffix(".json")]
     content = file.read_bytes()
     try:
-        found = json.loads(content)
-    except ValueError:
+        found = json.loads(content, parse_float=str, parse_int=str, parse_constant=str)
+    except (ValueError, RecursionError):
         words = " ".join(content[:300].decode("utf-8", errors="replace").split())[:120]
         raise DataError(f"{name} is no JSON; it begins with: {words!r}.", "Nothing was published.") from None
     for step in place.split("."):

@@ -131,6 +131,8 @@ def test_lines_of_another_shape_reach_no_table_on_either_engine(engine, tmp_path
         b"7\ta\t\r\n",
         b"8\ta\t\t \r\n",
         b"9\ta\t\t\t\r\n",
+        b"\x1a\r\n",
+        b"\x1a\t\x01\r\n",
         b"6\ta",
     ]
     written, bad = tables(engine, "string", lines, "null", tmp_path)

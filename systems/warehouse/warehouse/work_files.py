@@ -32,6 +32,7 @@ BLANKS = (" ", "\t", "\v", "\f")
 MARKS = (NUL, LINE_FEED, CARRIAGE_RETURN, DELIMITER)
 _MARKS_BYTES = tuple(mark.encode() for mark in (*MARKS, UNDECODABLE))
 _MARKS_BEGIN = b"\xef"
+_CONTROLS = bytes(range(33))
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -107,6 +108,7 @@ def add_file(work: WorkFile, source: Path, name: str, form: Form) -> None:
         ending = delimiter + name.encode() + b"\n" if work.is_of_several else b"\n"
         for lines in transcoder.blocks():
             work.lines += len(lines)
+            lines = [line if line[:1] > b" " else _without_controls(line) for line in lines]  # noqa: PLW2901
             text = ending.join(lines) + ending
             if not work.is_of_several and delimiter + b"\n" in text:
                 text = b"\n".join(_with_all_fields(lines, delimiter, len(work.header))) + b"\n"
@@ -300,6 +302,11 @@ class _Chained(io.RawIOBase):
         buffer[: len(taken)] = taken
         self._ready = self._ready[len(taken) :]
         return len(taken)
+
+
+def _without_controls(line: bytes) -> bytes:
+    """Return a line; an empty one for one of control characters, such as DOS's end mark, which Spark does not see."""
+    return line if line.strip(_CONTROLS) else b""
 
 
 def _with_all_fields(lines: Sequence[bytes], delimiter: bytes, fields: int) -> list[bytes]:

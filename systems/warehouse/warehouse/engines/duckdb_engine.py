@@ -38,7 +38,7 @@ class DuckDbEngine(Engine):
         )
 
     def read_texts(self, work: WorkFile, location: str) -> ir.Table:
-        """Return a work file as a table of texts; DuckDB leaves out and remembers the lines that do not fit."""
+        """Return a work file as a table of texts; DuckDB leaves out the lines that do not fit."""
         return self._connection.read_csv(
             location,
             auto_detect=False,
@@ -50,7 +50,7 @@ class DuckDbEngine(Engine):
             comment="",
             new_line="\\n",
             store_rejects=True,
-            rejects_limit=0,
+            rejects_limit=1,  # more are left out all the same, but not remembered: quarantine finds them by itself
             max_line_size=LONGEST_LINE,
             buffer_size=LONGEST_LINE,  # the default of 32 MB is no quicker, and several are held at once
         )

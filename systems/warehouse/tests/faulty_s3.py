@@ -68,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
             status, code, message = ANSWERS[kind]
             self._answer(status, {}, f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode())
 
-    do_PUT = do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815
+    do_PUT = do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815 - http.server calls them so
 
     def _whole(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))

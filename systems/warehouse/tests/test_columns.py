@@ -147,6 +147,26 @@ def test_rows_that_differ_in_order_only_are_the_same_table(engine, tmp_path):
     assert written.column("key").to_pylist() == [*range(LINES)]
 
 
+def test_a_first_cell_keeps_its_byte_order_mark(engine, tmp_path):
+    for lines, value in (([b"\xef\xbb\xbf", b"x"], "\ufeff"), ([b"\xef\xbb\xbfx", b"y"], "\ufeffx")):
+        folder = tmp_path / f"{len(value)}"
+        folder.mkdir()
+        (folder / "a.tsv").write_bytes(b"value\n" + b"\n".join(lines) + b"\n")
+        form = Form("utf-8", "\t", "")
+        work = WorkFile(folder / "work", read_header(folder / "a.tsv", "a.tsv", form), "\t")
+        add_file(work, folder / "a.tsv", "a.tsv", form)
+        column = {"value": {"target_name": "value"}}
+        dataset = DatasetConfig.model_validate({
+            "dataset": "any", "source_url": "https://example.org/a.zip", "delimiter": "\t",
+            "file_table_mapping": {"a.tsv": "any"}, "column_schema": {"any": column},
+        })  # fmt: skip
+        layout = layout_of(work.header, "any", dataset, "a.tsv")
+        expressions = typed(engine.read_texts(work, str(work.path)), work, layout, "any", dataset)
+        engine.write_parquet(expressions.rows("20261129_000000"), str(folder / "out"))
+        written = arrow.dataset(str(folder / "out"), format="parquet").to_table()
+        assert {*written.column("value").to_pylist()} == {value, lines[1].decode()}
+
+
 def test_a_line_too_short_beside_one_too_long_hides_neither(engine, tmp_path):
     lines = [b"1\ta\r\n", b"2\r\n", b"3\ta\t\r\n", b"4\tb\r\n"]
     written, _ = tables(engine, "string", lines, "null", tmp_path)

@@ -95,10 +95,11 @@ class WarehouseCommand(Session):
                 "Run make spark-jars, or set WAREHOUSE_SPARK_JARS.",
             )
         try:
-            from warehouse.engines.spark_engine import SparkEngine, local_session, s3a_settings  # noqa: PLC0415
+            from warehouse.engines import spark_engine as spark  # noqa: PLC0415 - an extra that one machine need not have
         except ImportError as error:
             raise ConfigError(f"the engine spark needs the extra: {error}.", "Install warehouse[spark].") from error
-        return SparkEngine(local_session(jars), s3a_settings(target) if isinstance(target, Bucket) else None)
+        settings = spark.s3a_settings(target) if isinstance(target, Bucket) else {}
+        return spark.SparkEngine(spark.local_session(jars), settings)
 
     def say(self, text: str) -> None:
         """Print a result; beside a JSON object on standard error."""

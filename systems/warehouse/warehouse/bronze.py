@@ -69,8 +69,8 @@ class TableDone:
     observed: Observed
     files: Mapping[str, Path]
     """Local files by the name that they get in the run's folder; of an engine that writes into the target none."""
-    bad_rows: Path
-    """The file of those that are quarantined; there is one if there are any."""
+    bad_rows_file: Path
+    """Of those that are quarantined; it is there if there are any."""
     blank: int
     schema: list[tuple[str, str]]
 
@@ -353,7 +353,7 @@ class BronzeRun:
             }
             if one.observed.quarantined:
                 key = f"{self._temp}quarantine/{one.table}/{QUARANTINE_FILE}"
-                self._target.upload(one.bad_rows, key)
+                self._target.upload(one.bad_rows_file, key)
                 moved[key] = f"quarantine/{dataset.dataset}/run_id={run_id}/{one.table}/{QUARANTINE_FILE}"
                 tables[one.table]["quarantine"] = moved[key]
         manifest = {

@@ -17,7 +17,16 @@ from etlkit.errors import DataError
 from warehouse.configuration import ColumnSpec, DatasetConfig, DerivedColumn
 from warehouse.moments import MomentFormat
 from warehouse.ndc import ndc_11
-from warehouse.work_files import BLANKS, CARRIAGE_RETURN, DELIMITER, LINE_FEED, NUL, UNDECODABLE, WorkFile
+from warehouse.work_files import (
+    BLANKS,
+    BYTE_ORDER_MARK,
+    CARRIAGE_RETURN,
+    DELIMITER,
+    LINE_FEED,
+    NUL,
+    UNDECODABLE,
+    WorkFile,
+)
 
 META_RUN_ID, META_SOURCE_FILE, META_NULLED, META_REPAIRED = (
     "meta_run_id", "meta_source_file", "meta_nulled", "meta_repaired",
@@ -27,8 +36,8 @@ _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 _INTEGER_DIGITS = {"integer": 9, "long": 18}
 _INTEGERS = {"integer": "int32", "long": "int64"}
 _FLOATS = {"float": "float32", "double": "float64"}
+# patterns end with \z: to Java, $ stands also before a last line separator, of which Unicode has several
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?\z"
-# every pattern ends with \z: to Java, $ stands also before a last line separator, of which Unicode has several
 _LARGEST = {"float": 3.4028234663852886e38, "double": 1.7976931348623157e308}
 
 
@@ -163,6 +172,7 @@ class _Reader:
         is_bad = cell.contains(NUL) | cell.contains(UNDECODABLE)
         self._note(target, on_bad_value, is_bad.fill_null(False))
         restored = cell.replace(LINE_FEED, "\n").replace(CARRIAGE_RETURN, "\r").replace(DELIMITER, self._delimiter)
+        restored = restored.replace(BYTE_ORDER_MARK, "\ufeff")
         return is_bad.ifelse(ibis.null("string"), restored)
 
     def _note(self, target: str, on_bad_value: str, is_bad: ir.BooleanValue) -> None:

@@ -143,7 +143,7 @@ def _verdicts(gates: Gates, observed: Observed, earlier_rows: int | None) -> Ite
     for name, count in observed.nulled.items():
         if (allowed := failures.get(name, failures.get(_EVERY_OTHER))) is not None:
             yield _rate(f"max_parse_failure_rate of {name}", count, rows, allowed)
-    if gates.unique_key:
+    if gates.unique_key and {*gates.unique_key} <= observed.nulls.keys():
         share = 100 * observed.repeated / rows if rows else 0.0
         limit = gates.max_duplicate_pct or 0.0
         yield Verdict(f"max_duplicate_pct of {', '.join(gates.unique_key)}", round(share, 4), limit, share <= limit)

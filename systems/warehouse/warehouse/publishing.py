@@ -130,21 +130,18 @@ class Publication:
     def _tidy_home(self, pointer: Pointer | None) -> list[str]:
         """Let only the current run lie where readers without a manifest look."""
         done = []
+        is_fenced = False
         for run_id, keys in self._runs_in(self._home).items():
             if pointer and run_id == pointer.previous_run_id:
                 self._archive_keys(keys)
                 done.append(f"archived run {run_id}")
             elif not pointer or run_id != pointer.run_id:
-                if pointer:
-                    pointer = self._fenced(pointer)
+                if pointer and not is_fenced:
+                    self._swap(pointer.run_id, pointer, pointer.previous_run_id)
+                    is_fenced = True  # a run that sleeps finds another pointer, and cannot publish what is removed
                 self.target.delete(keys)
                 done.append(f"removed run {run_id}, which was never published")
         return done
-
-    def _fenced(self, pointer: Pointer) -> Pointer:
-        """Swap the pointer for one that says the same, so that a run that sleeps cannot publish what is removed."""
-        self._swap(pointer.run_id, pointer, pointer.previous_run_id)
-        return self.pointer() or pointer
 
     def publish(
         self, run_id: str, manifest: Mapping[str, Any], moved: Mapping[str, str], pointer: Pointer | None

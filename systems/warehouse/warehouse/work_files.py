@@ -24,12 +24,14 @@ LONGEST_RECORD = 1 << 20
 LONGEST_LINE = 4 * LONGEST_RECORD
 """Of a work file: a byte of a source becomes at most three."""
 NUL, LINE_FEED, CARRIAGE_RETURN, DELIMITER = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
+BYTE_ORDER_MARK = "\ufdd5"
+"""Stands for one that begins the file, where DuckDB would take it away."""
 NOTHING = "\ufdd4"
 """Stands in the last field of a line with too many, where that one is empty: DuckDB would not see such fields."""
 UNDECODABLE = "\ufffd"
 BLANKS = (" ", "\t", "\v", "\f")
 """What is cut off around a cell, but for line breaks, which a work file does not have."""
-MARKS = (NUL, LINE_FEED, CARRIAGE_RETURN, DELIMITER)
+MARKS = (NUL, LINE_FEED, CARRIAGE_RETURN, DELIMITER, BYTE_ORDER_MARK)
 _MARKS_BYTES = tuple(mark.encode() for mark in (*MARKS, UNDECODABLE))
 _MARKS_BEGIN = b"\xef"
 _CONTROLS = bytes(range(33))
@@ -106,9 +108,12 @@ def add_file(work: WorkFile, source: Path, name: str, form: Form) -> None:
         transcoder = _Transcoder(raw, name, form)
         transcoder.read_header()
         ending = delimiter + name.encode() + b"\n" if work.is_of_several else b"\n"
-        for lines in transcoder.blocks():
+        for block in transcoder.blocks():
+            lines = [line if line[:1] > b" " else _without_controls(line) for line in block]
+            if not work.lines and lines[0].startswith(_BYTE_ORDER_MARK):
+                lines[0] = _marked_begin(lines[0])
+                work.has_marks = True
             work.lines += len(lines)
-            lines = [line if line[:1] > b" " else _without_controls(line) for line in lines]  # noqa: PLW2901
             text = ending.join(lines) + ending
             if not work.is_of_several and delimiter + b"\n" in text:
                 text = b"\n".join(_with_all_fields(lines, delimiter, len(work.header))) + b"\n"
@@ -124,7 +129,9 @@ def write_records(records: Sequence[Mapping[str, object]], name: str, source: Pa
     with path.open("wb") as out:
         for record in records:
             cells = [_text_of(record.get(key)) for key in header]
-            line = _joined(cells, work.delimiter, name)
+            line = _without_controls(_joined(cells, work.delimiter, name))
+            if record is records[0]:
+                line = _marked_begin(line)
             work.has_marks = work.has_marks or _has_marks(line)
             out.write(line + b"\n")
     return work
@@ -183,7 +190,12 @@ def original_records(source: Path, form: Form, numbers: Sequence[int]) -> Iterat
 def shown(line: bytes) -> str:
     """Return a work file's line as a person reads it: the marks as what they stand for, the zero byte as its symbol."""
     text = line.decode("utf-8", errors="replace").removesuffix(NOTHING)
-    return text.replace(NUL, "\u2400").replace(LINE_FEED, "\n").replace(CARRIAGE_RETURN, "\r")
+    return (
+        text.replace(NUL, "\u2400")
+        .replace(LINE_FEED, "\n")
+        .replace(CARRIAGE_RETURN, "\r")
+        .replace(BYTE_ORDER_MARK, "\ufeff")
+    )
 
 
 class _Transcoder:
@@ -307,6 +319,12 @@ class _Chained(io.RawIOBase):
 def _without_controls(line: bytes) -> bytes:
     """Return a line; an empty one for one of control characters, such as DOS's end mark, which Spark does not see."""
     return line if line.strip(_CONTROLS) else b""
+
+
+def _marked_begin(line: bytes) -> bytes:
+    """Return the first line of a work file, of which a byte order mark is no part of the encoding."""
+    rest = line.removeprefix(_BYTE_ORDER_MARK)
+    return line if rest == line else BYTE_ORDER_MARK.encode() + rest
 
 
 def _with_all_fields(lines: Sequence[bytes], delimiter: bytes, fields: int) -> list[bytes]:

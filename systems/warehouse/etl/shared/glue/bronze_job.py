@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> int:
         logger.error("%s", error)  # noqa: TRY400 - its words say all
         return EXIT_CONFIG
     except EtlError as error:
-        logger.error("%s", error)  # noqa: TRY400
+        logger.error("%s", error)  # noqa: TRY400 - the same
         return error.exit_code
     except Exception:
         logger.exception("the job failed; what was published before stays")

@@ -49,7 +49,7 @@ class DuckDbEngine(Engine):
             escape="",
             comment="",
             new_line="\\n",
-            ignore_errors=True,  # store_rejects takes a kilobyte a line, whatever its limit; quarantine finds them by itself
+            ignore_errors=True,  # store_rejects takes a kilobyte a line; quarantine finds them by itself
             max_line_size=LONGEST_LINE,
             buffer_size=LONGEST_LINE,  # the default of 32 MB is no quicker, and several are held at once
         )

@@ -43,6 +43,7 @@ def test_what_the_project_ships_is_configured_well_and_named_by_convention(wareh
     [
         ({"sourceurl": "x"}, ["unknown key sourceurl; valid keys are", "source_url", "unmapped_columns"]),
         ({"source_url": None}, ["exactly one of source_url, api_endpoints and source_prefix is wanted, found none"]),
+        ({"unmapped_columns": "keep", "file_table_mapping": {"a.csv": "small", "b.csv": "small"}}, ["unmapped_columns cannot be keep"]),
         ({"source_prefix": "s3://b/p"}, ["found ['source_url', 'source_prefix']"]),
         ({"source_url": "ftp://x"}, ["source_url is 'ftp://x'"]),
         ({"dataset": "other"}, ["called small, expected the dataset's"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import nullcontext
 
 import pytest
@@ -262,7 +263,7 @@ def test_a_run_that_was_taken_for_dead_cannot_publish_what_is_gone(warehouse, mo
     assert current_rows(warehouse) == 21
 
 
-def test_a_first_run_that_was_taken_for_dead_cannot_publish_either(warehouse, monkeypatch):
+def test_a_first_run_that_was_taken_for_dead_is_published_by_whoever_tidies(warehouse, monkeypatch):
     require = Publication._require_all_there
 
     def slept(self, wanted):
@@ -271,9 +272,24 @@ def test_a_first_run_that_was_taken_for_dead_cannot_publish_either(warehouse, mo
 
     monkeypatch.setattr(Publication, "_require_all_there", slept)
     warehouse.serve(Drugs(products=20))
-    assert warehouse.run("fda-cder").exit_code == 4
+    done = warehouse.run("fda-cder")
     monkeypatch.undo()
-    assert Publication(warehouse.target, "fda-cder").pointer() is None
+    assert done.exit_code == 0, done.text
+    assert current_rows(warehouse) == 20
+
+
+@pytest.mark.parametrize("is_judged", [True, False])
+def test_a_pointer_lost_while_one_run_was_published_is_made_anew(anywhere, is_judged):
+    anywhere.serve(Drugs(products=20))
+    first = anywhere.run("fda-cder").figures["run_id"]
+    gone = "current" if is_judged else first
+    anywhere.target.delete([f"bronze/fda-cder/_manifest/{gone}.json", "bronze/fda-cder/_manifest/current.json"])
+    done = anywhere.run("fda-cder")
+    assert done.exit_code == 0, done.text
+    assert ("is current now" in done.text) == is_judged
+    assert ("removed run" in done.text) == (not is_judged)
+    assert done.figures["is_published"] == (not is_judged)
+    assert current_rows(anywhere) == 20
 
 
 def test_with_force_a_run_goes_on_where_the_manifest_is_lost(warehouse):
@@ -316,9 +332,46 @@ def test_what_fails_after_the_swap_is_told_as_published(warehouse, monkeypatch):
     monkeypatch.setattr(Publication, "_archive_keys", refuse)
     done = warehouse.run("fda-cder")
     assert done.exit_code == 0
-    assert "published, but what comes after is left to the next run" in done.text
+    assert "is current, but what comes after is left to the next run" in done.text
     monkeypatch.undo()
     assert current_rows(warehouse) == 21
+
+
+@pytest.mark.parametrize("moment", ["within the swap", "after it"])
+@pytest.mark.parametrize("command", ["run", "rollback"])
+def test_a_signal_once_the_pointer_is_swapped_takes_nothing_back(anywhere, monkeypatch, command, moment):
+    for products in (20, 21):
+        anywhere.serve(Drugs(products=products))
+        assert anywhere.run("fda-cder").exit_code == 0
+    anywhere.serve(Drugs(products=22))
+    swap = Publication._swap
+
+    def stopped(self, *arguments):
+        swap(self, *arguments)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        if moment == "within the swap":
+            patch.setattr(Publication, "_swap", stopped)
+        else:
+            patch.setattr(Publication, "_archive_keys", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        done = anywhere.run("fda-cder") if command == "run" else anywhere.command("rollback", "fda-cder")
+    assert done.exit_code == 0, done.text
+    assert "left to the next run: Terminated" in done.text
+    assert current_rows(anywhere) == (22 if command == "run" else 20)
+    assert anywhere.run("fda-cder").exit_code == 0
+    assert current_rows(anywhere) == 22
+
+
+def test_a_gate_that_fails_each_night_fills_no_disk(warehouse):
+    warehouse.serve(Drugs(products=20))
+    assert warehouse.run("fda-cder").exit_code == 0
+    for products in range(5, 12):
+        warehouse.serve(Drugs(products=products))
+        assert warehouse.run("fda-cder").exit_code == 1
+    raw = {name.split("/")[2] for name in warehouse.files() if name.startswith("raw/")}
+    assert len(raw) == 1 + KEPT_RUNS + 1  # the published one, three that failed, and the last
+    assert warehouse.run("fda-cder", "--from-raw", min(raw).removeprefix("run_id=")).exit_code == 0
 
 
 @pytest.mark.parametrize("arguments", [["show"], ["quarantine"]])

@@ -254,3 +254,9 @@ def test_runs_of_one_second_have_run_ids_of_their_own(warehouse):
         ids.append(warehouse.command("run", "fda-nsde").figures["run_id"])
     assert len({*ids}) == 3
     assert sorted(ids) == ids
+
+
+def test_a_target_that_hadoop_takes_for_a_pattern_is_refused(warehouse):
+    warehouse.serve(Drugs(products=20))
+    refused = warehouse.command("run", "fda-nsde", "--engine", "spark", "--target", str(warehouse.root / "a[1]"))
+    assert (refused.exit_code, "Hadoop takes [ for a pattern" in refused.text) == (2, True), refused.text

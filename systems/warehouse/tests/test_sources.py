@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import random
+import shutil
+import zipfile
+from contextlib import suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from warehouse_case import Warehouse
 
+from etlkit.errors import EtlError
+from etlkit.testing import full_count
 from warehouse.configuration import read_configuration
+from warehouse.sample_sources.drugs import Drugs, zipped
+from warehouse.sources import api, download
+from warehouse.sources.archives import extract
 
 HEAD = "at,site,val,type\n"
 
@@ -76,11 +88,17 @@ def test_a_folder_without_a_fitting_object_or_with_a_foreign_header_is_refused(w
     (objects / "lmnh_hist_data_3.csv").unlink()
     (objects / "lmnh_hist_data_a\tb.csv").write_text(HEAD)
     assert "a name that no table can hold" in warehouse.run("lmnh-kiosk").text
+    (objects / "lmnh_hist_data_a\tb.csv").rename(objects / os.fsdecode(b"lmnh_hist_data_\xff.csv"))
+    assert "'lmnh_hist_data_\\udcff.csv', a name that no table" in warehouse.run("lmnh-kiosk").text
+    (objects / os.fsdecode(b"lmnh_hist_data_\xff.csv")).unlink()
     empty = objects / "empty"
     empty.mkdir()
     refused = warehouse.run("lmnh-kiosk", "--from-file", str(empty))
     assert (refused.exit_code, "has no lmnh_hist_data_*.csv" in refused.text) == (1, True), refused.text
     assert warehouse.run("lmnh-kiosk", "--from-file", str(empty / "nothing")).exit_code == 1
+    warehouse.configure("lmnh-kiosk", lambda config: config.update(file_table_mapping={"*": "lmnh-kiosk"}))
+    (objects / "other.csv").rename(objects / "_source.json")
+    assert "a file _source.json, a name that is ours" in warehouse.run("lmnh-kiosk").text
     assert warehouse.digests("lmnh-kiosk") == before
 
 
@@ -144,6 +162,9 @@ def test_the_answer_of_an_api_is_a_table_and_all_answers_are_kept(rxclass):
     kept = {name.rsplit("/", 1)[-1] for name in rxclass.files() if name.startswith("raw/")}
     assert kept == {"all_classes.json", "class_types.json", "_source.json"}
     digests = rxclass.digests("rxclass")
+    archive = rxclass.root.parent / "answers.zip"
+    archive.write_bytes(zipped({"answers/All_Classes.JSON": answer(concepts(1200))}))
+    assert rxclass.run("rxclass", "--from-file", str(archive), "--dry-run").exit_code == 0
     assert rxclass.run("rxclass").figures["is_published"] is False
     assert rxclass.run("rxclass", "--from-raw", done.figures["run_id"]).exit_code == 0
     assert rxclass.digests("rxclass") == digests
@@ -210,7 +231,6 @@ def test_numbers_of_an_api_are_taken_as_they_are_written(rxclass):
 
 
 def test_a_gate_of_a_dataset_binds_the_tables_that_have_its_column(warehouse):
-    from warehouse.sample_sources.drugs import Drugs
 
     warehouse.serve(Drugs(products=20))
     gates = {
@@ -225,3 +245,63 @@ def test_a_gate_of_a_dataset_binds_the_tables_that_have_its_column(warehouse):
     assert "max_null_rate of labeler_name" in gates["products"] - gates["packages"]
     assert "critical_null_threshold of ndc_package_code" in gates["packages"] - gates["products"]
     assert "max_duplicate_pct of ndc_package_code" in gates["packages"] - gates["products"]
+
+
+def test_what_is_too_large_to_come_is_refused(rxclass, monkeypatch):
+    rxclass.sources.put("/all.json", answer(concepts(1200)))
+    monkeypatch.setattr(api, "LARGEST_ANSWER", 1000)
+    assert "all_classes.json is larger than 1,000 bytes" in rxclass.run("rxclass").text
+    monkeypatch.setattr(download, "LARGEST_DOWNLOAD", 1000)
+    refused = rxclass.run("rxclass")
+    assert (refused.exit_code, "sends more than 1,000 bytes" in refused.text) == (1, True), refused.text
+
+
+@settings(max_examples=full_count("damaged archives", 300, 10_000), deadline=None)
+@given(
+    st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]),
+    st.lists(st.tuples(st.integers(-400, 400), st.integers(0, 255)), min_size=1, max_size=4),
+)
+def test_a_damaged_archive_is_read_or_refused_in_words(tmp_path_factory, method, damage):
+    """Each byte of its directory, and those that each member begins with, may be another one."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as archive:
+        archive.writestr("a.txt", bytes(range(97, 123)) * 40)
+        archive.writestr("ü.txt", b"hello" * 100)
+    content = bytearray(packed.getvalue())
+    for place, value in damage:
+        content[place % len(content)] = value
+    folder = tmp_path_factory.mktemp("damaged")
+    (folder / "a.zip").write_bytes(content)
+    with suppress(EtlError):
+        extract(folder / "a.zip", lambda name: "t" if name.endswith(".txt") else None, folder, "a.zip")
+    shutil.rmtree(folder)
+
+
+WIDE = 400
+
+
+def test_a_wide_table_with_bad_lines_and_unmapped_columns_of_any_name_is_read(warehouse):
+    """More columns than Python nests calls, and names that a parameter might have."""
+    names = [f"C{n}" for n in range(WIDE)]
+    schema = {name: {"target_name": name.lower(), "type": "integer", "on_bad_value": "quarantine"} for name in names}
+    (warehouse.etl / "wide").mkdir()
+    config = {
+        "dataset": "wide", "source_url": f"{warehouse.sources.url}/wide.zip", "file_table_mapping": {"wide.csv": "wide"},
+        "column_schema": {"wide": schema}, "unmapped_columns": "keep", "data_quality": {"max_rejected_pct": 90},
+    }  # fmt: skip
+    (warehouse.etl / "wide" / "config.json").write_text(json.dumps(config))
+    head = ",".join([*names, "self", "Name", "expr", "Select"])
+    rows = [["1"] * (WIDE + 4), ["x"] * (WIDE + 4), ["2"] * 3]
+    warehouse.sources.put("/wide.zip", zipped({"wide.csv": "\n".join([head, *map(",".join, rows)]).encode()}))
+    done = warehouse.run("wide")
+    assert done.exit_code == 3, done.text
+    assert warehouse.ask("wide", 'select c399, "self", name, expr, "select" from wide') == [
+        {"c399": 1, "self": "1", "name": "1", "expr": "1", "select": "1"}
+    ]
+    reasons = [row["columns"] for row in warehouse.command("quarantine", "wide").figures["rows"]]
+    assert reasons == [", ".join(name.lower() for name in names), None]
+    for taken in ("Meta Run Id", "C0", "---"):
+        head = ",".join([*names, taken])
+        warehouse.sources.put("/wide.zip", zipped({"wide.csv": f"{head}\n".encode()}))
+        refused = warehouse.run("wide")
+        assert (refused.exit_code, repr(taken) in refused.text) == (1, True), refused.text

@@ -133,8 +133,11 @@ def test_what_is_no_table_is_refused(tmp_path, content, form, words):
         (b" x \t y\r\n1\t2\r\n", TABS, ("x", "y"), [["1", "2"]]), (b"x\ty\n", TABS, ("x", "y"), []), (b"x\ty", TABS, ("x", "y"), []),
         (b"x\ty\n\x92\t\x81\n", TABS, ("x", "y"), [["’", "\ufffd"]]), (b"x,y\n\xff,\0\n", COMMAS, ("x", "y"), [["\ufffd", "\0"]]),
         (b"x\ty\na\rb\t2\n", TABS, ("x", "y"), [["a\rb", "2"]]), (b'x\ty\n"a\t2"\n', TABS, ("x", "y"), [['"a', '2"']]),
+        (b'x,y\na\rb,2\r\n"c\r",d\re\r\n', COMMAS, ("x", "y"), [["a\rb", "2"], ["c\r", "d\re"]]),
+        ("x,y\n\ufdd1,\ufdd3\n".encode(), COMMAS, ("x", "y"), [["\ufffd", "\ufffd"]]),
+        ('x,y\n"\ufdd1",\ufdd3\n'.encode(), COMMAS, ("x", "y"), [["\ufffd", "\ufffd"]]),
     ],
-    ids=range(9),
+    ids=range(12),
 )  # fmt: skip
 def test_edges_of_files_are_read(tmp_path, content, form, header, rows):
     work, back = work_of(content, form, tmp_path)

@@ -11,6 +11,7 @@ if __name__ == "__main__":
     begin("make setup-warehouse")
 
 import argparse
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -41,6 +42,7 @@ from warehouse.targets.target import Target
 from warehouse.warehouse_settings import ENV_FILE, EVERY_SETTING, PREFIXES, WarehouseSettings
 
 LOGGER_NAME = "warehouse"
+GLOB = re.compile(r"[\[\]{}*?\\]")
 SHOWN_ROWS = 20
 SHOWN_TEXT = 60
 EXIT_CODES = (
@@ -87,6 +89,10 @@ class WarehouseCommand(Session):
         if self.settings.warehouse_engine == "duckdb":
             return DuckDbEngine()
         jars, target = self.settings.warehouse_spark_jars, self.target
+        if found := GLOB.search(target.url):
+            raise ConfigError(
+                f"the engine spark cannot read below {target.url}: Hadoop takes {found[0]} for a pattern."
+            )
         if shutil.which("java") is None:
             raise ConfigError("the engine spark needs Java 17, and there is no java in the PATH.")
         if isinstance(target, Bucket) and not any(jars.glob("hadoop-aws-*.jar")):
@@ -238,8 +244,10 @@ def rollback(command: WarehouseCommand) -> Outcome:
     publication = command.publication
     with command.target.lock(publication.dataset, f"rollback to {command.flags.run_id or 'the run before'}"):
         publication.tidy()
-        now, before = publication.rollback(command.flags.run_id)
+        now, before, left = publication.rollback(command.flags.run_id)
     command.figures |= {"run_id": now, "rolled_back_run_id": before}
+    if left:
+        command.logger.warning("%s: %s", publication.dataset, left)
     return Outcome(
         f"{publication.dataset}: run {now} is current again; run {before} is in the archive. "
         "A next run makes the tables anew unless the source is that of this run."

@@ -14,7 +14,7 @@ import ibis
 from ibis.expr import types as ir
 
 from etlkit.errors import DataError
-from warehouse.configuration import ColumnSpec, DatasetConfig, DerivedColumn
+from warehouse.configuration import META, ColumnSpec, DatasetConfig, DerivedColumn
 from warehouse.moments import MomentFormat
 from warehouse.ndc import ndc_11
 from warehouse.work_files import (
@@ -68,7 +68,7 @@ def layout_of(header: Sequence[str], table: str, dataset: DatasetConfig, source:
             problems.append(f"{name!r} is unknown")
         elif dataset.unmapped_columns == "keep":
             target = _snake(name)
-            if not target or target in kept or target in dataset.target_names(table):
+            if not target or target in kept or target in dataset.target_names(table) or target.startswith(META):
                 problems.append(f"{name!r} cannot be kept: its name is taken or none")
             kept[target] = place
     problems += [f"{column!r} is missing" for column, spec in schema.items() if spec.required and column not in places]
@@ -103,14 +103,13 @@ class TypedTable:
         meta = {META_RUN_ID: ibis.literal(run_id), META_SOURCE_FILE: source, META_NULLED: self.nulled,
                 META_REPAIRED: self.repaired}  # fmt: skip
         good = self.quarantined.isnull() & self.says_something
-        return self.texts.filter(good).select(**self.columns, **meta)
+        named = [value.name(name) for name, value in {**self.columns, **meta}.items()]
+        return self.texts.filter(good).select(*named)
 
     def bad_lines(self) -> ir.Table:
         """Return the lines to quarantine, as they stand in the work file, and the columns for which they are."""
         cells = [self.texts[name].fill_null("") for name in self.work.names]
-        line = cells[0]
-        for cell in cells[1:]:
-            line = line + self.work.delimiter + cell
+        line = ibis.literal(self.work.delimiter).join(cells)
         bad = self.quarantined.notnull() & self.says_something
         return self.texts.filter(bad).select(line=line, **{BAD: self.quarantined}).distinct()
 
@@ -275,10 +274,8 @@ def _listed(conditions: Mapping[str, ir.BooleanValue]) -> ir.StringValue:
     """Return the names whose conditions hold, with a comma after each; null where none does."""
     if not conditions:
         return ibis.null("string")
-    names = ibis.literal("")
-    for name, condition in conditions.items():
-        names = names + condition.fill_null(False).ifelse(f"{name},", "")
-    return names.nullif("")
+    names = [condition.fill_null(False).ifelse(f"{name},", "") for name, condition in conditions.items()]
+    return ibis.literal("").join(names).nullif("")
 
 
 def _snake(name: str) -> str:

@@ -21,6 +21,8 @@ from etlkit.errors import ConfigError
 from warehouse.moments import FormatError, MomentFormat
 
 CONFIG_NAME = "config.json"
+META = "meta_"
+"""How the columns begin that every row gets; no configured one does."""
 SHARED = "shared"
 """The folder of `etl/` that holds the scripts of datasets without their own; no dataset's name."""
 DEFAULT_QUOTES = {",": '"', ";": '"'}
@@ -270,7 +272,8 @@ class DatasetConfig(_Shape):
                 yield f"{name} is no endpoint; api_endpoints has {', '.join(self.api_endpoints)}"
             for name in sorted(mapped - self.record_paths.keys()):
                 yield f"record_paths lacks {name}: where in its answer the records lie"
-        if self.source_prefix is not None and self.unmapped_columns == "keep":
+        is_of_several = self.source_prefix is not None or len(self.tables) < len(self.file_table_mapping)
+        if is_of_several and self.unmapped_columns == "keep":
             yield "unmapped_columns cannot be keep where many files, each with a header of its own, make one table"
         if self.api_endpoints is None and self.record_paths:
             yield "record_paths is for api_endpoints"
@@ -282,8 +285,8 @@ class DatasetConfig(_Shape):
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"{table}: two columns become {name}"
         for name in names:
-            if name.startswith("meta_"):
-                yield f"{table}: {name} begins like the columns that every row gets, meta_"
+            if name.startswith(META):
+                yield f"{table}: {name} begins like the columns that every row gets, {META}"
         sources = [name.lower() for column, spec in schema.items() for name in (column, *spec.aliases)]
         for name in sorted({name for name in sources if sources.count(name) > 1}):
             yield f"{table}: two columns are read from {name}"

@@ -9,7 +9,7 @@ otherwise.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,15 +99,10 @@ class Publication:
 
         Whoever calls it holds the lock. DataError where the pointer is gone though something was published.
         """
+        done = self._point_at_a_whole_run()
         pointer = self.pointer()
-        archived = self._runs_in(self._archive)
-        if pointer is None and archived:
-            raise DataError(
-                f"{self.target.location(self._pointer_key)} is gone, but {self._archive} has runs.",
-                "Put it back (run_id, previous_run_id, sequence); nothing was touched.",
-            )
         kept = {pointer.run_id} if pointer else set()
-        done = self._tidy_home(pointer)
+        done += self._tidy_home(pointer)
         archived = self._runs_in(self._archive)
         for run_id in archived.keys() - {*self._manifests()}:
             self.target.delete(archived.pop(run_id))  # its removal was cut short
@@ -121,11 +116,44 @@ class Publication:
             for run_id, keys in self._runs_in(prefix).items():
                 if prefix.startswith("temp") or run_id not in kept:
                     self.target.delete(keys)
-        for run_id, keys in self._runs_in(f"raw/{self.dataset}/").items():
+        return [*done, *self._tidy_raw()]
+
+    def _tidy_raw(self) -> list[str]:
+        """Remove raw files that are not whole, and the older ones that no published run was made of."""
+        done = []
+        raw = self._runs_in(f"raw/{self.dataset}/")
+        for run_id, keys in sorted(raw.items()):
             if raw_prefix(self.dataset, run_id) + SOURCE_FILE not in keys:
-                self.target.delete(keys)
+                self.target.delete(raw.pop(run_id))
                 done.append(f"removed the half-written raw files of run {run_id}")
+        for run_id in sorted(raw.keys() - self._named_raw())[:-KEPT_RUNS]:  # a gate that fails each night fills no disk
+            self.target.delete(raw[run_id])
+            done.append(f"removed the raw files of run {run_id}, which was never published")
         return done
+
+    def _named_raw(self) -> set[str]:
+        """Return the runs whose raw files a published run was made of."""
+        return {manifest["raw_run_id"] for manifest in self.runs()}
+
+    def _point_at_a_whole_run(self) -> list[str]:
+        """Where no pointer is, make one for the only run that was judged: it was killed there, or the pointer is lost.
+
+        DataError where more than one was published, of which nobody can say which was current.
+        """
+        if self.pointer():
+            return []
+        if self._runs_in(self._archive):
+            raise DataError(
+                f"{self.target.location(self._pointer_key)} is gone, but {self._archive} has runs.",
+                "Put it back (run_id, previous_run_id, sequence); nothing was touched.",
+            )
+        home = self._runs_in(self._home)
+        for run_id in sorted(home, reverse=True):
+            manifest = self.manifest(run_id)
+            if manifest and {*_files(manifest)} <= {*home[run_id]}:
+                self._swap(run_id, None, None)
+                return [f"run {run_id} was whole and judged, but no pointer named it; it is current now"]
+        return []
 
     def _tidy_home(self, pointer: Pointer | None) -> list[str]:
         """Let only the current run lie where readers without a manifest look."""
@@ -150,26 +178,26 @@ class Publication:
 
         `moved` has a key of the run's final place for each key below `temp/`, `pointer` is what the run found when it
         began. Raises LostRaceError, and takes everything away again, where another run was published since. What fails
-        once the pointer is swapped undoes nothing; it is returned as a sentence.
+        or is stopped once the pointer is swapped undoes nothing; it is returned as a sentence.
         """
         for key, to in moved.items():
             self.target.copy(key, to)
         content = {"manifest_version": MANIFEST_VERSION, "run_id": run_id, **manifest}
         self.target.write(self._manifest_key(run_id), _json(content))
+        before = pointer.run_id if pointer else None
+
+        def clear_away() -> None:
+            self.target.delete_below(temp_prefix(self.dataset, run_id))
+            if before:
+                self._archive_keys(self._runs_in(self._home).get(before, []))
+            self._retain(before)
+
         try:
             self._require_all_there(moved.values())
-            self._swap(run_id, pointer, pointer.run_id if pointer else None)
+            return self._swap_then(run_id, pointer, before, clear_away)
         except LostRaceError:
             self.target.delete([*moved.values(), self._manifest_key(run_id), *moved])
             raise
-        try:
-            self.target.delete_below(temp_prefix(self.dataset, run_id))
-            if pointer:
-                self._archive_keys(self._runs_in(self._home).get(pointer.run_id, []))
-            self._retain(pointer.run_id if pointer else None)
-        except (EtlError, OSError) as error:
-            return f"published, but what comes after is left to the next run: {error}"
-        return None
 
     def _require_all_there(self, keys: Iterable[str]) -> None:
         """Raise LostRaceError where a run's files are gone: another one took this one for dead and tidied up."""
@@ -178,8 +206,8 @@ class Publication:
         if gone := [key for key in keys if key not in home]:
             raise LostRaceError(f"{self.target.location(gone[0])} was removed by another run meanwhile.", "Run again.")
 
-    def rollback(self, run_id: str | None) -> tuple[str, str]:
-        """Make an earlier run current again; return which one, and the one that was current.
+    def rollback(self, run_id: str | None) -> tuple[str, str, str | None]:
+        """Make an earlier run current again; return which one, the one that was current, and what `publish` returns.
 
         Whoever calls it holds the lock. ConfigError where there is no such run.
         """
@@ -189,16 +217,43 @@ class Publication:
             raise ConfigError(f"{self.dataset} has no earlier run to go back to.")
         wanted = run_id or pointer.previous_run_id
         manifest = self.manifest(wanted) if wanted in archived else None
-        files = [file["key"] for told in manifest["tables"].values() for file in told["files"]] if manifest else []
+        files = _files(manifest) if manifest else []
         if wanted is None or manifest is None or {f"archive/{key}" for key in files} - {*archived[wanted]}:
             there = ", ".join(sorted(archived))
             raise ConfigError(f"{self.dataset} has no whole archived run {wanted}; there are {there}: give a --run-id.")
         for key in archived[wanted]:
             self.target.copy(key, key.removeprefix("archive/"))
-        self._swap(wanted, pointer, pointer.run_id)
-        self._archive_keys(self._runs_in(self._home).get(pointer.run_id, []))
-        self.target.delete(archived[wanted])
-        return wanted, pointer.run_id
+        before = pointer.run_id
+
+        def clear_away() -> None:
+            self._archive_keys(self._runs_in(self._home).get(before, []))
+            self.target.delete(archived[wanted])
+
+        return wanted, before, self._swap_then(wanted, pointer, before, clear_away)
+
+    def _swap_then(
+        self, run_id: str, pointer: Pointer | None, previous_run_id: str | None, clear_away: Callable[[], None]
+    ) -> str | None:
+        """Swap the pointer and clear away; what ends it once the pointer is swapped is returned, and undoes nothing."""
+        is_swapped = False
+        try:
+            self._swap(run_id, pointer, previous_run_id)
+            is_swapped = True
+            clear_away()
+        except BaseException as error:  # a signal, too: its sender shall not read that everything was rolled back
+            if not is_swapped and not self._is_published(run_id):
+                raise
+            said = str(error) if isinstance(error, EtlError) else f"{type(error).__name__} {error}".strip()
+            return f"run {run_id} is current, but what comes after is left to the next run: {said}"
+        return None
+
+    def _is_published(self, run_id: str) -> bool:
+        """Tell whether the pointer names a run, whoever swapped it; no where it cannot be read."""
+        try:
+            pointer = self.pointer()
+        except (EtlError, OSError):
+            return False
+        return pointer is not None and run_id in (pointer.run_id, pointer.previous_run_id)
 
     def _swap(self, run_id: str, pointer: Pointer | None, previous_run_id: str | None) -> None:
         """Let the pointer name a run; its content differs each time, so that an old one never fits again."""
@@ -222,8 +277,7 @@ class Publication:
         for run_id in newest_first[KEPT_RUNS:]:
             self.target.delete([self._manifest_key(run_id)])  # first: half a run without one is none
             self.target.delete(archived[run_id])
-        kept = self.runs()
-        named = {manifest["run_id"] for manifest in kept} | {manifest["raw_run_id"] for manifest in kept}
+        named = {*self._manifests()} | self._named_raw()
         for prefix in (f"quarantine/{self.dataset}/", f"raw/{self.dataset}/"):
             for run_id, keys in self._runs_in(prefix).items():
                 if run_id not in named:
@@ -243,6 +297,11 @@ class Publication:
             if run_id := run_of(stored.key):
                 found.setdefault(run_id, []).append(stored.key)
         return found
+
+
+def _files(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the keys of a run's tables."""
+    return [file["key"] for told in manifest["tables"].values() for file in told["files"]]
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -85,6 +85,8 @@ def from_folder(dataset: DatasetConfig, source: Target, folder: Path) -> Source:
     files = {}
     for number, stored in enumerate(source.stored("")):
         if dataset.table_of(stored.key):
+            if not stored.key.isprintable():
+                raise DataError(f"{source.url} has {stored.key!r}, a name that no table can hold.", "Rename the file.")
             files[stored.key] = folder / f"object-{number}"
             source.download(stored.key, files[stored.key])
     filled = {dataset.table_of(name) for name in files}
@@ -115,10 +117,12 @@ def from_raw(dataset: DatasetConfig, target: Target, run_id: str, folder: Path) 
 
 
 def store_raw(source: Source, dataset: DatasetConfig, target: Target, run_id: str) -> None:
-    """Keep a source's files; ConfigError where the run has some already."""
+    """Keep a source's files; ConfigError where the run has some, DataError for a name of ours."""
     prefix = raw_prefix(dataset.dataset, run_id)
     if next(target.stored(prefix), None):
         raise ConfigError(f"{target.location(prefix)} is there already; give another --run-id.")
+    if taken := source.files.keys() & {*source.kept, SOURCE_FILE}:
+        raise DataError(f"the source has a file {min(taken)}, a name that is ours beside the raw files.", "Rename it.")
     for name, path in {**source.kept, **source.files}.items():
         target.upload(path, prefix + name)
     target.write(prefix + SOURCE_FILE, json.dumps(source.known, indent=1, sort_keys=True).encode())

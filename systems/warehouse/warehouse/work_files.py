@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ BLANKS = (" ", "\t", "\v", "\f")
 MARKS = (NUL, LINE_FEED, CARRIAGE_RETURN, DELIMITER, BYTE_ORDER_MARK)
 _MARKS_BYTES = tuple(mark.encode() for mark in (*MARKS, UNDECODABLE))
 _MARKS_BEGIN = b"\xef"
+_OWN_MARKS = re.compile(f"[{NUL}-{BYTE_ORDER_MARK}]")
+_LONE_RETURN = re.compile(r"\r(?!\n)")
 _CONTROLS = bytes(range(33))
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -128,7 +131,7 @@ def write_records(records: Sequence[Mapping[str, object]], name: str, source: Pa
     work = WorkFile(path, header, "\x1f", parts=[Part(name, source, 1, is_quoted=False)], lines=len(records))
     with path.open("wb") as out:
         for record in records:
-            cells = [_text_of(record.get(key)) for key in header]
+            cells = [_without_marks(_text_of(record.get(key))) for key in header]
             line = _without_controls(_joined(cells, work.delimiter, name))
             if record is records[0]:
                 line = _marked_begin(line)
@@ -171,12 +174,12 @@ def original_records(source: Path, form: Form, numbers: Sequence[int]) -> Iterat
     if next_one is None:
         return
     seen: list[str] = []
-    with source.open("r", encoding=form.encoding, errors="replace", newline="") as file:
+    with source.open("r", encoding=form.encoding, errors="replace", newline="\n") as file:
 
         def noted() -> Iterator[str]:
-            for line in _lines(file):
-                seen.append(line)
-                yield line
+            for line in file:
+                seen.append(line.replace("\0", ""))
+                yield from _lines([line])
 
         for number, _ in enumerate(csv.reader(noted(), delimiter=form.delimiter, quotechar=form.quote)):
             if next_one is None:
@@ -259,19 +262,17 @@ class _Transcoder:
 
     def _recoded(self, line: bytes) -> bytes:
         """Return a line as UTF-8."""
-        text = line.decode(self._form.encoding, errors="replace").replace("\0", NUL).replace("\r", CARRIAGE_RETURN)
-        recoded = text.encode()
+        text = _without_marks(line.decode(self._form.encoding, errors="replace"))
+        recoded = text.replace("\0", NUL).replace("\r", CARRIAGE_RETURN).encode()
         self.has_marks = self.has_marks or _has_marks(recoded)
         return recoded
 
     def _quoted(self, first: bytes, others: Iterator[bytes], done: int) -> Iterator[bytes]:
         """Yield all records from a block on, read as quoted text."""
         chained = io.BufferedReader(_Chained(first, others))
-        text = io.TextIOWrapper(chained, self._form.encoding, errors="replace", newline="")
+        text = io.TextIOWrapper(chained, self._form.encoding, errors="replace", newline="\n")
         csv.field_size_limit(LONGEST_RECORD)
-        reader = csv.reader(
-            _lines(text, nul=NUL), delimiter=self._form.delimiter, quotechar=self._form.quote, strict=True
-        )
+        reader = csv.reader(_lines(text), delimiter=self._form.delimiter, quotechar=self._form.quote, strict=True)
         try:
             for cells in reader:
                 done += 1
@@ -333,10 +334,18 @@ def _with_all_fields(lines: Sequence[bytes], delimiter: bytes, fields: int) -> l
     return [line + nothing if line.endswith(delimiter) and line.count(delimiter) >= fields else line for line in lines]
 
 
-def _lines(file: Iterable[str], nul: str = "") -> Iterator[str]:
-    """Yield a file's lines without zero bytes, which csv does not take."""
+def _lines(file: Iterable[str]) -> Iterator[str]:
+    """Yield a file's lines as csv takes them: marks for zero bytes, and for carriage returns that end no line."""
     for line in file:
-        yield line.replace("\0", nul) if "\0" in line else line
+        text = line if line.isascii() else _without_marks(line)
+        if "\0" in text:
+            text = text.replace("\0", NUL)
+        yield _LONE_RETURN.sub(CARRIAGE_RETURN, text) if text.count("\r") > text.endswith("\r\n") else text
+
+
+def _without_marks(text: str) -> str:
+    """Return a text whose own characters are none of those that stand for others: Unicode keeps them out of files."""
+    return _OWN_MARKS.sub(UNDECODABLE, text)
 
 
 def _joined(cells: Sequence[str], delimiter: str, told: str) -> bytes:

@@ -7,6 +7,8 @@ be.
 
 from __future__ import annotations
 
+import errno
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -23,6 +25,8 @@ _RATIO_FROM = 16 << 20
 _CHUNK = 1 << 20
 _ENCRYPTED = 0x1
 _FIRST_BYTES = 300
+_OF_THE_ARCHIVE = (None, errno.EINVAL)
+"""What bz2's reader has for its own errors, and what a place before the file's begin has; others are this machine's."""
 
 
 def extract(archive: Path, table_of: Callable[[str], str | None], folder: Path, told: str) -> dict[str, Path]:
@@ -40,6 +44,8 @@ def extract(archive: Path, table_of: Callable[[str], str | None], folder: Path, 
             words = " ".join(start.decode("utf-8", errors="replace").split())[:120]
             raise DataError(f"{told} is not a zip; it begins with: {words!r}.", "Nothing was published.") from None
         raise RetryableError(f"{told} is damaged: {error}.", "Nothing was published; run again.") from None
+    except (NotImplementedError, ValueError) as error:  # a version that is none, a name that is no UTF-8
+        raise DataError(f"{told}: its list of files cannot be read: {error}.", "Nothing was published.") from None
 
 
 def newest_member(archive: Path) -> datetime | None:
@@ -76,7 +82,9 @@ def _extract(
         try:
             with opened.open(info) as member, path.open("wb") as file:
                 _copy(member, file, info, f"{told}: {name}")
-        except (zlib.error, EOFError) as error:
+        except (zlib.error, lzma.LZMAError, EOFError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _OF_THE_ARCHIVE:
+                raise
             raise RetryableError(f"{told}: {name} is damaged: {error}.", "Nothing was published; run again.") from None
         except NotImplementedError as error:
             raise DataError(f"{told}: {name}: {error}.", "Nothing was published.") from None

@@ -26,6 +26,7 @@ from etlkit.errors import EtlError, RetryableError, SourceError
 USER_AGENT = "etl-suite-warehouse/0.1 (data pipeline; contact the operator of this host)"
 """FDA sends a client that does not name itself to a page of its own."""
 LONGEST_WAIT = 60.0
+LARGEST_DOWNLOAD = 20 << 30
 _CHUNK = 1 << 18
 _NOT_MODIFIED = 304
 _OK = 200
@@ -125,6 +126,8 @@ def _write(answer: requests.Response, path: Path, where: str, deadline: float) -
             file.write(chunk)
             digest.update(chunk)
             size += len(chunk)
+            if size > LARGEST_DOWNLOAD:
+                raise SourceError(f"{where} sends more than {LARGEST_DOWNLOAD:,} bytes.", "Nothing was published.")
             if time.monotonic() > deadline:
                 raise RetryableError(f"{where} sends too slowly: {size:,} bytes came in time.", "Run again.")
     promised = answer.headers.get("Content-Length", "")

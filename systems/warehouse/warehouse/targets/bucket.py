@@ -153,10 +153,12 @@ class Bucket(Target):
             if code in passing:
                 raise
             words = " ".join(str(said.get("Message", "")).split())
-            raise LoadError(f"{self.location(key)}: S3 answers {code}: {words}.", "Nothing was published.") from error
+            raise LoadError(
+                f"{self.location(key)}: S3 answers {code}: {words}.", "What was published stays."
+            ) from error
         except (BotoCoreError, S3UploadFailedError) as error:
             words = " ".join(str(error).split())
-            raise LoadError(f"{self.location(key)}: {words}.", "Nothing was published.") from error
+            raise LoadError(f"{self.location(key)}: {words}.", "What was published stays.") from error
 
 
 class _Lease:

@@ -24,16 +24,14 @@ def test_what_the_project_ships_is_configured_well_and_named_by_convention(wareh
     shipped = read_configuration(ETL_DIR)
     core, nsde, cder = shipped.core, shipped.dataset("fda-nsde"), shipped.dataset("fda-cder")
     assert job_name(core, "bronze", "fda-nsde") == "pp-dw-bronze-fda-nsde"
-    assert crawler_names(core, "bronze", nsde) == ["pp-dw-bronze-fda-nsde-crawler"]
-    assert crawler_names(core, "bronze", cder) == [
+    assert crawler_names(core, nsde) == {"fda-nsde": "pp-dw-bronze-fda-nsde-crawler"}
+    assert [*crawler_names(core, cder).values()] == [
         "pp-dw-bronze-fda-cder-products-crawler", "pp-dw-bronze-fda-cder-packages-crawler",
     ]  # fmt: skip
     assert bucket_name(core, "123456789012") == "pp-dw-123456789012"
     assert database_name(core, "gold") == "pp_dw_gold"
-    assert run_prefix("bronze", nsde, "fda-nsde", "20261128_060000") == "bronze/fda-nsde/run_id=20261128_060000/"
-    assert run_prefix("bronze", cder, "packages", "20261128_060000") == (
-        "bronze/fda-cder/packages/run_id=20261128_060000/"
-    )
+    assert run_prefix(nsde, "fda-nsde", "20261128_060000") == "bronze/fda-nsde/run_id=20261128_060000/"
+    assert run_prefix(cder, "packages", "20261128_060000") == ("bronze/fda-cder/packages/run_id=20261128_060000/")
     tables = {row["table"] for row in warehouse.command("datasets").figures["tables"]}
     assert {"fda_nsde", "fda_cder_products", "fda_cder_packages"} <= tables
 

@@ -18,7 +18,7 @@ import pytest
 
 from warehouse.__main__ import main
 from warehouse.configuration import DatasetConfig, read_configuration
-from warehouse.publishing import Publication
+from warehouse.publishing import publication_of
 from warehouse.reading import ask, digests
 from warehouse.sample_sources.drugs import Drugs
 from warehouse.sample_sources.server import SampleSources
@@ -111,7 +111,7 @@ class Warehouse:
     def digests(self, dataset: str) -> dict[str, dict[str, Any]]:
         """Return the digests of the current run's tables."""
         config = read_configuration(self.etl).dataset(dataset)
-        manifest = Publication(self.target, dataset).current()
+        manifest = publication_of(self.target, config).current()
         assert manifest is not None
         return digests(self.target, config, manifest)
 

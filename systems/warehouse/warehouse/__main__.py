@@ -14,12 +14,11 @@ import argparse
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from tabulate import tabulate
 
@@ -29,12 +28,15 @@ from etlkit.logs import configure_logging, redact, write
 from etlkit.process import exit_process
 from etlkit.settings import AwsSettings, load_settings, secret_values, unknown_settings
 from warehouse.bronze import BronzeRun, Options, RunDone
-from warehouse.configuration import Configuration, DatasetConfig, read_configuration, table_names
+from warehouse.configuration import Configuration, DatasetConfig, GoldConfig, read_configuration, table_names
 from warehouse.engines.duckdb_engine import DuckDbEngine
 from warehouse.engines.engine import Engine
+from warehouse.gold import GoldDone, GoldOptions, GoldRun
+from warehouse.history import CURRENT
 from warehouse.naming import checked_run_id, crawler_names, new_run_id, raw_prefix
-from warehouse.publishing import Publication
-from warehouse.reading import ask, digests, looked, quarantine, required
+from warehouse.publishing import Publication, publication_of
+from warehouse.reading import ask, digests, looked, quarantine, required, versions_of
+from warehouse.silver.rules import problems_of_rules
 from warehouse.sources.download import told_url
 from warehouse.targets.bucket import Bucket
 from warehouse.targets.opening import open_target
@@ -63,7 +65,7 @@ class WarehouseCommand(Session):
     @cached_property
     def configuration(self) -> Configuration:
         """Return what is configured."""
-        return read_configuration(self.settings.warehouse_etl_dir)
+        return read_configuration(self.settings.warehouse_etl_dir, problems_of_rules)
 
     @cached_property
     def target(self) -> Target:
@@ -75,14 +77,14 @@ class WarehouseCommand(Session):
         return open_target(url, self.login, self.settings.warehouse_lock_seconds)
 
     @property
-    def dataset(self) -> DatasetConfig:
+    def dataset(self) -> DatasetConfig | GoldConfig:
         """Return the dataset that was named."""
         return self.configuration.dataset(self.flags.dataset)
 
     @property
     def publication(self) -> Publication:
         """Return its published runs."""
-        return Publication(self.target, self.dataset.dataset)
+        return publication_of(self.target, self.dataset)
 
     def open_engine(self) -> Engine:
         """Return the engine of the settings."""
@@ -116,24 +118,29 @@ class WarehouseCommand(Session):
 def list_datasets(command: WarehouseCommand) -> Outcome:
     """Print what is configured, and what is published of it."""
     rows = []
-    for name, dataset in command.configuration.datasets.items():
+    for dataset in command.configuration.datasets.values():
         try:
-            current = Publication(command.target, name).current()
+            current = publication_of(command.target, dataset).current()
         except DataError as error:
             command.logger.warning("%s", error)
             current = None
-        source = (
-            told_url(dataset.source_url or "")
-            or dataset.source_prefix
-            or ", ".join(map(told_url, (dataset.api_endpoints or {}).values()))
-        )
         for table, registered in table_names(dataset).items():
             found = current["tables"].get(table, {}).get("rows") if current else None
-            rows.append((registered, found, current and current["run_id"], dataset.data_size_category, source))
+            rows.append(
+                (registered, found, current and current["run_id"], dataset.data_size_category, _source_of(dataset))
+            )
     heads = ["table", "rows", "run", "size", "source"]
     command.figures["tables"] = [dict(zip(heads, row, strict=True)) for row in rows]
     command.say(tabulate(rows, heads, tablefmt="simple", intfmt=","))
     return Outcome()
+
+
+def _source_of(dataset: DatasetConfig | GoldConfig) -> str:
+    """Return where a dataset comes from."""
+    if isinstance(dataset, GoldConfig):
+        return ", ".join(dataset.source_datasets)
+    urls = [dataset.source_url or "", *(dataset.api_endpoints or {}).values()]
+    return dataset.source_prefix or ", ".join(told_url(url) for url in urls if url)
 
 
 def check(command: WarehouseCommand) -> Outcome:
@@ -143,32 +150,64 @@ def check(command: WarehouseCommand) -> Outcome:
     return Outcome(f"{len(datasets)} dataset(s) with {tables} table(s) are configured well.")
 
 
-def run_bronze(command: WarehouseCommand) -> Outcome:
-    """Download, keep, type, judge and publish a dataset."""
+def run(command: WarehouseCommand) -> Outcome:
+    """Make a dataset's tables anew and publish them: from its source, or from the datasets that it is made of."""
     flags, dataset = command.flags, command.dataset
-    options = Options(
-        run_id=flags.run_id or _free_run_id(command),
-        from_raw=flags.from_raw,
-        from_file=flags.from_file,
-        is_forced=flags.force,
-        is_dry=flags.dry_run,
-        patience=command.settings.patience,
-    )
-    command.figures |= {"dataset": dataset.dataset, "run_id": options.run_id}
-    done = BronzeRun(dataset, command.target, command.open_engine, command.open_target, options).run()
-    command.figures |= {"is_published": done.is_published, "current_run": done.current_run, "tables": _told(done)}
+    run_id = flags.run_id or _free_run_id(command)
+    command.figures |= {"dataset": dataset.dataset, "run_id": run_id}
+    done: RunDone | GoldDone
+    if isinstance(dataset, GoldConfig):
+        done = _gold_run(command, dataset, run_id).run()
+    else:
+        done = _bronze_run(command, dataset, run_id).run()
+    command.figures |= {"is_published": done.is_published, "current_run": done.current_run, **done.told}
     for line in done.lines:
         command.logger.info("%s", line)
     for table, verdicts in done.verdicts.items():
         for verdict in verdicts:
             command.logger.debug("gate of %s: %s", table, verdict)
     if done.is_published:
-        for name in crawler_names(command.configuration.core, "bronze", dataset):
+        for name in crawler_names(command.configuration.core, dataset).values():
             command.logger.info(
                 "to let the crawler look on AWS, if one is wanted: aws glue start-crawler --name %s", name
             )
     exit_told = " [exit 3]" if done.quarantined else ""
     return Outcome(f"{dataset.dataset}: {done.sentence}{exit_told}", has_new_rejects=bool(done.quarantined))
+
+
+def _bronze_run(command: WarehouseCommand, dataset: DatasetConfig, run_id: str) -> BronzeRun:
+    """Return a run that reads a source; ConfigError for flags of the other kind."""
+    flags = command.flags
+    _refuse(dataset, {"--as-of": flags.as_of, "--accept-mass-change": flags.accept_mass_change})
+    options = Options(
+        run_id=run_id,
+        from_raw=flags.from_raw,
+        from_file=flags.from_file,
+        is_forced=flags.force,
+        is_dry=flags.dry_run,
+        patience=command.settings.patience,
+    )
+    return BronzeRun(dataset, command.target, command.open_engine, command.open_target, options)
+
+
+def _gold_run(command: WarehouseCommand, dataset: GoldConfig, run_id: str) -> GoldRun:
+    """Return a run that carries a history on; ConfigError for flags of the other kind."""
+    flags = command.flags
+    _refuse(dataset, {"--from-raw": flags.from_raw, "--from-file": flags.from_file})
+    options = GoldOptions(
+        run_id=run_id,
+        as_of=flags.as_of,
+        accepts_mass_change=flags.accept_mass_change,
+        is_forced=flags.force,
+        is_dry=flags.dry_run,
+    )
+    return GoldRun(dataset, command.target, command.open_engine, options)
+
+
+def _refuse(dataset: DatasetConfig | GoldConfig, flags: Mapping[str, object]) -> None:
+    """Raise ConfigError for a flag that means nothing to a dataset's layer."""
+    if given := [name for name, value in flags.items() if value]:
+        raise ConfigError(f"{given[0]} means nothing to {dataset.dataset}, which is of the {dataset.layer} layer.")
 
 
 def _free_run_id(command: WarehouseCommand) -> str:
@@ -214,6 +253,21 @@ def show(command: WarehouseCommand) -> Outcome:
             for gate in told["gates"]
         ]
         command.say(tabulate(gates, ["gate", "observed", "limit", ""], tablefmt="simple", intfmt=",") + "\n")
+    return Outcome()
+
+
+def show_history(command: WarehouseCommand) -> Outcome:
+    """Print every version of one key: from when, until when, and what it changed."""
+    dataset = command.configuration.gold(command.flags.dataset)
+    rows = versions_of(command.target, dataset, command.flags.key)
+    command.figures["versions"] = rows
+    table = [
+        (row["active_from"], "now" if row["status"] == CURRENT else row["active_to"], row["status"], row["what"])
+        for row in rows
+    ]
+    command.say(
+        tabulate(table, ["from", "until", "", "what changed"], tablefmt="simple", maxcolwidths=[None, None, None, 90])
+    )
     return Outcome()
 
 
@@ -277,18 +331,6 @@ def show_quarantine(command: WarehouseCommand) -> Outcome:
     return Outcome(f"{count:,} quarantined rows of run {manifest['run_id']}{more}.")
 
 
-def _told(done: RunDone) -> dict[str, Any]:
-    """Return what the JSON object says of a run's tables."""
-    return {
-        one.table: {
-            "rows_in": one.rows_in,
-            **one.observed.as_told,
-            "gates": [vars(verdict) for verdict in done.verdicts.get(one.table, ())],
-        }
-        for one in done.tables
-    }
-
-
 def _short(value: object) -> object:
     """Return a value for a table's cell."""
     if not isinstance(value, str):
@@ -321,7 +363,9 @@ def command_parser() -> argparse.ArgumentParser:
 
     add("datasets", "what is configured, and what is published of it", list_datasets, of_one=False)
     add("check", "read every configuration and tell all complaints in one list", check, of_one=False)
-    action = add("run", "download, keep, type, judge and publish a dataset", run_bronze, of_one=True)
+    action = add(
+        "run", "make a dataset's tables from its source, or from other datasets, and publish them", run, of_one=True
+    )
     action.add_argument(
         "--engine", choices=("duckdb", "spark"), help="what types and writes (WAREHOUSE_ENGINE, duckdb)"
     )
@@ -336,12 +380,18 @@ def command_parser() -> argparse.ArgumentParser:
         help="read this archive, or this folder where the dataset is one, no download",
     )
     action.add_argument("--run-id", type=_run_id, help="when the run began, as YYYYMMDD_HHMMSS (now, UTC)")
+    action.add_argument("--as-of", type=_day, metavar="DAY", help="gold: the day of the snapshot (that of the run id)")
+    action.add_argument(
+        "--accept-mass-change", action="store_true", help="gold: publish a day that changes more than it may"
+    )
     action.add_argument("--force", action="store_true", help="publish a run though the source has not changed")
     action.add_argument("--dry-run", action="store_true", help="do everything but keep and publish")
     action = add("show", "the current run's tables, or what a statement finds in them", show, of_one=True)
     action.add_argument(
         "--sql", metavar="STATEMENT", help="a statement of DuckDB; the tables have the names of `datasets`"
     )
+    action = add("history", "every version of one key, with what it changed", show_history, of_one=True)
+    action.add_argument("key", nargs="+", metavar="KEY", help="the key's parts in the order of business_key")
     add("runs", "the current run and those in the archive", list_runs, of_one=True)
     action = add("rollback", "make the run before current again", rollback, of_one=True)
     action.add_argument("--run-id", type=_run_id, help="another run of the archive")
@@ -356,6 +406,14 @@ def _run_id(text: str) -> str:
         return checked_run_id(text)
     except ConfigError as error:
         raise argparse.ArgumentTypeError(error.problem) from None
+
+
+def _day(text: str) -> date:
+    """Read a day."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day, such as 2026-11-28") from None
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,8 +7,6 @@ removes what is left of it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -21,10 +19,10 @@ import ibis
 
 from etlkit.errors import ConfigError, DataError
 from warehouse.columns import TypedTable, layout_of, typed
-from warehouse.configuration import DatasetConfig
+from warehouse.configuration import DatasetConfig, config_hash
 from warehouse.engines.engine import Engine
 from warehouse.gates import Observed, Verdict, judge, judge_age, judge_rejected, observe, require_passed
-from warehouse.naming import run_prefix, temp_prefix
+from warehouse.naming import run_prefix
 from warehouse.publishing import Pointer, Publication
 from warehouse.quarantine import Quarantine, count_blank
 from warehouse.raw_files import (
@@ -34,16 +32,13 @@ from warehouse.raw_files import (
     from_archive,
     from_folder,
     from_raw,
-    hash_of,
     store_raw,
 )
 from warehouse.sources.api import read_records
 from warehouse.sources.download import Fetched, Patience
+from warehouse.staging import Staging
 from warehouse.targets.target import Target
 from warehouse.work_files import Form, WorkFile, add_file, read_header, write_records
-
-LAYER = "bronze"
-QUARANTINE_FILE = "quarantine.parquet"
 
 logger = logging.getLogger("warehouse")
 
@@ -62,13 +57,11 @@ class Options:
 
 @dataclass(frozen=True)
 class TableDone:
-    """What became of one table: where its rows went, and where its files lie until they are published."""
+    """What became of one table: where its rows went."""
 
     table: str
     rows_in: int
     observed: Observed
-    files: Mapping[str, Path]
-    """Local files by the name that they get in the run's folder; of an engine that writes into the target none."""
     bad_rows_file: Path
     """Of those that are quarantined; it is there if there are any."""
     blank: int
@@ -92,6 +85,20 @@ class RunDone:
     def quarantined(self) -> int:
         """Return how many rows are quarantined."""
         return sum(done.observed.quarantined for done in self.tables)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Return what a JSON object says of it."""
+        return {
+            "tables": {
+                one.table: {
+                    "rows_in": one.rows_in,
+                    **one.observed.as_told,
+                    "gates": [vars(verdict) for verdict in self.verdicts.get(one.table, ())],
+                }
+                for one in self.tables
+            }
+        }
 
     @property
     def lines(self) -> list[str]:
@@ -133,7 +140,7 @@ class BronzeRun:
         self._open_engine = open_engine
         self._open_source = open_source
         self._options = options
-        self._publication = Publication(target, dataset.dataset, LAYER)
+        self._publication = Publication(target, dataset.dataset, dataset.layers)
         self._form = Form(dataset.encoding, dataset.delimiter, dataset.quote_mark)
         self._config_hash = config_hash(dataset)
         self._pointer: Pointer | None = None
@@ -160,7 +167,8 @@ class BronzeRun:
             if not options.is_dry and not options.from_raw:
                 store_raw(source, dataset, self._target, options.run_id)
             with self._engine() as engine:
-                return self._make(engine, source, current, folder)
+                staging = Staging(self._target, engine, dataset.dataset, options.run_id, folder)
+                return self._make(staging, source, current)
 
     def _current(self) -> dict[str, Any] | None:
         """Return the current run's manifest; with --force a run goes on where that is lost."""
@@ -203,16 +211,16 @@ class BronzeRun:
         finally:
             engine.close()
 
-    def _make(self, engine: Engine, source: Source, current: Mapping[str, Any] | None, folder: Path) -> RunDone:
+    def _make(self, staging: Staging, source: Source, current: Mapping[str, Any] | None) -> RunDone:
         """Make the tables, judge them, publish them."""
         dataset, run_id = self._dataset, self._options.run_id
-        works = self._works(source, folder)
+        works = self._works(source, staging.folder)
         verdicts = {dataset.dataset: judge_age(dataset, run_id, source.modified)}
         require_passed(dataset.dataset, verdicts)
         done = []
         try:
             for table in dataset.tables:
-                found = self._make_table(engine, table, works[table], folder)
+                found = self._make_table(staging, table, works[table])
                 done.append(found)
                 earlier = current["tables"].get(table, {}).get("rows") if current else None
                 verdicts[table] = [
@@ -221,10 +229,9 @@ class BronzeRun:
                 ]
             require_passed(dataset.dataset, verdicts)
             if not self._options.is_dry:
-                self._publish(engine, source, done, verdicts, folder)
+                self._publish(staging, source, done, verdicts)
         finally:
-            if engine.needs_shared_files:
-                self._target.delete_below(temp_prefix(dataset.dataset, run_id))
+            staging.clear()
         return RunDone(run_id, not self._options.is_dry, done, verdicts)
 
     def _works(self, source: Source, folder: Path) -> dict[str, list[WorkFile]]:
@@ -254,27 +261,26 @@ class BronzeRun:
             )
         return works
 
-    def _make_table(self, engine: Engine, table: str, works: list[WorkFile], folder: Path) -> TableDone:
+    def _make_table(self, staging: Staging, table: str, works: list[WorkFile]) -> TableDone:
         """Type one table into Parquet and account for every line of its files."""
-        dataset, run_id = self._dataset, self._options.run_id
-        every = [self._typed(engine, table, number, work) for number, work in enumerate(works)]
-        written = self._location(engine, table, folder)
+        dataset, run_id, engine = self._dataset, self._options.run_id, staging.engine
+        every = [self._typed(staging, table, number, work) for number, work in enumerate(works)]
+        written = staging.place(table)
         rows = ibis.union(*(one.rows(run_id) for one in every)) if len(every) > 1 else every[0].rows(run_id)
         engine.write_parquet(rows, written)
         read = engine.read_parquet(written)
         stored = engine.fetch_one(read.aggregate(rows=read.count()))["rows"]
-        bad = Quarantine(folder / f"quarantine-{table}", table, self._dataset, self._form)
+        bad = Quarantine(staging.folder / f"quarantine-{table}", table, self._dataset, self._form)
         blank = self._account(engine, every, table, stored, bad)
         names = [name for name in rows.columns if not name.startswith("meta_")]
         observed = observe(engine, read, dataset.data_quality.of(table), names, bad.count)
-        files = {} if engine.needs_shared_files else {path.name: path for path in sorted(Path(written).iterdir())}
         schema = [(name, str(kind)) for name, kind in rows.schema().items()]
         lines = sum(work.lines for work in works)
-        return TableDone(table, lines - blank, observed, files, bad.path, blank, schema)
+        return TableDone(table, lines - blank, observed, bad.path, blank, schema)
 
-    def _typed(self, engine: Engine, table: str, number: int, work: WorkFile) -> TypedTable:
+    def _typed(self, staging: Staging, table: str, number: int, work: WorkFile) -> TypedTable:
         """Return the typed columns of a work file."""
-        texts = engine.read_texts(work, self._shared(engine, work, f"{table}-{number}"))
+        texts = staging.engine.read_texts(work, staging.shared(work.path, f"{table}-{number}"))
         return typed(texts, work, layout_of(work.header, table, self._dataset, work.told), table, self._dataset)
 
     def _account(self, engine: Engine, every: list[TypedTable], table: str, stored: int, bad: Quarantine) -> int:
@@ -302,80 +308,35 @@ class BronzeRun:
             )
         return blank
 
-    def _shared(self, engine: Engine, work: WorkFile, name: str) -> str:
-        """Return where the engine reads a work file."""
-        if not engine.needs_shared_files or self._target.is_local:
-            return str(work.path)
-        key = f"{self._temp}work/{name}"
-        self._target.upload(work.path, key)
-        return self._target.location(key)
-
-    def _location(self, engine: Engine, table: str, folder: Path) -> str:
-        """Return where the engine writes a table."""
-        if engine.needs_shared_files:
-            return self._target.location(f"{self._temp}tables/{table}")
-        return str(folder / f"table-{table}")
-
-    @property
-    def _temp(self) -> str:
-        return temp_prefix(self._dataset.dataset, self._options.run_id)
-
     def _publish(
-        self,
-        engine: Engine,
-        source: Source,
-        done: list[TableDone],
-        verdicts: Mapping[str, list[Verdict]],
-        folder: Path,
+        self, staging: Staging, source: Source, done: list[TableDone], verdicts: Mapping[str, list[Verdict]]
     ) -> None:
         """Bring everything below `temp/`, and publish it from there."""
         dataset, run_id = self._dataset, self._options.run_id
-        moved: dict[str, str] = {}
         tables: dict[str, Any] = {}
         for one in done:
-            final = run_prefix(LAYER, dataset, one.table, run_id)
-            staged = f"{self._temp}tables/{one.table}/"
-            for name, path in one.files.items():
-                self._target.upload(path, staged + name)
-            files = []
-            kept = [stored for stored in self._target.stored(staged) if stored.key.endswith(".parquet")]
-            for number, stored in enumerate(kept):
-                name = f"part-{number:05}.parquet"
-                moved[stored.key] = final + name
-                files.append({"key": final + name, "bytes": stored.size, "sha256": self._hash(one, stored.key, folder)})
             tables[one.table] = {
                 **one.observed.as_told,
                 "rows_in": one.rows_in,
                 "blank": one.blank,
-                "files": files,
+                "files": staging.take(one.table, run_prefix(dataset, one.table, run_id)),
                 "schema": one.schema,
                 "gates": [vars(verdict) for verdict in verdicts[one.table]],
             }
             if one.observed.quarantined:
-                key = f"{self._temp}quarantine/{one.table}/{QUARANTINE_FILE}"
-                self._target.upload(one.bad_rows_file, key)
-                moved[key] = f"quarantine/{dataset.dataset}/run_id={run_id}/{one.table}/{QUARANTINE_FILE}"
-                tables[one.table]["quarantine"] = moved[key]
+                tables[one.table]["quarantine"] = staging.take_quarantine(one.table, one.bad_rows_file)
         manifest = {
             "dataset": dataset.dataset,
-            "layer": LAYER,
-            "engine": engine.name,
+            "layer": dataset.layer,
+            "engine": staging.engine.name,
             "raw_run_id": self._options.from_raw or run_id,
             "config_hash": self._config_hash,
             "source": source.known,
             "gates": [vars(verdict) for verdict in verdicts[dataset.dataset]],
             "tables": tables,
         }
-        if left := self._publication.publish(run_id, manifest, moved, self._pointer):
+        if left := self._publication.publish(run_id, manifest, staging.moved, self._pointer):
             logger.warning("%s: %s", dataset.dataset, left)
-
-    def _hash(self, one: TableDone, key: str, folder: Path) -> str:
-        """Return the hash of a written file."""
-        local = one.files.get(key.rsplit("/", 1)[-1])
-        if local is None:
-            local = folder / "written"
-            self._target.download(key, local)
-        return hash_of(local)
 
 
 def _unchanged(run_id: str, current: Mapping[str, Any] | None) -> RunDone:
@@ -384,9 +345,3 @@ def _unchanged(run_id: str, current: Mapping[str, Any] | None) -> RunDone:
         return RunDone(run_id, is_published=False)
     still_open = sum(told["quarantined"] for told in current["tables"].values())
     return RunDone(run_id, is_published=False, current_run=current["run_id"], still_open=still_open)
-
-
-def config_hash(dataset: DatasetConfig) -> str:
-    """Return a hash of all that decides what a dataset's tables hold; the order of keys says nothing."""
-    content = dataset.model_dump(mode="json", exclude={"description", "schedule", "data_size_category", "data_quality"})
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

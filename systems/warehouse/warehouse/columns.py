@@ -14,7 +14,16 @@ import ibis
 from ibis.expr import types as ir
 
 from etlkit.errors import DataError
-from warehouse.configuration import META, ColumnSpec, DatasetConfig, DerivedColumn
+from warehouse.configuration import (
+    META,
+    META_NULLED,
+    META_REPAIRED,
+    META_RUN_ID,
+    META_SOURCE_FILE,
+    ColumnSpec,
+    DatasetConfig,
+    DerivedColumn,
+)
 from warehouse.moments import MomentFormat
 from warehouse.ndc import ndc_11
 from warehouse.work_files import (
@@ -28,9 +37,6 @@ from warehouse.work_files import (
     WorkFile,
 )
 
-META_RUN_ID, META_SOURCE_FILE, META_NULLED, META_REPAIRED = (
-    "meta_run_id", "meta_source_file", "meta_nulled", "meta_repaired",
-)  # fmt: skip
 BAD = "bad"
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 _INTEGER_DIGITS = {"integer": 9, "long": 18}

@@ -7,15 +7,24 @@ reads, so reading again is safe.
 from __future__ import annotations
 
 import codecs
+import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from etlkit.errors import ConfigError
 from warehouse.moments import FormatError, MomentFormat
@@ -23,9 +32,13 @@ from warehouse.moments import FormatError, MomentFormat
 CONFIG_NAME = "config.json"
 META = "meta_"
 """How the columns begin that every row gets; no configured one does."""
+META_NAMES = META_RUN_ID, META_SOURCE_FILE, META_NULLED, META_REPAIRED = (
+    "meta_run_id", "meta_source_file", "meta_nulled", "meta_repaired",
+)  # fmt: skip
 SHARED = "shared"
 """The folder of `etl/` that holds the scripts of datasets without their own; no dataset's name."""
 DEFAULT_QUOTES = {",": '"', ";": '"'}
+SILVER = "silver"
 _LARGEST_PRECISION = 38
 _LONGEST_NAME = 60
 _ASCII = "".join(map(chr, range(128)))
@@ -169,12 +182,20 @@ class Schedule(_Shape):
     description: str = ""
 
 
-class DatasetConfig(_Shape):
-    """One dataset: its source, its tables and columns, its gates."""
+class AnyDataset(_Shape):
+    """What every dataset has."""
 
     dataset: KebabName
     description: str = ""
     data_size_category: Size = "medium"
+    schedule: Schedule | None = None
+
+
+class DatasetConfig(AnyDataset):
+    """A dataset of the bronze layer: its source, its tables and columns, its gates."""
+
+    layer: Literal["bronze"] = "bronze"
+    layers: ClassVar[tuple[str, ...]] = ("bronze",)
     source_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
     api_endpoints: Mapping[SnakeName, Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]] | None = None
     record_paths: Mapping[SnakeName, str] = Field(default_factory=dict)
@@ -190,7 +211,6 @@ class DatasetConfig(_Shape):
     derived_columns: Mapping[KebabName, Mapping[SnakeName, DerivedColumn]] = Field(default_factory=dict)
     unmapped_columns: Literal["fail", "drop", "keep"] = "fail"
     data_quality: DataQuality = Field(default_factory=DataQuality)
-    schedule: Schedule | None = None
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -208,6 +228,11 @@ class DatasetConfig(_Shape):
         name = name.removesuffix(".json") if self.api_endpoints else name
         found = (table for pattern, table in self.file_table_mapping.items() if fnmatchcase(name, pattern.lower()))
         return next(found, None)
+
+    @property
+    def meta_names(self) -> tuple[str, ...]:
+        """Return the columns that every row gets."""
+        return META_NAMES
 
     def target_names(self, table: str) -> list[str]:
         """Return the names of a table's configured columns in their order."""
@@ -312,28 +337,94 @@ class DatasetConfig(_Shape):
                     yield f"{table}: {gate} names {column}, which is no column of it"
 
 
+def _listed(value: object) -> object:
+    """Return a single name as a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+class TemporalConfig(_Shape):
+    """Which columns open a version when they change; all others are refreshed in place."""
+
+    business_columns: tuple[SnakeName, ...]
+    notes: str = ""
+
+
+class SnapshotGates(Gates):
+    """The gates of a snapshot of keys: those of its rows, and how much of the history one day may change."""
+
+    max_change_pct: Percent = 20.0
+    """How many per cent of the current keys may have changed or gone."""
+    max_source_drop_pct: Percent = 50.0
+    """How many per cent of its rows a source table may have lost since the run before."""
+
+
+class GoldConfig(AnyDataset):
+    """A dataset of the gold layer: which datasets it is made of, its key, and what tells its versions apart."""
+
+    layer: Literal["gold"]
+    layers: ClassVar[tuple[str, ...]] = ("gold", SILVER)
+    """Where the tables lie, in their order."""
+    source_datasets: Annotated[tuple[KebabName, ...], Field(min_length=1)]
+    business_key: Annotated[tuple[SnakeName, ...], BeforeValidator(_listed), Field(min_length=1)]
+    temporal_config: TemporalConfig
+    data_quality: SnapshotGates = Field(default_factory=SnapshotGates)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Return the history, and the snapshot that it was carried on with."""
+        return self.dataset, f"{self.dataset}-{SILVER}"
+
+    @model_validator(mode="after")
+    def _key_and_columns_are_apart(self) -> GoldConfig:
+        """Refuse columns that are named twice."""
+        named = [*self.business_key, *self.temporal_config.business_columns]
+        if twice := sorted({name for name in named if named.count(name) > 1}):
+            raise ValueError(f"business_key and business_columns name {', '.join(twice)} twice")
+        return self
+
+
 class Configuration(_Shape):
     """All of `etl/`: the core and every dataset by its name."""
 
     folder: Path
     core: CoreConfig
-    datasets: Mapping[str, DatasetConfig]
+    datasets: Mapping[str, DatasetConfig | GoldConfig]
 
-    def dataset(self, name: str) -> DatasetConfig:
+    def dataset(self, name: str) -> DatasetConfig | GoldConfig:
         """Return one dataset; ConfigError names those that there are."""
         if name not in self.datasets:
             raise ConfigError(f"there is no dataset {name}; there are {', '.join(self.datasets)}.")
         return self.datasets[name]
 
+    def bronze(self, name: str) -> DatasetConfig:
+        """Return a dataset of the bronze layer; ConfigError for another one."""
+        found = self.dataset(name)
+        if not isinstance(found, DatasetConfig):
+            raise ConfigError(f"{name} is of the {found.layer} layer, and has no source of its own.")
+        return found
 
-def read_configuration(folder: Path) -> Configuration:
-    """Return the configuration below a folder; ConfigError with every complaint of every file in one list."""
+    def gold(self, name: str) -> GoldConfig:
+        """Return a dataset of the gold layer; ConfigError for another one."""
+        found = self.dataset(name)
+        if not isinstance(found, GoldConfig):
+            raise ConfigError(f"{name} is of the {found.layer} layer, and keeps no history.")
+        return found
+
+
+def read_configuration(
+    folder: Path,
+    check: Callable[[Mapping[str, DatasetConfig | GoldConfig], Collection[str]], Iterable[str]] | None = None,
+) -> Configuration:
+    """Return the configuration below a folder; ConfigError with every complaint of every file in one list.
+
+    `check` adds complaints about the datasets that could be read; it is told the names of those that could not.
+    """
     complaints: list[str] = []
     core_file = folder / CONFIG_NAME
     core = _read(core_file, CoreConfig, complaints)
-    datasets: dict[str, DatasetConfig] = {}
+    datasets: dict[str, DatasetConfig | GoldConfig] = {}
     for path in sorted(folder.glob(f"*/{CONFIG_NAME}")):
-        found = _read(path, DatasetConfig, complaints)
+        found = _read(path, GoldConfig, complaints) if _is_gold(path) else _read(path, DatasetConfig, complaints)
         if found is None:
             continue
         if found.dataset != path.parent.name or found.dataset == SHARED:
@@ -345,6 +436,9 @@ def read_configuration(folder: Path) -> Configuration:
                 known = ", ".join(core.glue_worker_configs)
                 complaints.append(f"{name}: data_size_category is {dataset.data_size_category}, there are {known}")
     complaints += _colliding_names(datasets)
+    if check is not None:
+        unread = {path.parent.name for path in folder.glob(f"*/{CONFIG_NAME}")} - datasets.keys()
+        complaints += check(datasets, unread)
     if not datasets and not complaints:
         complaints.append(f"{folder} has no */{CONFIG_NAME}")
     if complaints or core is None:
@@ -352,15 +446,32 @@ def read_configuration(folder: Path) -> Configuration:
     return Configuration(folder=folder, core=core, datasets=datasets)
 
 
-def table_names(dataset: DatasetConfig) -> dict[str, str]:
-    """Return the name under which each table is registered and asked: of several it has the dataset's before it."""
+def config_hash(dataset: AnyDataset) -> str:
+    """Return a hash of all that decides what a dataset's tables hold; the order of keys says nothing."""
+    content = dataset.model_dump(mode="json", exclude={"description", "schedule", "data_size_category", "data_quality"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _is_gold(path: Path) -> bool:
+    """Tell whether a dataset's file says that it is of the gold layer; what else it says is read afterwards."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("layer") == "gold"
+
+
+def table_names(dataset: DatasetConfig | GoldConfig) -> dict[str, str]:
+    """Return the name under which each table is asked: of several of a source it has the dataset's before it."""
+    if isinstance(dataset, GoldConfig):
+        return {table: table.replace("-", "_") for table in dataset.tables}
     return {
         table: (dataset.dataset if len(dataset.tables) == 1 else f"{dataset.dataset}-{table}").replace("-", "_")
         for table in dataset.tables
     }
 
 
-def _colliding_names(datasets: Mapping[str, DatasetConfig]) -> Iterator[str]:
+def _colliding_names(datasets: Mapping[str, DatasetConfig | GoldConfig]) -> Iterator[str]:
     """Yield the names that two tables would have."""
     owners: dict[str, str] = {}
     for name, dataset in datasets.items():

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ibis
 
 from etlkit.errors import DataError
-from warehouse.columns import META_NULLED, META_REPAIRED
-from warehouse.configuration import DatasetConfig, Gates
+from warehouse.configuration import META_NULLED, META_REPAIRED, DatasetConfig, Gates
 from warehouse.naming import run_moment
 
 if TYPE_CHECKING:
@@ -69,7 +68,8 @@ def observe(engine: Engine, table: ir.Table, gates: Gates, names: list[str], qua
     figures: dict[str, ir.Scalar] = {"rows": table.count()}
     for number, name in enumerate(names):
         figures[f"null_{number}"] = table[name].isnull().sum()
-        for kind, column in (("nulled", META_NULLED), ("repaired", META_REPAIRED)):
+        told_in = (("nulled", META_NULLED), ("repaired", META_REPAIRED)) if META_NULLED in table.columns else ()
+        for kind, column in told_in:
             told = ibis.literal(",") + table[column].fill_null("")
             figures[f"{kind}_{number}"] = told.contains(f",{name},").sum()
     found = engine.fetch_one(table.aggregate(**figures))
@@ -82,7 +82,7 @@ def observe(engine: Engine, table: ir.Table, gates: Gates, names: list[str], qua
         )
 
     def of(kind: str) -> dict[str, int]:
-        return {name: int(found[f"{kind}_{number}"] or 0) for number, name in enumerate(names)}
+        return {name: int(found.get(f"{kind}_{number}") or 0) for number, name in enumerate(names)}
 
     return Observed(int(found["rows"]), quarantined, of("null"), of("nulled"), of("repaired"), repeated)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import reduce
 from typing import TYPE_CHECKING
 
 import ibis
@@ -43,6 +42,22 @@ class Tracking:
     def columns(self) -> tuple[str, ...]:
         """Return all columns of a snapshot."""
         return (*self.key, *self.tracked, *self.refreshed)
+
+
+def aligned(earlier: ir.Table, tracking: Tracking, *, is_hashed_alike: bool) -> ir.Table:
+    """Return the versions so far in today's columns: one that is new is null, one that went is gone.
+
+    Where other columns were tracked, or hashed in another way, the hashes are made anew: what did not change is not
+    taken for changed.
+    """
+    there = {name: earlier[name] if name in earlier.columns else ibis.null("string") for name in tracking.columns}
+    whole = earlier.select(*(value.name(name) for name, value in there.items()), *ADDED)
+    if is_hashed_alike:
+        return whole
+    hashed = whole.mutate(
+        **{CONTENT_HASH: _hash_of(whole, tracking), "hash_version": ibis.literal(HASH_VERSION, "int32")}
+    )
+    return hashed.select(*tracking.columns, *ADDED)
 
 
 def versions(earlier: ir.Table | None, seen: ir.Table, tracking: Tracking, as_of: date) -> ir.Table:
@@ -89,9 +104,13 @@ def changes(earlier: ir.Table | None, seen: ir.Table, tracking: Tracking, as_of:
 
 def _hashed(seen: ir.Table, tracking: Tracking) -> ir.Table:
     """Return a snapshot with the hash of what is tracked: sorted by name, each text with its length before it."""
-    parts = [_told(seen[name]) for name in sorted(tracking.tracked)]
-    hashed = reduce(lambda text, part: text + part, parts, ibis.literal("")).hexdigest("md5")
-    return seen.select(*tracking.columns, **{CONTENT_HASH: hashed})
+    return seen.select(*tracking.columns, **{CONTENT_HASH: _hash_of(seen, tracking)})
+
+
+def _hash_of(rows: ir.Table, tracking: Tracking) -> ir.StringValue:
+    """Return the hash of what is tracked of each row."""
+    parts = [_told(rows[name]) for name in sorted(tracking.tracked)]
+    return ibis.literal("").join([ibis.literal(""), *parts]).hexdigest("md5")
 
 
 def _told(value: ir.Value) -> ir.StringValue:
@@ -132,7 +151,7 @@ def _new(current: ir.Table, now: ir.Table, tracking: Tracking, as_of: date) -> i
 def _opened(now: ir.Table, tracking: Tracking, as_of: date) -> ir.Table:
     """Return rows as open versions from a day on."""
     told = [*(_told(now[name]) for name in tracking.key), ibis.literal(as_of.isoformat())]
-    version = reduce(lambda text, part: text + part, told, ibis.literal("")).hexdigest("md5")
+    version = ibis.literal("").join(told).hexdigest("md5")
     return now.select(
         *tracking.columns,
         CONTENT_HASH,

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 
 from etlkit.errors import ConfigError
-from warehouse.configuration import CoreConfig, DatasetConfig
+from warehouse.configuration import CoreConfig, DatasetConfig, GoldConfig
 
 RUN = "run_id="
 _RUN_ID = re.compile(r"[0-9]{8}_[0-9]{6}")
@@ -38,10 +38,15 @@ def job_name(core: CoreConfig, layer: str, dataset: str) -> str:
     return f"{core.etl_resource_prefix}-{layer}-{dataset}"
 
 
-def crawler_names(core: CoreConfig, layer: str, dataset: DatasetConfig) -> list[str]:
-    """Return the crawlers of a dataset; of several tables each has its own."""
-    tables = [""] if len(dataset.tables) == 1 else [f"-{table}" for table in dataset.tables]
-    return [f"{job_name(core, layer, dataset.dataset)}{table}-crawler" for table in tables]
+def crawler_names(core: CoreConfig, dataset: DatasetConfig | GoldConfig) -> dict[str, str]:
+    """Return the crawler of each table, such as pp-dw-bronze-fda-cder-products-crawler."""
+    if isinstance(dataset, GoldConfig):
+        pairs = zip(dataset.tables, dataset.layers, strict=True)
+        return {table: f"{job_name(core, layer, dataset.dataset)}-crawler" for table, layer in pairs}
+    job = job_name(core, dataset.layer, dataset.dataset)
+    return {
+        table: f"{job}-crawler" if len(dataset.tables) == 1 else f"{job}-{table}-crawler" for table in dataset.tables
+    }
 
 
 def bucket_name(core: CoreConfig, account: str) -> str:
@@ -54,15 +59,17 @@ def database_name(core: CoreConfig, layer: str) -> str:
     return f"{core.database_prefix}_{layer}"
 
 
-def table_prefix(layer: str, dataset: DatasetConfig, table: str) -> str:
-    """Return where a table's runs lie: below the dataset, and of several tables below the table."""
+def table_prefix(dataset: DatasetConfig | GoldConfig, table: str) -> str:
+    """Return where a table's runs lie: below the dataset, and of several tables of one layer below the table."""
+    if isinstance(dataset, GoldConfig):
+        return f"{dataset.layers[dataset.tables.index(table)]}/{dataset.dataset}/"
     of_table = "" if len(dataset.tables) == 1 else f"{table}/"
-    return f"{layer}/{dataset.dataset}/{of_table}"
+    return f"{dataset.layer}/{dataset.dataset}/{of_table}"
 
 
-def run_prefix(layer: str, dataset: DatasetConfig, table: str, run_id: str) -> str:
+def run_prefix(dataset: DatasetConfig | GoldConfig, table: str, run_id: str) -> str:
     """Return where one run of a table lies."""
-    return f"{table_prefix(layer, dataset, table)}{RUN}{run_id}/"
+    return f"{table_prefix(dataset, table)}{RUN}{run_id}/"
 
 
 def raw_prefix(dataset: str, run_id: str) -> str:

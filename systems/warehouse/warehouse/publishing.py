@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from etlkit.errors import ConfigError, DataError, EtlError
+from warehouse.configuration import DatasetConfig, GoldConfig
 from warehouse.naming import raw_prefix, run_of, temp_prefix
 from warehouse.targets.target import LostRaceError, Tagged, Target
 
@@ -36,19 +37,23 @@ class Pointer:
 
 @dataclass(frozen=True)
 class Publication:
-    """The published runs of one dataset of a layer in a target."""
+    """The published runs of one dataset in a target; its tables lie in one layer or in several."""
 
     target: Target
     dataset: str
-    layer: str = "bronze"
+    layers: tuple[str, ...] = ("bronze",)
 
     @property
     def _home(self) -> str:
-        return f"{self.layer}/{self.dataset}/"
+        return f"{self.layers[0]}/{self.dataset}/"
 
     @property
-    def _archive(self) -> str:
-        return f"archive/{self._home}"
+    def _homes(self) -> list[str]:
+        return [f"{layer}/{self.dataset}/" for layer in self.layers]
+
+    @property
+    def _archives(self) -> list[str]:
+        return [f"archive/{home}" for home in self._homes]
 
     @property
     def _pointer_key(self) -> str:
@@ -103,7 +108,7 @@ class Publication:
         pointer = self.pointer()
         kept = {pointer.run_id} if pointer else set()
         done += self._tidy_home(pointer)
-        archived = self._runs_in(self._archive)
+        archived = self._runs_in(*self._archives)
         for run_id in archived.keys() - {*self._manifests()}:
             self.target.delete(archived.pop(run_id))  # its removal was cut short
         for run_id in kept & archived.keys():
@@ -133,7 +138,7 @@ class Publication:
 
     def _named_raw(self) -> set[str]:
         """Return the runs whose raw files a published run was made of."""
-        return {manifest["raw_run_id"] for manifest in self.runs()}
+        return {manifest["raw_run_id"] for manifest in self.runs() if "raw_run_id" in manifest}
 
     def _point_at_a_whole_run(self) -> list[str]:
         """Where no pointer is, make one for the only run that was judged: it was killed there, or the pointer is lost.
@@ -142,12 +147,12 @@ class Publication:
         """
         if self.pointer():
             return []
-        if self._runs_in(self._archive):
+        if self._runs_in(*self._archives):
             raise DataError(
-                f"{self.target.location(self._pointer_key)} is gone, but {self._archive} has runs.",
+                f"{self.target.location(self._pointer_key)} is gone, but {self._archives[0]} has runs.",
                 "Put it back (run_id, previous_run_id, sequence); nothing was touched.",
             )
-        home = self._runs_in(self._home)
+        home = self._runs_in(*self._homes)
         for run_id in sorted(home, reverse=True):
             manifest = self.manifest(run_id)
             if manifest and {*_files(manifest)} <= {*home[run_id]}:
@@ -159,7 +164,7 @@ class Publication:
         """Let only the current run lie where readers without a manifest look."""
         done = []
         is_fenced = False
-        for run_id, keys in self._runs_in(self._home).items():
+        for run_id, keys in self._runs_in(*self._homes).items():
             if pointer and run_id == pointer.previous_run_id:
                 self._archive_keys(keys)
                 done.append(f"archived run {run_id}")
@@ -189,7 +194,7 @@ class Publication:
         def clear_away() -> None:
             self.target.delete_below(temp_prefix(self.dataset, run_id))
             if before:
-                self._archive_keys(self._runs_in(self._home).get(before, []))
+                self._archive_keys(self._runs_in(*self._homes).get(before, []))
             self._retain(before)
 
         try:
@@ -201,8 +206,8 @@ class Publication:
 
     def _require_all_there(self, keys: Iterable[str]) -> None:
         """Raise LostRaceError where a run's files are gone: another one took this one for dead and tidied up."""
-        home = {stored.key for stored in self.target.stored(self._home)}
-        home |= {stored.key for stored in self.target.stored(f"quarantine/{self.dataset}/")}
+        places = (*self._homes, f"quarantine/{self.dataset}/")
+        home = {stored.key for place in places for stored in self.target.stored(place)}
         if gone := [key for key in keys if key not in home]:
             raise LostRaceError(f"{self.target.location(gone[0])} was removed by another run meanwhile.", "Run again.")
 
@@ -212,7 +217,7 @@ class Publication:
         Whoever calls it holds the lock. ConfigError where there is no such run.
         """
         pointer = self.pointer()
-        archived = self._runs_in(self._archive)
+        archived = self._runs_in(*self._archives)
         if pointer is None or not archived:
             raise ConfigError(f"{self.dataset} has no earlier run to go back to.")
         wanted = run_id or pointer.previous_run_id
@@ -226,7 +231,7 @@ class Publication:
         before = pointer.run_id
 
         def clear_away() -> None:
-            self._archive_keys(self._runs_in(self._home).get(before, []))
+            self._archive_keys(self._runs_in(*self._homes).get(before, []))
             self.target.delete(archived[wanted])
 
         return wanted, before, self._swap_then(wanted, pointer, before, clear_away)
@@ -272,7 +277,7 @@ class Publication:
 
     def _retain(self, previous_run_id: str | None) -> None:
         """Delete the oldest runs of the archive, and the raw files and quarantine that no run stands for any more."""
-        archived = self._runs_in(self._archive)
+        archived = self._runs_in(*self._archives)
         newest_first = sorted(archived, key=lambda run_id: (run_id == previous_run_id, run_id), reverse=True)
         for run_id in newest_first[KEPT_RUNS:]:
             self.target.delete([self._manifest_key(run_id)])  # first: half a run without one is none
@@ -290,13 +295,19 @@ class Publication:
             if name != "current.json" and not name.startswith("."):
                 yield name.removesuffix(".json")
 
-    def _runs_in(self, prefix: str) -> dict[str, list[str]]:
-        """Return the keys of each run below a prefix."""
+    def _runs_in(self, *prefixes: str) -> dict[str, list[str]]:
+        """Return the keys of each run below some prefixes."""
         found: dict[str, list[str]] = {}
-        for stored in self.target.stored(prefix):
-            if run_id := run_of(stored.key):
-                found.setdefault(run_id, []).append(stored.key)
+        for prefix in prefixes:
+            for stored in self.target.stored(prefix):
+                if run_id := run_of(stored.key):
+                    found.setdefault(run_id, []).append(stored.key)
         return found
+
+
+def publication_of(target: Target, dataset: DatasetConfig | GoldConfig) -> Publication:
+    """Return a dataset's published runs."""
+    return Publication(target, dataset.dataset, dataset.layers)
 
 
 def _files(manifest: Mapping[str, Any]) -> list[str]:

@@ -39,25 +39,19 @@ class BadRow:
     """A record that no table takes."""
 
     source_file: str
-    row_number: int
-    """Counted from 1, the header not counted."""
+    row_number: int | None
+    """Counted from 1, the header not counted; of a row that is of no file it is null."""
     columns: str | None
     reason: str
     raw_line: str
 
 
-class Quarantine:
-    """The bad rows of one table, in a file that is there when there is one."""
+class BadRows:
+    """A file of bad rows, which is there when there is one, and grows by batches."""
 
-    def __init__(self, path: Path, table: str, dataset: DatasetConfig, form: Form) -> None:
+    def __init__(self, path: Path) -> None:
         """Name the file; it is written once a row comes."""
         self.path, self.count = path, 0
-        self.ending = 0
-        """How many rows have a bad value that shall end the run."""
-        self.examples: list[str] = []
-        """Some of those."""
-        self._table, self._dataset, self._form = table, dataset, form
-        self._ends = {name for name, rule in dataset.bad_value_rules(table).items() if rule == "fail"}
         self._batch: list[BadRow] = []
         self._writer: parquet.ParquetWriter | None = None
 
@@ -73,6 +67,38 @@ class Quarantine:
             self._write()
         if self._writer:
             self._writer.close()
+
+    def add(self, row: BadRow) -> None:
+        """Add a row."""
+        self.count += 1
+        self._batch.append(row)
+        if len(self._batch) == BATCH:
+            self._write()
+
+    def _write(self) -> None:
+        """Write a batch."""
+        self._writer = self._writer or parquet.ParquetWriter(self.path, SCHEMA, compression="zstd")
+        columns = zip(*map(astuple, self._batch), strict=True)
+        self._writer.write_table(
+            pa.table(
+                [pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)], schema=SCHEMA
+            )
+        )
+        self._batch.clear()
+
+
+class Quarantine(BadRows):
+    """The bad rows of one table of a source."""
+
+    def __init__(self, path: Path, table: str, dataset: DatasetConfig, form: Form) -> None:
+        """Name the file; it is written once a row comes."""
+        super().__init__(path)
+        self.ending = 0
+        """How many rows have a bad value that shall end the run."""
+        self.examples: list[str] = []
+        """Some of those."""
+        self._table, self._dataset, self._form = table, dataset, form
+        self._ends = {name for name, rule in dataset.bad_value_rules(table).items() if rule == "fail"}
 
     def take(self, work: WorkFile, bad: Iterable[Mapping[str, Any]]) -> int:
         """Take a work file's bad rows: given lines and columns, and those of a wrong shape; return its blank lines.
@@ -93,10 +119,10 @@ class Quarantine:
                 if part.is_quoted:
                     rows.append((number, columns, reason))
                 else:
-                    self._add(BadRow(part.source, number, columns, reason, shown(text)))
+                    self.add(BadRow(part.source, number, columns, reason, shown(text)))
             originals = original_records(part.path, self._form, [number for number, _, _ in rows])
             for (number, columns, reason), original in zip(rows, originals, strict=True):
-                self._add(BadRow(part.source, number, columns, reason, original))
+                self.add(BadRow(part.source, number, columns, reason, original))
         return blank
 
     def _told(self, bad: str | None, text: bytes, work: WorkFile) -> tuple[str | None, str]:
@@ -107,23 +133,13 @@ class Quarantine:
         names = bad.rstrip(",").split(",")
         return ", ".join(names), "; ".join(_reason(name, self._table, self._dataset) for name in names)
 
-    def _add(self, row: BadRow) -> None:
-        """Add a row."""
-        self.count += 1
+    def add(self, row: BadRow) -> None:
+        """Add a row, and note whether it shall end the run."""
         if row.columns and self._ends.intersection(row.columns.split(", ")):
             self.ending += 1
             if len(self.examples) < _EXAMPLES:
                 self.examples.append(f"{row.source_file} row {row.row_number}: {row.reason}")
-        self._batch.append(row)
-        if len(self._batch) == BATCH:
-            self._write()
-
-    def _write(self) -> None:
-        """Write a batch."""
-        self._writer = self._writer or parquet.ParquetWriter(self.path, SCHEMA, compression="zstd")
-        columns = zip(*map(astuple, self._batch), strict=True)
-        self._writer.write_table(pa.table([*map(pa.array, columns)], schema=SCHEMA))
-        self._batch.clear()
+        super().add(row)
 
 
 def count_blank(work: WorkFile) -> int:

@@ -16,8 +16,8 @@ from pyarrow import dataset as arrow
 from pyarrow import fs
 
 from etlkit.errors import ConfigError, DataError
-from warehouse.configuration import DatasetConfig, table_names
-from warehouse.publishing import Publication
+from warehouse.configuration import DatasetConfig, GoldConfig, table_names
+from warehouse.publishing import Publication, publication_of
 from warehouse.targets.bucket import Bucket
 from warehouse.targets.target import Target
 
@@ -35,7 +35,7 @@ DIGEST = """
 """
 
 
-def ask(target: Target, dataset: DatasetConfig, statement: str) -> tuple[list[str], list[Any]]:
+def ask(target: Target, dataset: DatasetConfig | GoldConfig, statement: str) -> tuple[list[str], list[Any]]:
     """Return the columns and rows of a statement on a dataset's current tables.
 
     It sees the tables and nothing else of this machine. Raises ConfigError in DuckDB's words for a wrong one.
@@ -54,10 +54,10 @@ def ask(target: Target, dataset: DatasetConfig, statement: str) -> tuple[list[st
         raise ConfigError(f"--sql: {' '.join(str(error).split())}.") from error
 
 
-def looked(target: Target, dataset: DatasetConfig, body: Callable[[dict[str, Any]], Answer]) -> Answer:
+def looked(target: Target, dataset: DatasetConfig | GoldConfig, body: Callable[[dict[str, Any]], Answer]) -> Answer:
     """Return what somebody finds by the current manifest; once more where its run was archived under his eyes."""
     for is_last in (False, True):
-        manifest = required(Publication(target, dataset.dataset))
+        manifest = required(publication_of(target, dataset))
         try:
             return body(manifest)
         except (duckdb.Error, OSError) as error:
@@ -69,7 +69,44 @@ def looked(target: Target, dataset: DatasetConfig, body: Callable[[dict[str, Any
     raise AssertionError("the second look returns or raises")
 
 
-def digests(target: Target, dataset: DatasetConfig, manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def versions_of(target: Target, dataset: GoldConfig, key: Sequence[str]) -> list[dict[str, Any]]:
+    """Return every version of one key, the oldest first, each with `what`: what it changed, by column, or how it began.
+
+    Raises ConfigError for a key of another number of parts, or one that the history has never had.
+    """
+    names = dataset.business_key
+    if len(key) != len(names):
+        raise ConfigError(f"{dataset.dataset} has the key {', '.join(names)}; {len(key)} given.")
+    (table,) = (name for one, name in table_names(dataset).items() if one == dataset.dataset)
+    wanted = " and ".join(f"{_quoted(name)}::varchar = ?" for name in names)
+
+    def answer(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with _connection(target, dataset, manifest) as connection:
+            found = connection.execute(f"from {table} where {wanted} order by active_from", [*key])
+            heads = [name for name, *_ in found.description or ()]
+            return [dict(zip(heads, row, strict=True)) for row in found.fetchall()]
+
+    rows = looked(target, dataset, answer)
+    if not rows:
+        raise ConfigError(f"{dataset.dataset} has never had the key {', '.join(key)}.")
+    before: dict[str, Any] | None = None
+    for row in rows:
+        row["what"] = _what_changed(before, row, dataset.temporal_config.business_columns)
+        before = row
+    return rows
+
+
+def _what_changed(before: Mapping[str, Any] | None, row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """Return what a version changed of the one before it."""
+    if before is None:
+        return "first seen"
+    told = [f"{name}: {before[name]!s} -> {row[name]!s}" for name in columns if before[name] != row[name]]
+    return "; ".join((["back"] if before["active_to"] < row["active_from"] else []) + told)
+
+
+def digests(
+    target: Target, dataset: DatasetConfig | GoldConfig, manifest: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
     """Return the rows and a digest of each table of a run, the same whatever engine wrote it and in which order."""
     found = {}
     with _connection(target, dataset, manifest) as connection:
@@ -101,7 +138,7 @@ def required(publication: Publication) -> dict[str, Any]:
 
 @contextmanager
 def _connection(
-    target: Target, dataset: DatasetConfig, manifest: Mapping[str, Any]
+    target: Target, dataset: DatasetConfig | GoldConfig, manifest: Mapping[str, Any]
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database that shows a run's tables under their names."""
     with duckdb.connect(config=SETTINGS) as connection:
@@ -111,7 +148,7 @@ def _connection(
         yield connection
 
 
-def _names(dataset: DatasetConfig, manifest: Mapping[str, Any]) -> dict[str, str]:
+def _names(dataset: DatasetConfig | GoldConfig, manifest: Mapping[str, Any]) -> dict[str, str]:
     """Return the names of a run's tables, also of those that are configured no more."""
     known = table_names(dataset)
     return {table: known.get(table, table.replace("-", "_")) for table in manifest["tables"]}
@@ -149,9 +186,9 @@ def arrow_files(target: Bucket) -> fs.S3FileSystem:
     )
 
 
-def _is_current(target: Target, dataset: DatasetConfig, manifest: Mapping[str, Any]) -> bool:
+def _is_current(target: Target, dataset: DatasetConfig | GoldConfig, manifest: Mapping[str, Any]) -> bool:
     """Tell whether the pointer still names a run."""
-    pointer = Publication(target, dataset.dataset).pointer()
+    pointer = publication_of(target, dataset).pointer()
     return pointer is not None and pointer.run_id == manifest["run_id"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,10 @@ class DuckDbEngine(Engine):
     def read_parquet(self, location: str) -> ir.Table:
         """Return the files of a folder as a table."""
         return self._connection.read_parquet(f"{location}/*.parquet", hive_partitioning=False)
+
+    def read_files(self, locations: Sequence[str]) -> ir.Table:
+        """Return Parquet files as a table."""
+        return self._connection.read_parquet([*locations], hive_partitioning=False)
 
     def fetch(self, rows: ir.Table) -> list[dict[str, Any]]:
         """Return rows."""

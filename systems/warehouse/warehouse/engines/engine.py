@@ -6,7 +6,7 @@ Everything between is an Ibis expression that knows no engine.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from warehouse.work_files import WorkFile
@@ -35,6 +35,10 @@ class Engine(ABC):
     @abstractmethod
     def read_parquet(self, location: str) -> ir.Table:
         """Return a written folder as a table."""
+
+    @abstractmethod
+    def read_files(self, locations: Sequence[str]) -> ir.Table:
+        """Return Parquet files of one shape as a table."""
 
     @abstractmethod
     def fetch(self, rows: ir.Table) -> list[dict[str, Any]]:

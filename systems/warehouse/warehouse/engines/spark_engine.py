@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,10 @@ class SparkEngine(Engine):
     def read_parquet(self, location: str) -> ir.Table:
         """Return a folder as a table."""
         return self._table(self._session.read.parquet(_hadoop(location)))
+
+    def read_files(self, locations: Sequence[str]) -> ir.Table:
+        """Return Parquet files as a table."""
+        return self._table(self._session.read.parquet(*map(_hadoop, locations)))
 
     def fetch(self, rows: ir.Table) -> list[dict[str, Any]]:
         """Return rows."""

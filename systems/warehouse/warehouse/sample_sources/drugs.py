@@ -61,6 +61,8 @@ class Drugs:
     cells: Mapping[tuple[int, str], str] = field(default_factory=dict)
     """By product and column, what stands there instead."""
     extra_product_lines: tuple[bytes, ...] = ()
+    label: str = ""
+    """How the ids of all labels begin, which every release renews."""
 
     def cder(self) -> bytes:
         """Return a zip such as FDA's directory: two members, and two of another kind with the same bytes."""
@@ -106,7 +108,7 @@ class Drugs:
     def _product(self, number: int) -> dict[str, str]:
         """Return one product."""
         row = {
-            "PRODUCTID": f"{_code(number)}_{number:08x}",
+            "PRODUCTID": f"{_code(number)}_{self.label}{number:08x}",
             "PRODUCTNDC": _code(number),
             "PRODUCTTYPENAME": "HUMAN PRESCRIPTION DRUG",
             "PROPRIETARYNAME": _NAMES[number % len(_NAMES)],
@@ -129,7 +131,7 @@ class Drugs:
         """Yield the packages of a product."""
         for package in ("01", "02"):
             yield {
-                "PRODUCTID": f"{_code(number)}_{number:08x}",
+                "PRODUCTID": f"{_code(number)}_{self.label}{number:08x}",
                 "PRODUCTNDC": _code(number),
                 "NDCPACKAGECODE": "02" if (number, package) == (1, "02") else f"{_code(number)}-{package}",
                 "PACKAGEDESCRIPTION": f"{number + 1} TABLET in 1 BOTTLE ({_code(number)}-{package})",

@@ -98,8 +98,11 @@ class Bucket(Target):
     def copy(self, key: str, to: str) -> None:
         """Let S3 copy an object, in parts where it is large."""
         source: Any = {"Bucket": self.bucket, "Key": self.prefix + key}
-        with self.told(key):
-            self.client.copy(source, self.bucket, self.prefix + to, Config=_TRANSFER)
+        try:
+            with self.told(key, passing=_MISSING):
+                self.client.copy(source, self.bucket, self.prefix + to, Config=_TRANSFER)
+        except ClientError as error:
+            raise FileNotFoundError(f"{self.location(key)} is not there") from error
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, a thousand a call."""

@@ -66,7 +66,7 @@ class Target(ABC):
 
     @abstractmethod
     def copy(self, key: str, to: str) -> None:
-        """Store an object under another key, too."""
+        """Store an object under another key, too; FileNotFoundError where there is none."""
 
     @abstractmethod
     def delete(self, keys: Iterable[str]) -> None:

@@ -32,7 +32,6 @@ from warehouse.targets.bucket import Bucket, bucket_and_prefix
 
 ARGUMENTS = ("dataset", "run_id", "bucket", "bronze_database")
 NOW = "now"
-LAYER = "bronze"
 
 
 def deployed_configuration(bucket: Bucket, dataset: str) -> Configuration:
@@ -55,7 +54,7 @@ def run(dataset_name: str, run_id: str, bucket_name: str, bronze_database: str, 
     session = boto3.Session()
     bucket = Bucket(session, bucket_name)
     configuration = deployed_configuration(bucket, dataset_name)
-    dataset = configuration.dataset(dataset_name)
+    dataset = configuration.bronze(dataset_name)
     options = Options(run_id=new_run_id(datetime.now(UTC)) if run_id == NOW else checked_run_id(run_id))
     done = BronzeRun(
         dataset,
@@ -66,7 +65,7 @@ def run(dataset_name: str, run_id: str, bucket_name: str, bronze_database: str, 
     ).run()
     for line in done.lines:
         logger.info("%s", line)
-    for crawler in crawler_names(configuration.core, LAYER, dataset) if done.is_published else ():
+    for crawler in crawler_names(configuration.core, dataset).values() if done.is_published else ():
         logger.info("to let a crawler fill %s: aws glue start-crawler --name %s", bronze_database, crawler)
     logger.info("%s: %s", dataset_name, done.sentence)
 

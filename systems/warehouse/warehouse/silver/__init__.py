@@ -1,0 +1,1 @@
+"""What gold is made of: each dataset's snapshot, one row a key, as an expression on bronze tables."""

@@ -82,13 +82,20 @@ FOUR_DAYS = (
 
 
 @pytest.mark.parametrize("engine", ["duckdb", pytest.param("spark", marks=pytest.mark.xdist_group("spark"))])
-def test_four_days(anywhere, engine, request, monkeypatch):
+def test_four_days(anywhere, engine, request):
+    """What is new, changed, gone and back; on Spark each day once more, over what DuckDB made of it and of the days before."""
     if engine == "spark":
         request.getfixturevalue("spark")
-        monkeypatch.setenv("WAREHOUSE_ENGINE", "spark")
     for number, drugs, expected in FOUR_DAYS:
         assert day(anywhere, number, drugs) == expected, number
         rows = require_sound(anywhere)
+        if engine == "spark":
+            digests = anywhere.digests(NAME)
+            left_out = anywhere.command("quarantine", NAME).figures["rows"]
+            done = carry(anywhere, number, "--engine", "spark", "--force")
+            assert done.exit_code == 3, done.text
+            assert anywhere.digests(NAME) == digests
+            assert anywhere.command("quarantine", NAME).figures["rows"] == left_out
     assert len(rows) == 79 + 4 + 2 + 1 + 2 + 1
 
 
@@ -202,8 +209,8 @@ def test_a_mass_change_is_refused_until_somebody_says_that_it_is_right(anywhere)
 def test_every_row_that_is_left_out_is_kept_with_its_reason(anywhere):
     cells = {
         (2, "NDC11"): "12", (2, "Item Code"): "00-1", (5, "NDC11"): "01000000301", (5, "Proprietary Name"): "Later",
-        (5, "Marketing Start Date"): "20260101", (9, "PRODUCTID"): "51000-006_twice", (6, "PRODUCTID"): "51000-006_twice",
-        (9, "LISTING_RECORD_CERTIFIED_THROUGH"): "20271231",
+        (5, "Marketing Start Date"): "20260101", (9, "PRODUCTID"): "51000-006_twice",
+        (6, "PRODUCTID"): "51000-006_twice", (9, "LISTING_RECORD_CERTIFIED_THROUGH"): "20271231",
     }  # fmt: skip
     for name in ("fda-nsde", "fda-cder"):
         anywhere.configure(name, lambda config: config["data_quality"].update(max_rejected_pct=90))
@@ -275,8 +282,8 @@ def test_whoever_is_killed_leaves_the_history_before_or_after(warehouse, request
         ({"temporal_config": {"business_columns": ["ndc_11"]}}, "name ndc_11 twice"),
         ({"source_datasets": ["fda-nsde"]}, "source_datasets must be fda-cder, fda-nsde"),
         ({"data_quality": {"max_changes": 1}}, "unknown key data_quality.max_changes; valid keys are"),
-        ({"data_quality": {"required_columns": ["x"]}}, "data_quality names x"), ({"source_url": "https://x.org"}, "unknown key source_url"),
-        ({"layer": "silver"}, "layer"),
+        ({"data_quality": {"required_columns": ["x"]}}, "data_quality names x"),
+        ({"source_url": "https://x.org"}, "unknown key source_url"), ({"layer": "silver"}, "layer"),
     ],
 )  # fmt: skip
 def test_a_wrong_configuration_is_told(warehouse, change, words):

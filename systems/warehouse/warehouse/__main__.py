@@ -22,6 +22,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from etlkit.aws import aws_session
 from etlkit.console import Outcome, Session, add_action, add_console_flags, run_session
 from etlkit.errors import ConfigError, DataError
 from etlkit.logs import configure_logging, redact, write
@@ -38,6 +39,7 @@ from warehouse.publishing import Publication, publication_of
 from warehouse.reading import ask, digests, looked, quarantine, required, versions_of
 from warehouse.silver.rules import problems_of_rules
 from warehouse.sources.download import told_url
+from warehouse.sources.releases import key_of_secret
 from warehouse.targets.bucket import Bucket
 from warehouse.targets.opening import open_target
 from warehouse.targets.target import Target
@@ -109,6 +111,15 @@ class WarehouseCommand(Session):
         settings = spark.s3a_settings(target) if isinstance(target, Bucket) else {}
         return spark.SparkEngine(spark.local_session(jars), settings)
 
+    def read_key(self) -> str | None:
+        """Return the key of NLM, which a setting or a secret of AWS holds; None where neither is named."""
+        settings = self.settings
+        if settings.umls_api_key is None and settings.umls_api_key_secret_id:
+            key = key_of_secret(aws_session(self.login), settings.umls_api_key_secret_id)
+            self.secrets = [*self.secrets, key]
+            return key
+        return settings.umls_api_key.get_secret_value() if settings.umls_api_key else None
+
     def say(self, text: str) -> None:
         """Print a result; beside a JSON object on standard error."""
         stream = sys.stderr if self.flags.json else sys.stdout
@@ -139,7 +150,10 @@ def _source_of(dataset: DatasetConfig | GoldConfig) -> str:
     """Return where a dataset comes from."""
     if isinstance(dataset, GoldConfig):
         return ", ".join(dataset.source_datasets)
-    urls = [dataset.source_url or "", *(dataset.api_endpoints or {}).values()]
+    urls = [
+        dataset.source_url or (dataset.nlm_release.releases_url if dataset.nlm_release else ""),
+        *(dataset.api_endpoints or {}).values(),
+    ]
     return dataset.source_prefix or ", ".join(told_url(url) for url in urls if url)
 
 
@@ -179,6 +193,8 @@ def _bronze_run(command: WarehouseCommand, dataset: DatasetConfig, run_id: str) 
     """Return a run that reads a source; ConfigError for flags of the other kind."""
     flags = command.flags
     _refuse(dataset, {"--as-of": flags.as_of, "--accept-mass-change": flags.accept_mass_change})
+    if dataset.nlm_release is None:
+        _refuse(dataset, {"--release-date": flags.release_date})
     options = Options(
         run_id=run_id,
         from_raw=flags.from_raw,
@@ -186,6 +202,8 @@ def _bronze_run(command: WarehouseCommand, dataset: DatasetConfig, run_id: str) 
         is_forced=flags.force,
         is_dry=flags.dry_run,
         patience=command.settings.patience,
+        release_date=flags.release_date,
+        read_key=command.read_key,
     )
     return BronzeRun(dataset, command.target, command.open_engine, command.open_target, options)
 
@@ -193,7 +211,9 @@ def _bronze_run(command: WarehouseCommand, dataset: DatasetConfig, run_id: str) 
 def _gold_run(command: WarehouseCommand, dataset: GoldConfig, run_id: str) -> GoldRun:
     """Return a run that carries a history on; ConfigError for flags of the other kind."""
     flags = command.flags
-    _refuse(dataset, {"--from-raw": flags.from_raw, "--from-file": flags.from_file})
+    _refuse(
+        dataset, {"--from-raw": flags.from_raw, "--from-file": flags.from_file, "--release-date": flags.release_date}
+    )
     options = GoldOptions(
         run_id=run_id,
         as_of=flags.as_of,
@@ -207,7 +227,7 @@ def _gold_run(command: WarehouseCommand, dataset: GoldConfig, run_id: str) -> Go
 def _refuse(dataset: DatasetConfig | GoldConfig, flags: Mapping[str, object]) -> None:
     """Raise ConfigError for a flag that means nothing to a dataset's layer."""
     if given := [name for name, value in flags.items() if value]:
-        raise ConfigError(f"{given[0]} means nothing to {dataset.dataset}, which is of the {dataset.layer} layer.")
+        raise ConfigError(f"{given[0]} means nothing to {dataset.dataset}.", "See `run --help`.")
 
 
 def _free_run_id(command: WarehouseCommand) -> str:
@@ -380,6 +400,9 @@ def command_parser() -> argparse.ArgumentParser:
         help="read this archive, or this folder where the dataset is one, no download",
     )
     action.add_argument("--run-id", type=_run_id, help="when the run began, as YYYYMMDD_HHMMSS (now, UTC)")
+    action.add_argument(
+        "--release-date", type=_day, metavar="DAY", help="of a source with releases: which one (the current one)"
+    )
     action.add_argument("--as-of", type=_day, metavar="DAY", help="gold: the day of the snapshot (that of the run id)")
     action.add_argument(
         "--accept-mass-change", action="store_true", help="gold: publish a day that changes more than it may"

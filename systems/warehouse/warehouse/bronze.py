@@ -11,7 +11,8 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from warehouse.raw_files import (
     Source,
     fetch_archive,
     fetch_endpoints,
+    fetch_nlm_release,
     from_archive,
     from_folder,
     from_raw,
@@ -53,6 +55,10 @@ class Options:
     is_forced: bool = False
     is_dry: bool = False
     patience: Patience = field(default_factory=Patience)
+    release_date: date | None = None
+    """Which release is wanted of a source that has some; the current one where nothing is said."""
+    read_key: Callable[[], str | None] = lambda: None
+    """Reads the key of a source that wants one, when it is asked."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,7 @@ class BronzeRun:
         self._options = options
         self._publication = Publication(target, dataset.dataset, dataset.layers)
         self._form = Form(dataset.encoding, dataset.delimiter, dataset.quote_mark)
+        self._release: date | None = None
         self._config_hash = config_hash(dataset)
         self._pointer: Pointer | None = None
 
@@ -187,14 +194,18 @@ class BronzeRun:
         if dataset.source_prefix is not None:
             return from_folder(dataset, self._open_source(str(options.from_file or dataset.source_prefix)), folder)
         if options.from_file:
-            return from_archive(dataset, options.from_file, folder)
+            return from_archive(dataset, options.from_file, folder, options.release_date)
         if dataset.api_endpoints is not None:
             return fetch_endpoints(dataset, folder, options.patience)
-        known = None
-        if current and current["config_hash"] == self._config_hash and not options.is_forced:
-            told = current["source"]["fetched"]
-            known = Fetched(**told) if told else None
-        return fetch_archive(dataset, folder, options.patience, known)
+        may_stay = current and current["config_hash"] == self._config_hash and not options.is_forced
+        told = current["source"] if current and may_stay else {}
+        if dataset.nlm_release is not None:
+            known = date.fromisoformat(told["release"]) if told.get("release") else None
+            key = options.read_key()
+            return fetch_nlm_release(dataset, folder, options.patience, key, options.release_date, known)
+        return fetch_archive(
+            dataset, folder, options.patience, Fetched(**told["fetched"]) if told.get("fetched") else None
+        )
 
     def _is_unchanged(self, source: Source, current: Mapping[str, Any] | None) -> bool:
         """Tell whether the current run was made of the same bytes under the same configuration."""
@@ -215,6 +226,7 @@ class BronzeRun:
         """Make the tables, judge them, publish them."""
         dataset, run_id = self._dataset, self._options.run_id
         works = self._works(source, staging.folder)
+        self._release = source.release
         verdicts = {dataset.dataset: judge_age(dataset, run_id, source.modified)}
         require_passed(dataset.dataset, verdicts)
         done = []
@@ -248,13 +260,14 @@ class BronzeRun:
                 layout_of(work.header, table, dataset, name)
                 works[table].append(work)
                 continue
-            header = read_header(file, name, self._form)
+            form = replace(self._form, columns=dataset.rrf_columns.get(table, ()))
+            header = read_header(file, name, form)
             layout_of(header, table, dataset, name)  # refused before any table is touched
             known = next((one for one in works[table] if one.header == header), None)
             if known is None:
-                known = WorkFile(path, header, self._form.delimiter, is_of_several=dataset.source_prefix is not None)
+                known = WorkFile(path, header, form.delimiter, is_of_several=dataset.source_prefix is not None)
                 works[table].append(known)
-            add_file(known, file, name, self._form)
+            add_file(known, file, name, form)
         if missing := [table for table, found in works.items() if not found]:
             raise DataError(
                 f"{dataset.dataset}: the source has no file for {', '.join(missing)}.", "Nothing was published."
@@ -266,7 +279,8 @@ class BronzeRun:
         dataset, run_id, engine = self._dataset, self._options.run_id, staging.engine
         every = [self._typed(staging, table, number, work) for number, work in enumerate(works)]
         written = staging.place(table)
-        rows = ibis.union(*(one.rows(run_id) for one in every)) if len(every) > 1 else every[0].rows(run_id)
+        parts = [one.rows(run_id, self._release) for one in every]
+        rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
         engine.write_parquet(rows, written)
         read = engine.read_parquet(written)
         stored = engine.fetch_one(read.aggregate(rows=read.count()))["rows"]

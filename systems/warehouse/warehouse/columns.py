@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import ibis
 from ibis.expr import types as ir
@@ -17,6 +18,7 @@ from etlkit.errors import DataError
 from warehouse.configuration import (
     META,
     META_NULLED,
+    META_RELEASE_DATE,
     META_REPAIRED,
     META_RUN_ID,
     META_SOURCE_FILE,
@@ -31,6 +33,7 @@ from warehouse.work_files import (
     BYTE_ORDER_MARK,
     CARRIAGE_RETURN,
     DELIMITER,
+    END_OF_LINE,
     LINE_FEED,
     NUL,
     UNDECODABLE,
@@ -38,6 +41,8 @@ from warehouse.work_files import (
 )
 
 BAD = "bad"
+BEHIND = "end_of_line"
+"""For a bad row: something stands behind the delimiter that ends a line."""
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 _INTEGER_DIGITS = {"integer": 9, "long": 18}
 _INTEGERS = {"integer": "int32", "long": "int64"}
@@ -65,6 +70,8 @@ def layout_of(header: Sequence[str], table: str, dataset: DatasetConfig, source:
     kept: dict[str, int] = {}
     problems = []
     for place, name in enumerate(header):
+        if name == END_OF_LINE and table in dataset.rrf_columns:
+            continue
         column = owners.get(name.lower())
         if column is not None and column in places:
             problems.append(f"{name!r} stands twice")
@@ -102,12 +109,14 @@ class TypedTable:
     """The same of columns whose first source had no good value, but another one."""
     says_something: ir.BooleanValue
 
-    def rows(self, run_id: str) -> ir.Table:
-        """Return the good rows with their meta columns."""
+    def rows(self, run_id: str, release: date | None = None) -> ir.Table:
+        """Return the good rows with their meta columns; of a release its day is one."""
         work = self.work
         source = self.texts[work.names[-1]] if work.is_of_several else ibis.literal(work.parts[0].source)
         meta = {META_RUN_ID: ibis.literal(run_id), META_SOURCE_FILE: source, META_NULLED: self.nulled,
                 META_REPAIRED: self.repaired}  # fmt: skip
+        if release:
+            meta[META_RELEASE_DATE] = ibis.literal(release)
         good = self.quarantined.isnull() & self.says_something
         named = [value.name(name) for name, value in {**self.columns, **meta}.items()]
         return self.texts.filter(good).select(*named)
@@ -132,6 +141,8 @@ def typed(texts: ir.Table, work: WorkFile, layout: Layout, table: str, dataset: 
     for target, place in layout.kept.items():
         columns[target] = reader.text(_cell(texts[f"c{place}"]), target, "null")
     every = [texts[name] for name in work.names[: len(work.header)]]
+    if table in dataset.rrf_columns:
+        reader.quarantined[BEHIND] = texts[work.names[len(work.header) - 1]] != ""
     says_something = ibis.coalesce(*(_cell(cell) for cell in every)).notnull()
     nulled, quarantined, repaired = map(_listed, (reader.nulled, reader.quarantined, reader.repaired))
     return TypedTable(texts, work, columns, nulled, quarantined, repaired, says_something)

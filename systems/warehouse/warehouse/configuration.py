@@ -32,6 +32,7 @@ from warehouse.moments import FormatError, MomentFormat
 CONFIG_NAME = "config.json"
 META = "meta_"
 """How the columns begin that every row gets; no configured one does."""
+META_RELEASE_DATE = "meta_release_date"
 META_NAMES = META_RUN_ID, META_SOURCE_FILE, META_NULLED, META_REPAIRED = (
     "meta_run_id", "meta_source_file", "meta_nulled", "meta_repaired",
 )  # fmt: skip
@@ -39,6 +40,7 @@ SHARED = "shared"
 """The folder of `etl/` that holds the scripts of datasets without their own; no dataset's name."""
 DEFAULT_QUOTES = {",": '"', ";": '"'}
 SILVER = "silver"
+SOURCES = ("source_url", "api_endpoints", "source_prefix", "nlm_release")
 _LARGEST_PRECISION = 38
 _LONGEST_NAME = 60
 _ASCII = "".join(map(chr, range(128)))
@@ -48,6 +50,7 @@ _CONTROL = re.compile(r"[\r\n\x00]")
 
 KebabName = Annotated[str, StringConstraints(pattern=rf"^[a-z0-9][a-z0-9-]{{0,{_LONGEST_NAME}}}$")]
 SnakeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,127}$")]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
 Rate = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 ColumnType = Literal[
@@ -191,15 +194,26 @@ class AnyDataset(_Shape):
     schedule: Schedule | None = None
 
 
+class NlmRelease(_Shape):
+    """A kind of release of the National Library of Medicine, and its two services."""
+
+    release_type: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
+    releases_url: Url = "https://uts-ws.nlm.nih.gov/releases"
+    download_url: Url = "https://uts-ws.nlm.nih.gov/download"
+    secret_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_+=.@-]+$")] | None = None
+    """The secret of AWS that holds the key, where no setting does."""
+
+
 class DatasetConfig(AnyDataset):
     """A dataset of the bronze layer: its source, its tables and columns, its gates."""
 
     layer: Literal["bronze"] = "bronze"
     layers: ClassVar[tuple[str, ...]] = ("bronze",)
-    source_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
-    api_endpoints: Mapping[SnakeName, Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]] | None = None
+    source_url: Url | None = None
+    api_endpoints: Mapping[SnakeName, Url] | None = None
     record_paths: Mapping[SnakeName, str] = Field(default_factory=dict)
     """Where in an endpoint's answer its records lie: names with dots between them."""
+    nlm_release: NlmRelease | None = None
     source_prefix: str | None = None
     """A folder, or s3://bucket/prefix/, whose objects are read."""
     encoding: str = "utf-8"
@@ -207,7 +221,13 @@ class DatasetConfig(AnyDataset):
     quote: Annotated[str, StringConstraints(max_length=1)] | None = None
     file_table_mapping: Annotated[Mapping[str, KebabName], Field(min_length=1)]
     """Which file, by the last part of its name whatever its case, or which endpoint, fills which table."""
-    column_schema: Mapping[KebabName, Annotated[Mapping[str, ColumnSpec], Field(min_length=1)]]
+    archive_folder: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    """The folder of the archive whose files are meant, where others have files of the same names."""
+    rrf_columns: Mapping[KebabName, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """The columns of tables whose files have no header, and a delimiter at the end of each line."""
+    column_schema: Mapping[KebabName, Annotated[Mapping[str, ColumnSpec], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
     derived_columns: Mapping[KebabName, Mapping[SnakeName, DerivedColumn]] = Field(default_factory=dict)
     unmapped_columns: Literal["fail", "drop", "keep"] = "fail"
     data_quality: DataQuality = Field(default_factory=DataQuality)
@@ -232,7 +252,22 @@ class DatasetConfig(AnyDataset):
     @property
     def meta_names(self) -> tuple[str, ...]:
         """Return the columns that every row gets."""
-        return META_NAMES
+        return (*META_NAMES, META_RELEASE_DATE) if self.nlm_release else META_NAMES
+
+    @model_validator(mode="before")
+    @classmethod
+    def _columns_without_a_word_are_texts(cls, content: Any) -> Any:
+        """Let the columns of rrf_columns that column_schema does not name be texts under their own names."""
+        named = content.get("rrf_columns") if isinstance(content, dict) else None
+        schema = content.get("column_schema", {}) if isinstance(content, dict) else None
+        if not isinstance(named, dict) or not isinstance(schema, dict):
+            return content
+        whole = dict(schema)
+        for table, columns in named.items():
+            said = schema.get(table, {})
+            if isinstance(said, dict) and isinstance(columns, list) and all(isinstance(name, str) for name in columns):
+                whole[table] = {**{name: {"target_name": name.lower()} for name in columns}, **said}
+        return {**content, "column_schema": whole}
 
     def target_names(self, table: str) -> list[str]:
         """Return the names of a table's configured columns in their order."""
@@ -260,6 +295,7 @@ class DatasetConfig(AnyDataset):
         if len(self.tables) == 1 and self.tables[0] != self.dataset:
             yield f"the only table is called {self.tables[0]}, expected the dataset's name, {self.dataset}"
         for word, named in (("column_schema", self.column_schema), ("derived_columns", self.derived_columns),
+                            ("rrf_columns", self.rrf_columns),
                             ("data_quality.tables", self.data_quality.tables)):  # fmt: skip
             for table in sorted(named.keys() - {*self.tables}):
                 yield f"{word} names {table}, which no file fills; the tables are {', '.join(self.tables)}"
@@ -288,9 +324,9 @@ class DatasetConfig(AnyDataset):
 
     def _problems_of_source(self) -> Iterator[str]:
         """Yield what does not fit in where the files come from."""
-        sources = [name for name in ("source_url", "api_endpoints", "source_prefix") if getattr(self, name) is not None]
+        sources = [name for name in SOURCES if getattr(self, name) is not None]
         if len(sources) != 1:
-            yield f"exactly one of source_url, api_endpoints and source_prefix is wanted, found {sources or 'none'}"
+            yield f"exactly one of {', '.join(SOURCES)} is wanted, found {', '.join(sources) or 'none'}"
         if self.api_endpoints is not None:
             mapped = self.file_table_mapping.keys()
             for name in sorted((mapped | self.record_paths.keys()) - self.api_endpoints.keys()):
@@ -302,6 +338,11 @@ class DatasetConfig(AnyDataset):
             yield "unmapped_columns cannot be keep where many files, each with a header of its own, make one table"
         if self.api_endpoints is None and self.record_paths:
             yield "record_paths is for api_endpoints"
+        if self.rrf_columns and self.quote_mark:
+            yield f"rrf_columns is for files without quotes, and quote is {self.quote_mark!r}"
+        for table, columns in self.rrf_columns.items():
+            if unknown := sorted({*self.column_schema.get(table, {})} - {*columns}):
+                yield f"{table}: rrf_columns lacks {', '.join(unknown)}, which column_schema names"
 
     def _problems_of_columns(self, table: str) -> Iterator[str]:
         """Yield what does not fit among a table's columns."""

@@ -17,9 +17,9 @@ from typing import Any, Self
 import pyarrow as pa
 from pyarrow import parquet
 
-from warehouse.columns import BAD
+from warehouse.columns import BAD, BEHIND
 from warehouse.configuration import DatasetConfig
-from warehouse.work_files import Form, WorkFile, find_lines, is_blank, original_records, shown
+from warehouse.work_files import END_OF_LINE, Form, WorkFile, find_lines, is_blank, original_records, shown
 
 SCHEMA = pa.schema(
     [
@@ -128,8 +128,10 @@ class Quarantine(BadRows):
     def _told(self, bad: str | None, text: bytes, work: WorkFile) -> tuple[str | None, str]:
         """Return the columns for which a row is bad, and why."""
         if bad is None:
-            fields = text.count(work.delimiter.encode()) + 1
-            return None, f"{fields} fields instead of {len(work.header)}"
+            between = text.count(work.delimiter.encode())
+            if work.header[-1] == END_OF_LINE:
+                return None, f"{between} delimiters instead of {len(work.header) - 1}"
+            return None, f"{between + 1} fields instead of {len(work.header)}"
         names = bad.rstrip(",").split(",")
         return ", ".join(names), "; ".join(_reason(name, self._table, self._dataset) for name in names)
 
@@ -149,6 +151,8 @@ def count_blank(work: WorkFile) -> int:
 
 def _reason(name: str, table: str, dataset: DatasetConfig) -> str:
     """Return why a column's value is bad."""
+    if name == BEHIND:
+        return "something stands behind the delimiter that ends a line"
     for spec in dataset.column_schema[table].values():
         if spec.target_name != name:
             continue

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from etlkit.errors import ConfigError, DataError
 from warehouse.configuration import DatasetConfig
 from warehouse.naming import raw_prefix
 from warehouse.publishing import SOURCE_FILE
-from warehouse.sources.archives import extract, newest_member
+from warehouse.sources.archives import extract, member_names, newest_member
 from warehouse.sources.download import Fetched, Patience, download
+from warehouse.sources.releases import day_in_name, fetch_release, find_release
 from warehouse.targets.target import Target
 
 ARCHIVE = "source.zip"
@@ -36,8 +37,10 @@ class Source:
     """What is kept beside them: the archive that they came in."""
     sha256: str
     """The hash of the archive, or of all the files together."""
-    fetched: Fetched | None
-    modified: datetime | None
+    fetched: Fetched | None = None
+    modified: datetime | None = None
+    release: date | None = None
+    """The day of the release, where the source has releases."""
 
     @property
     def known(self) -> dict[str, Any]:
@@ -45,6 +48,7 @@ class Source:
         return {
             "sha256": self.sha256,
             "modified": self.modified and self.modified.isoformat(),
+            "release": self.release and self.release.isoformat(),
             "fetched": self.fetched and asdict(self.fetched),
             "files": {
                 name: {"bytes": path.stat().st_size, "sha256": hash_of(path)}
@@ -62,11 +66,42 @@ def fetch_archive(dataset: DatasetConfig, folder: Path, patience: Patience, know
     return None if fetched is None else _from_archive(dataset, archive, folder, fetched, fetched.url)
 
 
-def from_archive(dataset: DatasetConfig, archive: Path, folder: Path) -> Source:
-    """Take a dataset's files out of an archive of this machine."""
+def fetch_nlm_release(
+    dataset: DatasetConfig, folder: Path, patience: Patience, key: str | None, wanted: date | None, known: date | None
+) -> Source | None:
+    """Download a release and take its files out; None where it is the known one.
+
+    Raises ConfigError without a key, DataError for a release that is not the one that was asked for.
+    """
+    service = dataset.nlm_release
+    if service is None:
+        raise ConfigError(f"{dataset.dataset} has no nlm_release.")
+    release = find_release(service, wanted, folder, patience)
+    if release.day == known:
+        return None
+    if not key:
+        raise ConfigError(
+            f"{dataset.dataset} needs a key of NLM to download.", "Set UMLS_API_KEY or UMLS_API_KEY_SECRET_ID."
+        )
+    archive = folder / ARCHIVE
+    fetched = fetch_release(service, release, key, archive, patience)
+    source = _from_archive(dataset, archive, folder, fetched, fetched.url)
+    for name in member_names(archive):
+        if (day := day_in_name(name)) and day != release.day:
+            raise DataError(
+                f"{fetched.url} sent the release of {day}, not that of {release.day}.", "Nothing was published."
+            )
+    return replace(source, release=release.day)
+
+
+def from_archive(dataset: DatasetConfig, archive: Path, folder: Path, release: date | None = None) -> Source:
+    """Take a dataset's files out of an archive of this machine; that of a release may say its day in its name."""
     if not archive.is_file():
         raise ConfigError(f"--from-file: there is no file {archive}.")
-    return _from_archive(dataset, archive, folder, None, archive.name)
+    day = release or day_in_name(archive.name)
+    if dataset.nlm_release and day is None:
+        raise ConfigError(f"--from-file: {archive.name} does not say of which day it is.", "Give --release-date.")
+    return replace(_from_archive(dataset, archive, folder, None, archive.name), release=day)
 
 
 def fetch_endpoints(dataset: DatasetConfig, folder: Path, patience: Patience) -> Source:
@@ -77,7 +112,7 @@ def fetch_endpoints(dataset: DatasetConfig, folder: Path, patience: Patience) ->
         path = folder / f"answer-{endpoint}"
         download(url, path, patience)
         (files if dataset.table_of(endpoint) else kept)[f"{endpoint}.json"] = path
-    return Source(files, kept, _hash_of_all(files), None, None)
+    return Source(files, kept, _hash_of_all(files))
 
 
 def from_folder(dataset: DatasetConfig, source: Target, folder: Path) -> Source:
@@ -92,7 +127,7 @@ def from_folder(dataset: DatasetConfig, source: Target, folder: Path) -> Source:
     filled = {dataset.table_of(name) for name in files}
     if missing := [pattern for pattern, table in dataset.file_table_mapping.items() if table not in filled]:
         raise DataError(f"{source.url} has no {', '.join(missing)}.", "Nothing was published.")
-    return Source(files, {}, _hash_of_all(files), None, None)
+    return Source(files, {}, _hash_of_all(files))
 
 
 def from_raw(dataset: DatasetConfig, target: Target, run_id: str, folder: Path) -> Source:
@@ -113,7 +148,8 @@ def from_raw(dataset: DatasetConfig, target: Target, run_id: str, folder: Path) 
         files[name] = path
     modified = datetime.fromisoformat(known["modified"]) if known["modified"] else None
     fetched = Fetched(**known["fetched"]) if known["fetched"] else None
-    return Source(files, {}, known["sha256"], fetched, modified)
+    release = date.fromisoformat(known["release"]) if known.get("release") else None
+    return Source(files, {}, known["sha256"], fetched, modified, release)
 
 
 def store_raw(source: Source, dataset: DatasetConfig, target: Target, run_id: str) -> None:
@@ -142,7 +178,7 @@ def hash_of(path: Path) -> str:
 
 def _from_archive(dataset: DatasetConfig, archive: Path, folder: Path, fetched: Fetched | None, told: str) -> Source:
     """Take the files out of an archive; DataError where one that fills a table is missing."""
-    files = extract(archive, dataset.table_of, folder, told)
+    files = extract(archive, dataset.table_of, folder, told, dataset.archive_folder)
     filled = [dataset.table_of(name) for name in files]
     missing = [pattern for pattern, table in dataset.file_table_mapping.items() if table not in filled]
     if missing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from etlkit.settings import AwsSettings, Settings
 from warehouse.sources.download import Patience
@@ -14,7 +14,7 @@ SYSTEM_DIR = Path(__file__).resolve().parent.parent
 PROJECT_DIR = SYSTEM_DIR.parent.parent
 ENV_FILE = SYSTEM_DIR / ".env"
 ETL_DIR = SYSTEM_DIR / "etl"
-PREFIXES = ("WAREHOUSE_",)
+PREFIXES = ("WAREHOUSE_", "UMLS_")
 
 
 class WarehouseSettings(Settings):
@@ -29,6 +29,8 @@ class WarehouseSettings(Settings):
     warehouse_read_seconds: float = Field(default=60.0, gt=0, le=3600, description="seconds above 0")
     warehouse_download_seconds: float = Field(default=1800.0, gt=0, le=86400, description="seconds above 0")
     warehouse_lock_seconds: float = Field(default=120.0, ge=1, le=3600, description="seconds from 1 to 3600")
+    umls_api_key: SecretStr | None = None
+    umls_api_key_secret_id: str | None = None
     warehouse_log_file: Path = SYSTEM_DIR / "warehouse.log"
 
     @property

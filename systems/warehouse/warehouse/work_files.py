@@ -30,6 +30,8 @@ BYTE_ORDER_MARK = "\ufdd5"
 NOTHING = "\ufdd4"
 """Stands in the last field of a line with too many, where that one is empty: DuckDB would not see such fields."""
 UNDECODABLE = "\ufffd"
+END_OF_LINE = ""
+"""What the column behind the last delimiter is called, where a delimiter ends each line."""
 BLANKS = (" ", "\t", "\v", "\f")
 """What is cut off around a cell, but for line breaks, which a work file does not have."""
 MARKS = (NUL, LINE_FEED, CARRIAGE_RETURN, DELIMITER, BYTE_ORDER_MARK)
@@ -48,6 +50,8 @@ class Form:
     encoding: str
     delimiter: str
     quote: str
+    columns: tuple[str, ...] = ()
+    """Of files without a header; a delimiter ends each of their lines, so that nothing stands in a last column."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +218,11 @@ class _Transcoder:
         self.is_quoted = False
 
     def read_header(self) -> tuple[str, ...]:
-        """Return the names in the first line."""
+        """Return the names in the first line; of a file without a header those that it is known to have."""
+        if self._form.columns:
+            if not self._raw.peek(1):
+                raise DataError(f"{self._name} is empty.", "Nothing was published.")
+            return (*self._form.columns, END_OF_LINE)
         line = self._raw.readline(LONGEST_RECORD)
         if self._is_utf8:
             line = line.removeprefix(_BYTE_ORDER_MARK)

@@ -87,7 +87,7 @@ class Drugs:
             code = _code(number)
             row = {
                 "Item Code": f"{code}-01",
-                "NDC11": str(int(_eleven(number))) if number == 0 else _eleven(number),
+                "NDC11": str(int(eleven_digits(number))) if number == 0 else eleven_digits(number),
                 "Proprietary Name": _NAMES[number % len(_NAMES)],
                 "Dosage Form": _FORMS[number % len(_FORMS)],
                 "Marketing Category": "NDA",
@@ -161,7 +161,7 @@ def _code(number: int) -> str:
     return shapes[number % len(shapes)]
 
 
-def _eleven(number: int) -> str:
+def eleven_digits(number: int) -> str:
     """Return the eleven digits of a product's first package."""
     labeler, product = _code(number).split("-")
     return labeler.zfill(5) + product.zfill(4) + "01"

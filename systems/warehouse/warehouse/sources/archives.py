@@ -29,14 +29,16 @@ _OF_THE_ARCHIVE = (None, errno.EINVAL)
 """What bz2's reader has for its own errors, and what a place before the file's begin has; others are this machine's."""
 
 
-def extract(archive: Path, table_of: Callable[[str], str | None], folder: Path, told: str) -> dict[str, Path]:
-    """Write the wanted members into a folder; return their paths by the last part of their names.
+def extract(
+    archive: Path, table_of: Callable[[str], str | None], folder: Path, told: str, within: str | None = None
+) -> dict[str, Path]:
+    """Write the wanted members, of one folder of the archive or of all; return their paths by the names' last part.
 
     Raises DataError for an archive that is none or that could do harm, RetryableError for one that is damaged.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            return _extract(opened, table_of, folder, told)
+            return _extract(opened, table_of, folder, told, within)
     except zipfile.BadZipFile as error:
         with archive.open("rb") as file:
             start = file.read(_FIRST_BYTES)
@@ -46,6 +48,12 @@ def extract(archive: Path, table_of: Callable[[str], str | None], folder: Path, 
         raise RetryableError(f"{told} is damaged: {error}.", "Nothing was published; run again.") from None
     except (NotImplementedError, ValueError) as error:  # a version that is none, a name that is no UTF-8
         raise DataError(f"{told}: its list of files cannot be read: {error}.", "Nothing was published.") from None
+
+
+def member_names(archive: Path) -> list[str]:
+    """Return the names that an archive has."""
+    with zipfile.ZipFile(archive) as opened:
+        return opened.namelist()
 
 
 def newest_member(archive: Path) -> datetime | None:
@@ -59,13 +67,13 @@ def newest_member(archive: Path) -> datetime | None:
 
 
 def _extract(
-    opened: zipfile.ZipFile, table_of: Callable[[str], str | None], folder: Path, told: str
+    opened: zipfile.ZipFile, table_of: Callable[[str], str | None], folder: Path, told: str, within: str | None
 ) -> dict[str, Path]:
     """Write the wanted members."""
     wanted: dict[str, zipfile.ZipInfo] = {}
     for info in opened.infolist():
         name = _basename(info.filename)
-        if info.is_dir() or table_of(name) is None:
+        if info.is_dir() or table_of(name) is None or not _is_within(info.filename, within):
             continue
         if name.lower() in {other.lower() for other in wanted}:
             raise DataError(f"{told} has two files called {name}.", "Which one is meant cannot be known.")
@@ -104,6 +112,11 @@ def _copy(member: IO[bytes], file: BinaryIO, info: zipfile.ZipInfo, told: str) -
                 "Nothing was published.",
             )
         file.write(chunk)
+
+
+def _is_within(name: str, folder: str | None) -> bool:
+    """Tell whether a member lies in a folder of the archive's root, whatever its case."""
+    return folder is None or name.replace("\\", "/").lower() == f"{folder}/{_basename(name)}".lower()
 
 
 def _basename(name: str) -> str:

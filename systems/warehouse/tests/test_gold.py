@@ -83,7 +83,7 @@ FOUR_DAYS = (
 
 @pytest.mark.parametrize("engine", ["duckdb", pytest.param("spark", marks=pytest.mark.xdist_group("spark"))])
 def test_four_days(anywhere, engine, request):
-    """What is new, changed, gone and back; on Spark each day once more, over what DuckDB made of it and of the days before."""
+    """What is new, changed, gone and back; on Spark each day once more, over what DuckDB made of it."""
     if engine == "spark":
         request.getfixturevalue("spark")
     for number, drugs, expected in FOUR_DAYS:

@@ -35,9 +35,9 @@ from warehouse.engines.engine import Engine
 from warehouse.gold import GoldDone, GoldOptions, GoldRun
 from warehouse.history import CURRENT
 from warehouse.naming import checked_run_id, crawler_names, new_run_id, raw_prefix
+from warehouse.plan import Place, plan, problems
 from warehouse.publishing import Publication, publication_of
 from warehouse.reading import ask, digests, looked, quarantine, required, versions_of
-from warehouse.silver.rules import problems_of_rules
 from warehouse.sources.download import told_url
 from warehouse.sources.releases import key_of_secret
 from warehouse.targets.bucket import Bucket
@@ -67,7 +67,7 @@ class WarehouseCommand(Session):
     @cached_property
     def configuration(self) -> Configuration:
         """Return what is configured."""
-        return read_configuration(self.settings.warehouse_etl_dir, problems_of_rules)
+        return read_configuration(self.settings.warehouse_etl_dir, problems)
 
     @cached_property
     def target(self) -> Target:
@@ -162,6 +162,17 @@ def check(command: WarehouseCommand) -> Outcome:
     datasets = command.configuration.datasets
     tables = sum(len(dataset.tables) for dataset in datasets.values())
     return Outcome(f"{len(datasets)} dataset(s) with {tables} table(s) are configured well.")
+
+
+def show_plan(command: WarehouseCommand) -> Outcome:
+    """Print the resources of AWS that would be deployed."""
+    place = Place(command.flags.account, command.flags.region)
+    resources = plan(command.configuration, place)
+    command.figures["resources"] = [vars(one) for one in resources]
+    rows = [(one.stack, one.type.removeprefix("AWS::"), one.name, one.detail) for one in resources]
+    command.say(tabulate(rows, ["stack", "resource", "name", ""], tablefmt="simple"))
+    stacks = len({one.stack for one in resources})
+    return Outcome(f"{len(resources)} resources in {stacks} stacks; `cdk synth` writes their templates.")
 
 
 def run(command: WarehouseCommand) -> Outcome:
@@ -383,6 +394,9 @@ def command_parser() -> argparse.ArgumentParser:
 
     add("datasets", "what is configured, and what is published of it", list_datasets, of_one=False)
     add("check", "read every configuration and tell all complaints in one list", check, of_one=False)
+    action = add("plan", "the resources of AWS that would be deployed, stack by stack", show_plan, of_one=False)
+    action.add_argument("--account", default=Place().account, help="twelve digits, for the names (zeros)")
+    action.add_argument("--region", default=Place().region, help="for the names (us-east-1)")
     action = add(
         "run", "make a dataset's tables from its source, or from other datasets, and publish them", run, of_one=True
     )

@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from etlkit.errors import ConfigError
+from warehouse.cron import problems_of_expression
 from warehouse.moments import FormatError, MomentFormat
 
 CONFIG_NAME = "config.json"
@@ -183,6 +184,13 @@ class Schedule(_Shape):
     enabled: bool = False
     expression: str
     description: str = ""
+
+    @model_validator(mode="after")
+    def _expression_is_one(self) -> Schedule:
+        """Refuse an expression that AWS would refuse when it is deployed."""
+        if found := list(problems_of_expression(self.expression)):
+            raise ValueError("; ".join(found))
+        return self
 
 
 class AnyDataset(_Shape):
@@ -454,7 +462,8 @@ class Configuration(_Shape):
 
 def read_configuration(
     folder: Path,
-    check: Callable[[Mapping[str, DatasetConfig | GoldConfig], Collection[str]], Iterable[str]] | None = None,
+    check: Callable[[CoreConfig | None, Mapping[str, DatasetConfig | GoldConfig], Collection[str]], Iterable[str]]
+    | None = None,
 ) -> Configuration:
     """Return the configuration below a folder; ConfigError with every complaint of every file in one list.
 
@@ -479,7 +488,7 @@ def read_configuration(
     complaints += _colliding_names(datasets)
     if check is not None:
         unread = {path.parent.name for path in folder.glob(f"*/{CONFIG_NAME}")} - datasets.keys()
-        complaints += check(datasets, unread)
+        complaints += check(core, datasets, unread)
     if not datasets and not complaints:
         complaints.append(f"{folder} has no */{CONFIG_NAME}")
     if complaints or core is None:

@@ -61,10 +61,13 @@ def database_name(core: CoreConfig, layer: str) -> str:
 
 def table_prefix(dataset: DatasetConfig | GoldConfig, table: str) -> str:
     """Return where a table's runs lie: below the dataset, and of several tables of one layer below the table."""
-    if isinstance(dataset, GoldConfig):
-        return f"{dataset.layers[dataset.tables.index(table)]}/{dataset.dataset}/"
-    of_table = "" if len(dataset.tables) == 1 else f"{table}/"
-    return f"{dataset.layer}/{dataset.dataset}/{of_table}"
+    of_table = f"{table}/" if isinstance(dataset, DatasetConfig) and len(dataset.tables) > 1 else ""
+    return f"{layer_of(dataset, table)}/{dataset.dataset}/{of_table}"
+
+
+def layer_of(dataset: DatasetConfig | GoldConfig, table: str) -> str:
+    """Return the layer in which a table lies."""
+    return dataset.layers[dataset.tables.index(table)] if isinstance(dataset, GoldConfig) else dataset.layer
 
 
 def run_prefix(dataset: DatasetConfig | GoldConfig, table: str, run_id: str) -> str:

@@ -39,7 +39,8 @@ class RxNorm:
         """Return the release."""
         tables = {
             "RXNCONSO": self._concepts(), "RXNREL": self._relations(), "RXNSAT": self._attributes(),
-            "RXNSTY": self._types(), "RXNCUI": iter(["999|01APR05|02MAY05|1|1000|"]), "RXNATOMARCHIVE": self._archived(),
+            "RXNSTY": self._types(), "RXNCUI": iter(["999|01APR05|02MAY05|1|1000|"]),
+            "RXNATOMARCHIVE": self._archived(),
         }  # fmt: skip
         members = {f"Readme_Full_{self.day:%m%d%Y}.txt": b"Invented.\n"}
         for name, lines in tables.items():

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import boto3
@@ -22,7 +21,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from etlkit.errors import ConfigError, LoadError, LockedError
+from etlkit.errors import LoadError, LockedError
 from warehouse.targets.target import LostRaceError, Stored, Tagged, Target
 
 if TYPE_CHECKING:
@@ -251,12 +250,3 @@ def _held(name: str, where: str, held: bytes) -> LockedError:
     except (ValueError, KeyError, TypeError):
         who = "another run"
     return LockedError(f"{name} in {where} is held by {who}.", "Run again when it is done, or when its lock expired.")
-
-
-def bucket_and_prefix(url: str) -> tuple[str, str]:
-    """Return the bucket of s3://bucket/prefix, and the prefix with a `/` at its end, if there is one."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("s3", "s3a") or not parts.netloc or parts.query or parts.fragment:
-        raise ConfigError(f"{url!r} is neither a folder nor an address such as s3://bucket/prefix.")
-    path = parts.path.strip("/")
-    return parts.netloc, f"{path}/" if path else ""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from etlkit.aws import aws_session
 from etlkit.settings import AwsSettings
-from warehouse.targets.bucket import Bucket, bucket_and_prefix
+from warehouse.bucket_url import bucket_and_prefix
+from warehouse.targets.bucket import Bucket
 from warehouse.targets.folder import Folder
 from warehouse.targets.target import Target
 

@@ -25,10 +25,11 @@ from pyspark.sql import SparkSession
 from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, ConfigError, EtlError
 from etlkit.logs import FILE_FORMAT, configure_logging
 from warehouse.bronze import BronzeRun, Options
+from warehouse.bucket_url import bucket_and_prefix
 from warehouse.configuration import CONFIG_NAME, Configuration, read_configuration
 from warehouse.engines.spark_engine import SparkEngine
 from warehouse.naming import checked_run_id, crawler_names, new_run_id
-from warehouse.targets.bucket import Bucket, bucket_and_prefix
+from warehouse.targets.bucket import Bucket
 
 ARGUMENTS = ("dataset", "run_id", "bucket", "bronze_database")
 NOW = "now"

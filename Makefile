@@ -8,6 +8,7 @@ POSTGRES_15 ?= /usr/lib/postgresql/15/bin
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
+CDK_VERSION := 2.1148.1
 UV := $(BIN)/uv --system-certs
 STAMP := $(VENV)/.set-up
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
@@ -17,7 +18,7 @@ SEED ?= $(shell $(PYTHON) -c 'import random; print(random.randrange(100_000))')
 CHECKOV_FLAGS := --directory terraform_db --framework terraform --compact --quiet --skip-download
 BENCHMARKS := museum live dashboard hub file_monitoring binge_works warehouse
 .PHONY: $(foreach system,$(SYSTEMS),setup-$(system) demo-$(system) test-$(system) types-$(system)) \
-	$(BENCHMARKS:%=bench-%) bench-peers spark-jars help setup demo demo-live test test-all test-postgres-15 test-python-3.10 soak mutants \
+	$(BENCHMARKS:%=bench-%) bench-peers spark-jars templates setup-warehouse-cdk help setup demo demo-live test test-all test-postgres-15 test-python-3.10 soak mutants \
 	test-file_monitoring-python-3.10 \
 	schema dashboard stop lint types terraform check format clean
 
@@ -162,12 +163,23 @@ terraform: $(STAMP) .local/checkov ## checkov over terraform_db: everything swit
 	@.local/checkov/bin/checkov $(CHECKOV_FLAGS) --var-file terraform_db/examples/everything.tfvars
 	@.local/checkov/bin/checkov $(CHECKOV_FLAGS)
 
+templates: systems/warehouse/.venv/.set-up .local/checkov ## the warehouse's templates for AWS, by CDK, past cfn-lint and checkov
+	@rm -rf .local/warehouse_templates && mkdir -p .local/warehouse_templates
+	@cd systems/warehouse && CDK_OUTDIR=$(CURDIR)/.local/warehouse_templates .venv/bin/python etl/app.py
+	@systems/warehouse/.venv/bin/cfn-lint --ignore-checks W3005 -- .local/warehouse_templates/*.template.json # CDK's own dependency, said twice
+	@.local/checkov/bin/checkov --config-file systems/warehouse/checkov.yaml --directory .local/warehouse_templates --framework cloudformation --compact --quiet --skip-download
+
+setup-warehouse-cdk: systems/warehouse/.venv/bin/cdk ## the command cdk in the warehouse's environment, by npm
+systems/warehouse/.venv/bin/cdk: systems/warehouse/.venv/.set-up
+	@systems/warehouse/.venv/bin/npm install --silent --no-audit --no-fund --prefix systems/warehouse/.venv/cdk aws-cdk@$(CDK_VERSION)
+	@ln -sf ../cdk/node_modules/.bin/cdk $@
+
 .local/checkov: terraform_db/requirements-checkov.txt $(STAMP)
 	@rm -rf $@
 	@$(UV) venv --quiet --python $(BIN)/python $@
 	@$(UV) pip install --quiet --python $@/bin/python -r $<
 
-check: lint types terraform test-all test-postgres-15 test-python-3.10 ## what CI runs
+check: lint types terraform templates test-all test-postgres-15 test-python-3.10 ## what CI runs
 
 clean: ## remove the environment and what runs wrote; asks first
 	@read -p "Remove .venv, .local, bucket_data, combined_data and logs? [y/N] " answer && [ "$$answer" = y ] && \

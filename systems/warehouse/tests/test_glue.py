@@ -48,13 +48,12 @@ def job(warehouse, bucket, endpoint, tmp_path):
 
     deploy()
 
-    def start(**arguments):
-        command = [
-            sys.executable,
-            str(ETL_DIR / "shared" / "glue" / "bronze_job.py"),
-            "--JOB_NAME",
-            "pp-dw-bronze-fda-cder",
-        ]
+    glue = bucket.session.client("glue")
+    for layer in ("bronze", "silver", "gold"):
+        glue.create_database(DatabaseInput={"Name": f"pp_dw_{layer}"})
+
+    def start(script="bronze_job", **arguments):
+        command = [sys.executable, str(ETL_DIR / "shared" / "glue" / f"{script}.py"), "--JOB_NAME", "pp-dw-job"]
         environment = {
             **os.environ,
             "PYTHONPATH": str(runtime),
@@ -67,7 +66,23 @@ def job(warehouse, bucket, endpoint, tmp_path):
             command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
         )
 
-    return start
+    yield start
+    for layer in ("bronze", "silver", "gold"):
+        glue.delete_database(Name=f"pp_dw_{layer}")
+
+
+@pytest.fixture
+def registered(bucket):
+    """What Athena's tables say: columns and run, by database and table."""
+
+    def read(database, table):
+        found = bucket.session.client("glue").get_table(DatabaseName=f"pp_dw_{database}", Name=table)["Table"]
+        described = found["StorageDescriptor"]
+        assert (found["TableType"], found["Parameters"]["compressionType"]) == ("EXTERNAL_TABLE", "none")
+        columns = {one["Name"]: one["Type"] for one in described["Columns"]}
+        return columns, described["Location"]
+
+    return read
 
 
 def arguments(**changed):
@@ -81,13 +96,13 @@ def arguments(**changed):
     }
 
 
-def test_the_deployed_job_publishes_what_the_command_would(job, warehouse):
+def test_the_deployed_job_publishes_what_the_command_would(job, warehouse, registered):
     warehouse.serve(Drugs(products=40, extra_product_lines=(b"only\ttwo",)))
     done = job(**arguments())
     assert done.returncode == 0, done.stderr[-3000:]
     for words in (
         "products: 41 rows in = 40 typed + 1 quarantined", "packages: 80 rows in",
-        "to let a crawler fill pp_dw_bronze: aws glue start-crawler --name pp-dw-bronze-fda-cder-products-crawler",
+        "aws glue start-crawler --name pp-dw-bronze-fda-cder-products-crawler",
         "published as run 20261129_060000; 1 rows quarantined",
     ):  # fmt: skip
         assert words in done.stdout
@@ -99,6 +114,37 @@ def test_the_deployed_job_publishes_what_the_command_would(job, warehouse):
     again = job(**arguments(run_id="now"))
     assert (again.returncode, "the source has not changed" in again.stdout) == (0, True), again.stdout + again.stderr
     assert not [name for name in warehouse.files() if name.startswith("temp/")]
+    columns, location = registered("bronze", "fda_cder_products")
+    assert (columns["product_id"], columns["start_marketing_date"]) == ("string", "date")
+    run_id = warehouse.command("show", "fda-cder").figures["run_id"]
+    assert (
+        location == f"s3://{BUCKET}/bronze/fda-cder/products/run_id={run_id}/"
+    )  # moved on by the job that changed nothing
+    assert registered("bronze", "fda_cder_packages")[1].endswith(f"packages/run_id={run_id}/")
+
+
+def test_the_gold_job_carries_the_history_on(job, warehouse, registered):
+    warehouse.serve(Drugs(products=40))
+    for name in ("fda-nsde", "fda-cder"):
+        assert warehouse.run(name).exit_code == 0
+    given = {
+        "dataset": "fda-all-ndcs", "bucket": BUCKET, "silver_database": "pp_dw_silver", "gold_database": "pp_dw_gold",
+    }  # fmt: skip
+    done = job("gold_job", **given, run_id="20261129_060000")
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    for words in ("as of 2026-11-29: 79 new, 0 changed, 0 gone", "79 versions of 79 current keys published"):
+        assert words in done.stdout
+    columns, location = registered("gold", "fda_all_ndcs")
+    assert (columns["active_from"], columns["nsde_flag"], columns["hash_version"]) == ("date", "boolean", "int")
+    assert location == f"s3://{BUCKET}/gold/fda-all-ndcs/run_id=20261129_060000/"
+    assert registered("silver", "fda_all_ndcs")[1] == f"s3://{BUCKET}/silver/fda-all-ndcs/run_id=20261129_060000/"
+    by_job = warehouse.digests("fda-all-ndcs")
+    assert warehouse.run("fda-all-ndcs", "--as-of", "2026-11-29", "--force").exit_code == 3
+    assert warehouse.digests("fda-all-ndcs") == by_job
+    refused = job("gold_job", **given, run_id="20261101_060000")
+    assert (refused.returncode, "--as-of 2026-11-01 is before 2026-11-29" in refused.stdout) == (2, True), (
+        refused.stdout
+    )
 
 
 def test_a_job_that_fails_ends_so_and_leaves_what_was_published(job, warehouse):
@@ -121,13 +167,3 @@ def test_a_job_that_fails_ends_so_and_leaves_what_was_published(job, warehouse):
         assert "Traceback" not in done.stdout + done.stderr
     raw = "raw/fda-cder/run_id=20261129_060000/"
     assert {name: text for name, text in warehouse.files().items() if not name.startswith(raw)} == before
-
-
-def test_no_argument_is_the_beginning_of_another_one():
-    sys.path.insert(0, str(ETL_DIR / "shared" / "glue"))
-    try:
-        from bronze_job import ARGUMENTS
-    finally:
-        sys.path.pop(0)
-    own = [*ARGUMENTS, "JOB_NAME", "TempDir"]
-    assert not [(one, other) for one in own for other in own if one != other and other.startswith(one)]

@@ -329,10 +329,8 @@ def rollback(command: WarehouseCommand) -> Outcome:
     publication = command.publication
     with command.target.lock(publication.dataset, f"rollback to {command.flags.run_id or 'the run before'}"):
         publication.tidy()
-        now, before, left = publication.rollback(command.flags.run_id)
+        now, before = publication.rollback(command.flags.run_id)
     command.figures |= {"run_id": now, "rolled_back_run_id": before}
-    if left:
-        command.logger.warning("%s: %s", publication.dataset, left)
     return Outcome(
         f"{publication.dataset}: run {now} is current again; run {before} is in the archive. "
         "A next run makes the tables anew unless the source is that of this run."

@@ -7,7 +7,6 @@ removes what is left of it.
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -19,6 +18,7 @@ from typing import Any
 import ibis
 
 from etlkit.errors import ConfigError, DataError
+from warehouse.catalog import Catalog
 from warehouse.columns import TypedTable, layout_of, typed
 from warehouse.configuration import DatasetConfig, config_hash
 from warehouse.engines.engine import Engine
@@ -41,8 +41,6 @@ from warehouse.sources.download import Fetched, Patience
 from warehouse.staging import Staging
 from warehouse.targets.target import Target
 from warehouse.work_files import Form, WorkFile, add_file, read_header, write_records
-
-logger = logging.getLogger("warehouse")
 
 
 @dataclass(frozen=True)
@@ -139,8 +137,10 @@ class BronzeRun:
         open_engine: Callable[[], Engine],
         open_source: Callable[[str], Target],
         options: Options,
+        catalog: Catalog | None = None,
     ) -> None:
         """Keep what the run needs; nothing is touched yet. `open_source` opens a folder or bucket to read from."""
+        self._catalog = catalog
         self._dataset = dataset
         self._target = target
         self._open_engine = open_engine
@@ -162,8 +162,7 @@ class BronzeRun:
         with nullcontext() if options.is_dry else lock, tempfile.TemporaryDirectory(prefix="warehouse-") as name:
             folder = Path(name)
             if not options.is_dry:
-                for line in self._publication.tidy():
-                    logger.warning("%s: %s", dataset.dataset, line)
+                self._publication.tidy(self._catalog)
             if self._publication.manifest(options.run_id):
                 raise ConfigError(f"{dataset.dataset} has a run {options.run_id} already; give another --run-id.")
             self._pointer = self._publication.pointer()
@@ -349,8 +348,7 @@ class BronzeRun:
             "gates": [vars(verdict) for verdict in verdicts[dataset.dataset]],
             "tables": tables,
         }
-        if left := self._publication.publish(run_id, manifest, staging.moved, self._pointer):
-            logger.warning("%s: %s", dataset.dataset, left)
+        self._publication.publish(run_id, manifest, staging.moved, self._pointer, self._catalog)
 
 
 def _unchanged(run_id: str, current: Mapping[str, Any] | None) -> RunDone:

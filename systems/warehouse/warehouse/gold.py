@@ -8,7 +8,6 @@ was before.
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import ibis
 
 from etlkit.errors import ConfigError, DataError
+from warehouse.catalog import Catalog
 from warehouse.configuration import GoldConfig, config_hash
 from warehouse.engines.engine import Engine
 from warehouse.gates import Observed, Verdict, judge, observe, require_passed
@@ -34,8 +34,6 @@ from warehouse.targets.target import Target
 
 if TYPE_CHECKING:
     from ibis.expr import types as ir
-
-logger = logging.getLogger("warehouse")
 
 
 @dataclass(frozen=True)
@@ -156,9 +154,15 @@ class GoldRun:
     """One run of one dataset of the gold layer."""
 
     def __init__(
-        self, dataset: GoldConfig, target: Target, open_engine: Callable[[], Engine], options: GoldOptions
+        self,
+        dataset: GoldConfig,
+        target: Target,
+        open_engine: Callable[[], Engine],
+        options: GoldOptions,
+        catalog: Catalog | None = None,
     ) -> None:
         """Keep what the run needs; nothing is touched yet."""
+        self._catalog = catalog
         self._dataset = dataset
         self._target = target
         self._open_engine = open_engine
@@ -179,8 +183,7 @@ class GoldRun:
         lock = self._target.lock(dataset.dataset, f"run {options.run_id}")
         with nullcontext() if options.is_dry else lock, tempfile.TemporaryDirectory(prefix="warehouse-") as name:
             if not options.is_dry:
-                for line in self._publication.tidy():
-                    logger.warning("%s: %s", dataset.dataset, line)
+                self._publication.tidy(self._catalog)
             if self._publication.manifest(options.run_id):
                 raise ConfigError(f"{dataset.dataset} has a run {options.run_id} already; give another --run-id.")
             self._pointer = self._publication.pointer()
@@ -387,5 +390,4 @@ class GoldRun:
             "gates": [vars(verdict) for verdict in done.verdicts["sources"]],
             "tables": tables,
         }  # fmt: skip
-        if left := self._publication.publish(run_id, manifest, staging.moved, self._pointer):
-            logger.warning("%s: %s", dataset.dataset, left)
+        self._publication.publish(run_id, manifest, staging.moved, self._pointer, self._catalog)

@@ -172,7 +172,8 @@ class _Core:
         rules = [
             {"Id": "temp", "Status": "Enabled", "Prefix": "temp/", "ExpirationInDays": TEMP_DAYS},
             {
-                "Id": "old-versions", "Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": OLD_VERSION_DAYS},
+                "Id": "old-versions", "Status": "Enabled",
+                "NoncurrentVersionExpiration": {"NoncurrentDays": OLD_VERSION_DAYS},
                 "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": TEMP_DAYS},
             },
         ]  # fmt: skip
@@ -238,7 +239,8 @@ class _Core:
         yield self._one("AlarmTopic", "AWS::SNS::Topic", topic, {"TopicName": topic}, "subscribe to it to be told")
         allowed = {
             "Sid": "AlarmsMayPublish", "Effect": "Allow",
-            "Principal": {"Service": ["events.amazonaws.com", "cloudwatch.amazonaws.com"]}, "Action": "sns:Publish", "Resource": topic_arn,
+            "Principal": {"Service": ["events.amazonaws.com", "cloudwatch.amazonaws.com"]}, "Action": "sns:Publish",
+            "Resource": topic_arn,
             "Condition": {"StringEquals": {"aws:SourceAccount": place.account}},
         }  # fmt: skip
         policy = {"Topics": [topic_arn], "PolicyDocument": {"Version": "2012-10-17", "Statement": [allowed]}}
@@ -257,7 +259,8 @@ class _Core:
         metric = {
             "AlarmName": alarm, "Namespace": "AWS/SQS", "MetricName": "ApproximateNumberOfMessagesVisible",
             "Dimensions": [queue], "Statistic": "Maximum", "Period": 300, "EvaluationPeriods": 1, "Threshold": 0,
-            "ComparisonOperator": "GreaterThanThreshold", "TreatMissingData": "notBreaching", "AlarmActions": [topic_arn],
+            "ComparisonOperator": "GreaterThanThreshold", "TreatMissingData": "notBreaching",
+            "AlarmActions": [topic_arn],
         }  # fmt: skip
         yield self._one("FailedSchedules", "AWS::CloudWatch::Alarm", alarm, metric, "a start that did not work")
 

@@ -9,14 +9,20 @@ otherwise.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from etlkit.errors import ConfigError, DataError, EtlError
+from etlkit.errors import ConfigError, DataError, EtlError, LoadError
 from warehouse.configuration import DatasetConfig, GoldConfig
 from warehouse.naming import raw_prefix, run_of, temp_prefix
 from warehouse.targets.target import LostRaceError, Tagged, Target
+
+if TYPE_CHECKING:
+    from warehouse.catalog import Catalog
+
+logger = logging.getLogger("warehouse")
 
 MANIFEST_VERSION = 1
 KEPT_RUNS = 3
@@ -99,15 +105,16 @@ class Publication:
         found = (self.manifest(run_id) for run_id in sorted(self._manifests(), reverse=True))
         return [manifest for manifest in found if manifest is not None]
 
-    def tidy(self) -> list[str]:
-        """Remove what killed runs left, and finish an archiving that was cut short; return what was done.
+    def tidy(self, catalog: Catalog | None = None) -> None:
+        """Remove what killed runs left, and finish an archiving that was cut short; log what was done.
 
         Whoever calls it holds the lock. DataError where the pointer is gone though something was published.
         """
-        done = self._point_at_a_whole_run()
+        self._point_at_a_whole_run()
+        self._show_current(catalog)  # before anything goes that a table may show
         pointer = self.pointer()
         kept = {pointer.run_id} if pointer else set()
-        done += self._tidy_home(pointer)
+        self._tidy_home(pointer)
         archived = self._runs_in(*self._archives)
         for run_id in archived.keys() - {*self._manifests()}:
             self.target.delete(archived.pop(run_id))  # its removal was cut short
@@ -121,32 +128,41 @@ class Publication:
             for run_id, keys in self._runs_in(prefix).items():
                 if prefix.startswith("temp") or run_id not in kept:
                     self.target.delete(keys)
-        return [*done, *self._tidy_raw()]
+        self._tidy_raw()
 
-    def _tidy_raw(self) -> list[str]:
+    def _show_current(self, catalog: Catalog | None) -> None:
+        """Let a catalog's tables show the run that the pointer names."""
+        pointer = self.pointer() if catalog else None
+        manifest = self.manifest(pointer.run_id) if pointer else None
+        if catalog and manifest:
+            catalog.move(manifest["run_id"], schemas_of(manifest))
+
+    def _tidy_raw(self) -> None:
         """Remove raw files that are not whole, and the older ones that no published run was made of."""
-        done = []
         raw = self._runs_in(f"raw/{self.dataset}/")
         for run_id, keys in sorted(raw.items()):
             if raw_prefix(self.dataset, run_id) + SOURCE_FILE not in keys:
                 self.target.delete(raw.pop(run_id))
-                done.append(f"removed the half-written raw files of run {run_id}")
+                self._say(f"removed the half-written raw files of run {run_id}")
         for run_id in sorted(raw.keys() - self._named_raw())[:-KEPT_RUNS]:  # a gate that fails each night fills no disk
             self.target.delete(raw[run_id])
-            done.append(f"removed the raw files of run {run_id}, which was never published")
-        return done
+            self._say(f"removed the raw files of run {run_id}, which was never published")
+
+    def _say(self, sentence: str) -> None:
+        """Log what somebody may wonder about later."""
+        logger.warning("%s: %s", self.dataset, sentence)
 
     def _named_raw(self) -> set[str]:
         """Return the runs whose raw files a published run was made of."""
         return {manifest["raw_run_id"] for manifest in self.runs() if "raw_run_id" in manifest}
 
-    def _point_at_a_whole_run(self) -> list[str]:
+    def _point_at_a_whole_run(self) -> None:
         """Where no pointer is, make one for the only run that was judged: it was killed there, or the pointer is lost.
 
         DataError where more than one was published, of which nobody can say which was current.
         """
         if self.pointer():
-            return []
+            return
         if self._runs_in(*self._archives):
             raise DataError(
                 f"{self.target.location(self._pointer_key)} is gone, but {self._archives[0]} has runs.",
@@ -157,33 +173,36 @@ class Publication:
             manifest = self.manifest(run_id)
             if manifest and {*_files(manifest)} <= {*home[run_id]}:
                 self._swap(run_id, None, None)
-                return [f"run {run_id} was whole and judged, but no pointer named it; it is current now"]
-        return []
+                self._say(f"run {run_id} was whole and judged, but no pointer named it; it is current now")
+                return
 
-    def _tidy_home(self, pointer: Pointer | None) -> list[str]:
+    def _tidy_home(self, pointer: Pointer | None) -> None:
         """Let only the current run lie where readers without a manifest look."""
-        done = []
         is_fenced = False
         for run_id, keys in self._runs_in(*self._homes).items():
             if pointer and run_id == pointer.previous_run_id:
                 self._archive_keys(keys)
-                done.append(f"archived run {run_id}")
+                self._say(f"archived run {run_id}")
             elif not pointer or run_id != pointer.run_id:
                 if pointer and not is_fenced:
                     self._swap(pointer.run_id, pointer, pointer.previous_run_id)
                     is_fenced = True  # a run that sleeps finds another pointer, and cannot publish what is removed
                 self.target.delete(keys)
-                done.append(f"removed run {run_id}, which was never published")
-        return done
+                self._say(f"removed run {run_id}, which was never published")
 
     def publish(
-        self, run_id: str, manifest: Mapping[str, Any], moved: Mapping[str, str], pointer: Pointer | None
-    ) -> str | None:
-        """Move a run's files in, write its manifest, swap the pointer and archive the run before.
+        self,
+        run_id: str,
+        manifest: Mapping[str, Any],
+        moved: Mapping[str, str],
+        pointer: Pointer | None,
+        catalog: Catalog | None = None,
+    ) -> None:
+        """Move files in, write the manifest, move the catalog's tables, swap the pointer, archive the run before.
 
         `moved` has a key of the run's final place for each key below `temp/`, `pointer` is what the run found when it
-        began. Raises LostRaceError, and takes everything away again, where another run was published since. What fails
-        or is stopped once the pointer is swapped undoes nothing; it is returned as a sentence.
+        began. Raises LostRaceError where another run was published since, and what the catalog raises; then everything
+        is taken away again. What fails or is stopped once the pointer is swapped undoes nothing; it is logged.
         """
         for key, to in moved.items():
             self.target.copy(key, to)
@@ -197,11 +216,18 @@ class Publication:
                 self._archive_keys(self._runs_in(*self._homes).get(before, []))
             self._retain(before)
 
+        is_refused = False
         try:
             self._require_all_there(moved.values())
-            return self._swap_then(run_id, pointer, before, clear_away)
-        except LostRaceError:
-            self.target.delete([*moved.values(), self._manifest_key(run_id), *moved])
+            if catalog:
+                is_refused = True
+                catalog.move(run_id, schemas_of(content))
+                is_refused = False
+            self._swap_then(run_id, pointer, before, clear_away)
+        except (LostRaceError, DataError, LoadError) as error:
+            if is_refused or isinstance(error, LostRaceError):
+                self._show_current(None if is_refused else catalog)
+                self.target.delete([*moved.values(), self._manifest_key(run_id), *moved])
             raise
 
     def _require_all_there(self, keys: Iterable[str]) -> None:
@@ -211,8 +237,8 @@ class Publication:
         if gone := [key for key in keys if key not in home]:
             raise LostRaceError(f"{self.target.location(gone[0])} was removed by another run meanwhile.", "Run again.")
 
-    def rollback(self, run_id: str | None) -> tuple[str, str, str | None]:
-        """Make an earlier run current again; return which one, the one that was current, and what `publish` returns.
+    def rollback(self, run_id: str | None) -> tuple[str, str]:
+        """Make an earlier run current again; return which one, and the one that was current.
 
         Whoever calls it holds the lock. ConfigError where there is no such run.
         """
@@ -234,12 +260,13 @@ class Publication:
             self._archive_keys(self._runs_in(*self._homes).get(before, []))
             self.target.delete(archived[wanted])
 
-        return wanted, before, self._swap_then(wanted, pointer, before, clear_away)
+        self._swap_then(wanted, pointer, before, clear_away)
+        return wanted, before
 
     def _swap_then(
         self, run_id: str, pointer: Pointer | None, previous_run_id: str | None, clear_away: Callable[[], None]
-    ) -> str | None:
-        """Swap the pointer and clear away; what ends it once the pointer is swapped is returned, and undoes nothing."""
+    ) -> None:
+        """Swap the pointer and clear away; what ends it once the pointer is swapped is logged, and undoes nothing."""
         is_swapped = False
         try:
             self._swap(run_id, pointer, previous_run_id)
@@ -249,8 +276,7 @@ class Publication:
             if not is_swapped and not self._is_published(run_id):
                 raise
             said = str(error) if isinstance(error, EtlError) else f"{type(error).__name__} {error}".strip()
-            return f"run {run_id} is current, but what comes after is left to the next run: {said}"
-        return None
+            self._say(f"run {run_id} is current, but what comes after is left to the next run: {said}")
 
     def _is_published(self, run_id: str) -> bool:
         """Tell whether the pointer names a run, whoever swapped it; no where it cannot be read."""
@@ -308,6 +334,11 @@ class Publication:
 def publication_of(target: Target, dataset: DatasetConfig | GoldConfig) -> Publication:
     """Return a dataset's published runs."""
     return Publication(target, dataset.dataset, dataset.layers)
+
+
+def schemas_of(manifest: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return the columns of a run's tables."""
+    return {table: told["schema"] for table, told in manifest["tables"].items()}
 
 
 def _files(manifest: Mapping[str, Any]) -> list[str]:

@@ -133,6 +133,7 @@ spark-jars: .local/spark_jars/pom.xml ## what the warehouse's Spark needs for S3
 
 bench-warehouse: systems/warehouse/.venv/.set-up ## a large file to Parquet: ours on DuckDB and on Spark, and pandas (minutes)
 	@systems/warehouse/.venv/bin/python benchmarks/warehouse.py $(BENCH_FLAGS)
+	@systems/warehouse/.venv/bin/python benchmarks/warehouse_history.py $(HISTORY_FLAGS)
 
 bench-peers: $(STAMP) .local/peers/sling .local/peers/dlt ## Sling and dlt beside the pipeline, in one run (minutes)
 	@$(BIN)/python benchmarks/peers.py $(BENCH_FLAGS)

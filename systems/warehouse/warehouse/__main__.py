@@ -30,7 +30,7 @@ from etlkit.process import exit_process
 from etlkit.settings import AwsSettings, load_settings, secret_values, unknown_settings
 from warehouse.bronze import BronzeRun, Options, RunDone
 from warehouse.configuration import Configuration, DatasetConfig, GoldConfig, read_configuration, table_names
-from warehouse.engines.duckdb_engine import DuckDbEngine
+from warehouse.engines.duckdb_engine import HISTORY_MEMORY_LIMIT, MEMORY_LIMIT, DuckDbEngine
 from warehouse.engines.engine import Engine
 from warehouse.gold import GoldDone, GoldOptions, GoldRun
 from warehouse.history import CURRENT
@@ -91,7 +91,7 @@ class WarehouseCommand(Session):
     def open_engine(self) -> Engine:
         """Return the engine of the settings."""
         if self.settings.warehouse_engine == "duckdb":
-            return DuckDbEngine()
+            return DuckDbEngine(HISTORY_MEMORY_LIMIT if isinstance(self.dataset, GoldConfig) else MEMORY_LIMIT)
         jars, target = self.settings.warehouse_spark_jars, self.target
         if found := GLOB.search(target.url):
             raise ConfigError(
@@ -191,7 +191,7 @@ def run(command: WarehouseCommand) -> Outcome:
     for table, verdicts in done.verdicts.items():
         for verdict in verdicts:
             command.logger.debug("gate of %s: %s", table, verdict)
-    if done.is_published:
+    if done.is_published and isinstance(command.target, Bucket):
         for name in crawler_names(command.configuration.core, dataset).values():
             command.logger.info(
                 "to let the crawler look on AWS, if one is wanted: aws glue start-crawler --name %s", name

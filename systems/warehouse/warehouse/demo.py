@@ -1,4 +1,4 @@
-"""make demo-warehouse: a server of our own with drug files, two days of them, and the way back.
+"""make demo-warehouse: a server of our own with drug files, two days of them, the way back; the history of four days.
 
 Everything is kept in `.local/demo/warehouse`, which begins anew each time.
 """
@@ -60,11 +60,38 @@ def main() -> int:
             "select dosage_form, count(*) as drugs, min(marketing_start_date) from fda_nsde group by 1 order by 2"
         )
         ended += [command("show fda-nsde --sql", EXIT_CLEAN, statement), command("rollback fda-cder")]
+        ended += four_days(sources)
     if not all(ended):
         return EXIT_FAILED
     place = DATA_DIR.relative_to(PROJECT_DIR)
     print(f"\nfiles:   find {place}/target -type f")
     return EXIT_CLEAN
+
+
+def four_days(sources: SampleSources) -> list[bool]:
+    """Carry the history of all drug codes on over four days; tell which commands ended as expected."""
+    renamed = {(3, "Proprietary Name"): "Solvarin Forte"}
+    more = Drugs(PRODUCTS + 10, cells=renamed, label="a")
+    days = (
+        ("2026-11-02", "The history of all drug codes begins", Drugs(PRODUCTS)),
+        ("2026-11-09", "A drug is renamed, ten are new, every label has another id", more),
+        ("2026-11-16", "The new ones are gone again", Drugs(PRODUCTS, cells=renamed, label="b")),
+        ("2026-11-23", "They are back, and the drug has its old name", Drugs(PRODUCTS + 10, label="c")),
+    )
+    ended = []
+    for day, told, drugs in days:
+        print(f"\n{told}:\n")
+        serve(sources, drugs)
+        ended += [
+            command("run fda-nsde"),
+            command("run fda-cder"),
+            command(f"run fda-all-ndcs --as-of {day}", EXIT_REJECTS),
+        ]
+    ended += [command("history fda-all-ndcs 01000000301"), command("history fda-all-ndcs 61002000001")]
+    print("One day would change half of all drugs. Nobody may do that unasked:\n")
+    cells = {(n, "Billing Unit"): "ML" for n in range(PRODUCTS)}
+    serve(sources, Drugs(PRODUCTS + 10, cells=cells, label="c"))
+    return [*ended, command("run fda-nsde"), command("run fda-all-ndcs --as-of 2026-11-28", EXIT_FAILED)]
 
 
 def configure(url: str) -> None:

@@ -23,7 +23,7 @@ from warehouse.catalog import Catalog
 from warehouse.configuration import GoldConfig, config_hash
 from warehouse.engines.engine import Engine
 from warehouse.gates import Observed, Verdict, judge, observe, require_passed
-from warehouse.history import HASH_VERSION, Tracking, aligned, changes, versions
+from warehouse.history import HASH_VERSION, Tracking, aligned, changes, changes_by_column, versions
 from warehouse.naming import run_moment, run_prefix
 from warehouse.publishing import Pointer, Publication
 from warehouse.quarantine import BadRow, BadRows
@@ -327,10 +327,13 @@ class GoldRun:
 
     def _change(self, engine: Engine, earlier: ir.Table | None, rows: ir.Table) -> Change:
         """Return what the day does to the history."""
-        found = engine.fetch_one(changes(earlier, rows, self._tracking, self._options.day))
+        day, tracking = self._options.day, self._tracking
+        found = engine.fetch_one(changes(earlier, rows, tracking, day))
         counts = {name: int(found[name]) for name in ("before", "new", "changed", "gone")}
-        by_column = {name: int(found.get(f"changed_{name}", 0)) for name in sorted(self._tracking.tracked)}
-        return Change(**counts, by_column=by_column)
+        by_column: dict[str, Any] = {}
+        if earlier is not None and counts["changed"]:
+            by_column = engine.fetch_one(changes_by_column(earlier, rows, tracking, day))
+        return Change(**counts, by_column={name: int(count) for name, count in sorted(by_column.items())})
 
     def _require_no_mass_change(self, verdicts: Iterable[Verdict], change: Change) -> None:
         """Raise DataError for a day that changes more than it may, unless the user says that it is right."""

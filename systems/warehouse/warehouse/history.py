@@ -76,30 +76,40 @@ def versions(earlier: ir.Table | None, seen: ir.Table, tracking: Tracking, as_of
 
 
 def changes(earlier: ir.Table | None, seen: ir.Table, tracking: Tracking, as_of: date) -> ir.Table:
-    """Return one row with what a day does: keys that are current before, new, changed, gone and unchanged.
+    """Return one row with what a day does: keys that are current before, new, changed, gone.
 
-    Beside them, by tracked column, how many changed keys differ in it.
+    Keys and hashes say it; nothing else is joined, so that it takes little memory.
     """
     now = _hashed(seen, tracking)
     if earlier is None:
         return now.aggregate(before=ibis.literal(0), new=now.count(), changed=ibis.literal(0), gone=ibis.literal(0))
-    before = _undone(earlier, as_of)
-    current = before.filter(before[ACTIVE_TO] == ibis.literal(OPEN))
-    theirs = now.rename({_THEIRS + name: name for name in now.columns})
-    pairs = current.outer_join(theirs, _same_key(current, theirs, tracking))
+    mine, theirs = (table.select(*tracking.key, CONTENT_HASH) for table in (_current(earlier, as_of), now))
+    theirs = theirs.rename({_THEIRS + name: name for name in theirs.columns})
+    pairs = mine.outer_join(theirs, _same_key(mine, theirs, tracking))
     was, is_now = pairs[CONTENT_HASH].notnull(), pairs[_THEIRS + CONTENT_HASH].notnull()
-    differs = was & is_now & (pairs[CONTENT_HASH] != pairs[_THEIRS + CONTENT_HASH])
-    by_column = {
-        f"changed_{name}": (differs & ~pairs[name].identical_to(pairs[_THEIRS + name])).sum().fill_null(0)
-        for name in sorted(tracking.tracked)
-    }
     return pairs.aggregate(
         before=was.sum().fill_null(0),
         new=(is_now & ~was).sum().fill_null(0),
-        changed=differs.sum().fill_null(0),
+        changed=(was & is_now & (pairs[CONTENT_HASH] != pairs[_THEIRS + CONTENT_HASH])).sum().fill_null(0),
         gone=(was & ~is_now).sum().fill_null(0),
-        **by_column,
     )
+
+
+def changes_by_column(earlier: ir.Table, seen: ir.Table, tracking: Tracking, as_of: date) -> ir.Table:
+    """Return one row with, by tracked column, how many changed keys differ in it."""
+    current, now = _current(earlier, as_of), _hashed(seen, tracking)
+    theirs = now.rename({_THEIRS + name: name for name in now.columns})
+    differs = current[CONTENT_HASH] != theirs[_THEIRS + CONTENT_HASH]
+    pairs = current.inner_join(theirs, [*_same_key(current, theirs, tracking), differs])
+    return pairs.aggregate(
+        **{name: (~pairs[name].identical_to(pairs[_THEIRS + name])).sum().fill_null(0) for name in tracking.tracked}
+    )
+
+
+def _current(earlier: ir.Table, as_of: date) -> ir.Table:
+    """Return the versions that were open before a day."""
+    before = _undone(earlier, as_of)
+    return before.filter(before[ACTIVE_TO] == ibis.literal(OPEN))
 
 
 def _hashed(seen: ir.Table, tracking: Tracking) -> ir.Table:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etlkit.testing import full_count
-from warehouse.history import OPEN, Tracking, changes, versions
+from warehouse.history import OPEN, Tracking, changes, changes_by_column, versions
 
 EXAMPLES = full_count("histories drawn by chance", 3, 400)
 TRACKING = Tracking(("code", "part"), ("name", "price", "since", "is_sold"), ("document",))
@@ -110,7 +110,14 @@ def test_any_sequence_of_snapshots_gives_the_history_of_a_plain_model(duckdb, da
         assert (counts["before"], counts["new"], counts["gone"]) == (
             len(before), len(after.keys() - before.keys()), len(before.keys() - after.keys()),
         )  # fmt: skip
-        assert counts["changed"] == sum(after[key] != before[key] for key in after.keys() & before.keys())
+        changed = {key for key in after.keys() & before.keys() if after[key] != before[key]}
+        assert counts["changed"] == len(changed)
+        if earlier is not None:
+            (by_column,) = duckdb.to_pyarrow(changes_by_column(earlier, seen, TRACKING, day)).to_pylist()
+            assert by_column == {
+                name: sum(after[key][place] != before[key][place] for key in changed)
+                for place, name in enumerate(TRACKING.tracked)
+            }
         rows = history.to_pylist()
         assert len({row["version_id"] for row in rows}) == len(rows)
         assert {row["status"] == "current" for row in rows if row["active_to"] == OPEN} <= {True}

@@ -91,3 +91,25 @@ def test_every_code_of_2015_agrees_with_an_independent_author(warehouse, sample_
     differing = warehouse.ask("codes", "select code, ndc_11 from codes where ndc_11 is distinct from eleven")
     assert differing == [{"code": "0019-9092-D0", "ndc_11": None}]  # a letter is no digit
     assert len(rows) == done.figures["tables"]["codes"]["rows"] == 7_988
+
+
+def test_the_codes_of_both_samples_are_joined_and_every_row_is_accounted_for(warehouse, sample_data, tmp_path):
+    members = {name: (sample_data / name).read_bytes() for name in ("product.txt", "package.txt")}
+    (tmp_path / "cder.zip").write_bytes(zipped(members))
+    (tmp_path / "nsde.zip").write_bytes(zipped({"n.csv": (sample_data / "nsde_2025_excel_mangled.csv").read_bytes()}))
+    for name in ("cder", "nsde"):
+        assert warehouse.run(f"fda-{name}", "--from-file", str(tmp_path / f"{name}.zip")).exit_code == 0
+    done = warehouse.run("fda-all-ndcs")
+    assert done.exit_code == 3, done.text
+    with (sample_data / "nsde_2025_excel_mangled.csv").open(newline="") as file:
+        nsde = {row["Item Code"] for row in csv.DictReader(file)}
+    packages = [line.split("\t")[2] for line in members["package.txt"].decode("cp1252").splitlines()[1:]]
+    assert done.figures["snapshot"]["rows"] == len(nsde | {*packages})
+    assert {one["source"]: (one["rows"], one["left_out"]) for one in done.figures["sources"]} == {
+        "fda-nsde": (50, {}), "fda-cder, packages": (3, {}),
+        "fda-cder, products": (3, {"a product without a package has no NDC-11": 1}),
+    }  # fmt: skip
+    (row,) = warehouse.ask("fda-all-ndcs", "select * from fda_all_ndcs where ndc_11 = '00002120030'")
+    assert (row["source"], row["spl_id"], row["marketing_end_date"]) == (
+        "cder", "4bd46cbe-cdc1-4329-a8e7-22816bd7fc33", "2019-02-03"
+    )  # fmt: skip

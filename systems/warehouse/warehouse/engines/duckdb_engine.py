@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT = "400MB"
 HISTORY_MEMORY_LIMIT = "600MB"
-"""Two joins and a wide write at once: with less, a million keys do not spill but fail; with this, three millions pass."""
+"""Two joins and a wide write at once: with less, a million keys fail in place of spilling; with this, three pass."""
 _BATCH = 10_000
 _PART = "part-00000.parquet"
 

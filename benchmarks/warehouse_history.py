@@ -133,7 +133,7 @@ def by_ours(way: str, folder: Path, releases: int) -> list[float]:
         engine = spark_engine.SparkEngine(session) if session else DuckDbEngine(HISTORY_MEMORY_LIMIT)
         seen = engine.read_files([str(folder / f"snapshot-{release}.parquet")])
         before = sorted(str(path) for path in (folder / way / f"history-{release - 1}").glob("*.parquet"))
-        earlier = aligned(engine.read_files(before), tracking, is_hashed_alike=True) if before else None
+        earlier = aligned(engine.read_files(before), seen, tracking, is_hashed_alike=True) if before else None
         day = FIRST + timedelta(days=30 * release)
         engine.fetch_one(changes(earlier, seen, tracking, day))
         if earlier is not None:

@@ -27,12 +27,15 @@ class PlannedStack(Stack):
         super().__init__(scope, name, stack_name=name)
         self._bucket_name = bucket_name(core, Aws.ACCOUNT_ID)
         self.planned: dict[str, CfnResource] = {}
-        for one in resources:
-            if one.stack == name:
-                made = CfnResource(self, one.id, type=one.type, properties=dict(one.properties))
-                if one.is_retained:
-                    made.apply_removal_policy(RemovalPolicy.RETAIN)
-                self.planned[one.id] = made
+        own = [one for one in resources if one.stack == name]
+        for one in own:
+            made = CfnResource(self, one.id, type=one.type, properties=dict(one.properties))
+            if one.is_retained:  # but not by a deployment that fails and would find it in its way the next time
+                made.apply_removal_policy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
+            self.planned[one.id] = made
+        for one in own:
+            for needed in one.after:
+                self.planned[one.id].add_dependency(self.planned[needed])
 
     def bring(self, prefix: str, files: Mapping[str, str], *folders: Path) -> deployment.BucketDeployment:
         """Bring texts and what folders hold into the bucket below a prefix; what else lies there stays."""

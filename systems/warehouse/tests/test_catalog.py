@@ -153,3 +153,29 @@ def test_types_of_athena(kind, hive):
     assert hive_type(kind) == hive
     with pytest.raises(DataError, match="no word for"):
         hive_type("array<string>")
+
+
+def test_a_table_that_is_configured_no_more_is_left_alone(published, glue, bucket, in_s3):
+    def renamed(config):
+        config["file_table_mapping"]["package.txt"] = "packs"
+        config["column_schema"]["packs"] = config["column_schema"].pop("packages")
+        del config["derived_columns"], config["data_quality"]["tables"]
+
+    in_s3.configure("fda-cder", renamed)
+    dataset = read_configuration(in_s3.etl).bronze("fda-cder")
+    catalog = Catalog(glue, bucket, dataset, {"bronze": DATABASE})
+    in_s3.serve(Drugs(products=20))
+    BronzeRun(dataset, bucket, DuckDbEngine, lambda _: bucket, Options(run_id="20261129_070000"), catalog).run()
+    table = glue.get_table(DatabaseName=DATABASE, Name="fda_cder_packs")["Table"]
+    assert table["StorageDescriptor"]["Location"].endswith("packs/run_id=20261129_070000/")
+
+
+def test_commands_beside_the_jobs_move_the_tables_where_they_are_told_to(published, glue, bucket, in_s3, monkeypatch):
+    assert in_s3.run("fda-cder", "--force").exit_code == 0
+    assert shown(glue) == ["01", "01"]  # not told
+    monkeypatch.setenv("WAREHOUSE_REGISTER_TABLES", "yes")
+    in_s3.serve(Drugs(products=21))
+    run_id = in_s3.run("fda-cder", run_id="20261129_080042").figures["run_id"]
+    assert (shown(glue), run_id[-2:]) == (["42", "42"], "42")
+    back = in_s3.command("rollback", "fda-cder").figures["run_id"]
+    assert (shown(glue), pointed(bucket)) == ([back[-2:]] * 2, back[-2:])

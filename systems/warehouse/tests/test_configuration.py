@@ -40,9 +40,15 @@ def test_what_the_project_ships_is_configured_well_and_named_by_convention(wareh
     ("change", "words"),
     [
         ({"sourceurl": "x"}, ["unknown key sourceurl; valid keys are", "source_url", "unmapped_columns"]),
-        ({"source_url": None}, ["exactly one of source_url, api_endpoints and source_prefix is wanted, found none"]),
+        ({"source_url": None}, ["exactly one of source_url, api_endpoints, source_prefix, nlm_release is wanted, found none"]),
         ({"unmapped_columns": "keep", "file_table_mapping": {"a.csv": "small", "b.csv": "small"}}, ["unmapped_columns cannot be keep"]),
-        ({"source_prefix": "s3://b/p"}, ["found ['source_url', 'source_prefix']"]),
+        ({"source_url": None, "source_prefix": "s4://b/p"}, ["is neither a folder nor an address such as s3://bucket/prefix"]),
+        ({"source_url": None, "source_prefix": "s3://"}, ["is neither a folder nor an address such as s3://bucket/prefix"]),
+        ({"delimiter": "|", "rrf_columns": {"small": ["A", "a"]}}, ["small: rrf_columns has a twice"]),
+        ({"rrf_columns": {"small": ["A"]}}, ["rrf_columns is for files without quotes"]),
+        ({"delimiter": "|", "rrf_columns": {"other": ["A"]}}, ["rrf_columns names other, which no file fills"]),
+        ({"delimiter": "|", "rrf_columns": {"small": ["B"]}}, ["rrf_columns lacks"]),
+        ({"source_prefix": "s3://b/p"}, ["is wanted, found source_url, source_prefix"]),
         ({"source_url": "ftp://x"}, ["source_url is 'ftp://x'"]),
         ({"dataset": "other"}, ["called small, expected the dataset's"]),
         ({"dataset": "_hidden"}, ["dataset is '_hidden'"]), ({"dataset": "Upper"}, ["dataset is 'Upper'"]),
@@ -112,7 +118,10 @@ def test_two_datasets_never_have_one_table(warehouse):
 
 def test_a_dataset_that_is_not_there_is_told_with_those_that_are(warehouse):
     done = warehouse.run("fda-nothing")
-    assert (done.exit_code, "there is no dataset fda-nothing; there are fda-cder, fda-n" in done.text) == (2, True)
+    assert (
+        done.exit_code,
+        "there is no dataset fda-nothing; there are fda-all-ndcs, fda-cder, fda-n" in done.text,
+    ) == (2, True)
     warehouse.configure("fda-cder", lambda config: config.update(source_url="https://u:pw1@x.org/a.zip?key=pw2"))
     shown = warehouse.command("datasets")
     assert ("https://x.org/a.zip" in str(shown), "pw1" in str(shown), "pw2" in str(shown)) == (True, False, False)

@@ -137,3 +137,19 @@ def test_a_full_disk_says_so_and_leaves_what_was_there(warehouse, monkeypatch):
     done = warehouse.run("fda-cder")
     assert (done.exit_code, "No space left on device" in done.text) == (1, True), done.text
     assert warehouse.digests("fda-cder") == before
+
+
+@pytest.mark.parametrize("header", [
+    ("Location", "http://[bad"), ("Location", "/\xff"), ("Content-Length", "\xb2"), ("Retry-After", "\xb2"),
+    ("Retry-After", "Fri, 31 Dec 99999999 00:00:00 GMT"), ("Last-Modified", "Fri, 31 Dec 99999999 00:00:00 GMT"),
+    ("Content-Length", "-1"), ("Content-Encoding", "gzip"), ("Location", "ftp://x/y"), ("Location", ""),
+], ids=range(10))  # fmt: skip
+def test_headers_that_nobody_can_read_are_told_or_passed_over(warehouse, header):
+    warehouse.serve(Drugs(products=20))
+    name, value = header
+    served = warehouse.sources.files[CDER]
+    served.headers = {name: value}
+    served.status = {"Location": 302, "Retry-After": 429}.get(name, 200)
+    done = warehouse.run("fda-cder")
+    assert done.exit_code in (0, 1)
+    assert "unexpected" not in done.text

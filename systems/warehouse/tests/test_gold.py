@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -14,6 +15,7 @@ from warehouse.__main__ import main
 from warehouse.configuration import read_configuration
 from warehouse.publishing import publication_of
 from warehouse.sample_sources.drugs import Drugs
+from warehouse.silver.rules import RULES
 from warehouse.staging import Staging
 from warehouse.targets.bucket import Bucket
 from warehouse.targets.folder import Folder
@@ -138,6 +140,12 @@ def test_a_day_twice_is_that_day_once_and_an_older_one_is_refused(anywhere):
     )
     refused = carry(anywhere, 4)
     assert (refused.exit_code, "--as-of 2026-11-04 is before 2026-11-05" in refused.text) == (2, True), refused.text
+    refused = anywhere.run(NAME, "--as-of", "2206-11-05")
+    assert (refused.exit_code, "is after the run's own day" in refused.text) == (2, True), refused.text
+    refused = anywhere.run(NAME, run_id="99991231_000000")
+    assert (refused.exit_code, "is after the run's own day" in refused.text) == (2, True), refused.text
+    told = anywhere.command("runs", NAME).figures["runs"]
+    assert all(row["source"].startswith("fda-cder 20261128_") for row in told)
     assert anywhere.command("rollback", NAME).exit_code == 0
     require_sound(anywhere)
 
@@ -281,6 +289,7 @@ def test_whoever_is_killed_leaves_the_history_before_or_after(warehouse, request
         ({"business_key": "nothing"}, "nothing is no column of it"), ({"business_key": []}, "business_key"),
         ({"temporal_config": {"business_columns": ["ndc_11"]}}, "name ndc_11 twice"),
         ({"source_datasets": ["fda-nsde"]}, "source_datasets must be fda-cder, fda-nsde"),
+        ({"data_quality": {"max_drop_pct": 1}}, "max_drop_pct means nothing to a snapshot"),
         ({"data_quality": {"max_changes": 1}}, "unknown key data_quality.max_changes; valid keys are"),
         ({"data_quality": {"required_columns": ["x"]}}, "data_quality names x"),
         ({"source_url": "https://x.org"}, "unknown key source_url"), ({"layer": "silver"}, "layer"),
@@ -296,6 +305,93 @@ def test_what_a_rule_reads_must_be_there(warehouse):
     warehouse.configure("fda-cder", lambda config: config["column_schema"]["packages"].pop("PACKAGEDESCRIPTION"))
     refused = warehouse.command("check")
     assert (refused.exit_code, "fda-cder, packages has no package_description" in refused.text) == (2, True), (
+        refused.text
+    )
+
+
+def test_a_column_that_a_rule_reads_must_be_of_its_type(warehouse):
+    sources(warehouse, Drugs(products=40))
+    warehouse.configure(
+        "fda-nsde", lambda config: config["column_schema"]["fda-nsde"]["Billing Unit"].update(type="integer")
+    )
+    told = "fda-nsde, fda-nsde has no billing_unit as a string (it is integer)"
+    refused = warehouse.run(NAME)
+    assert (refused.exit_code, told in refused.text) == (2, True), refused.text
+    warehouse.configure(
+        "fda-nsde", lambda config: config["column_schema"]["fda-nsde"]["Billing Unit"].update(type="string")
+    )
+    manifest = publication_of(warehouse.target, read_configuration(warehouse.etl).dataset("fda-nsde")).current()
+    place = warehouse.root / f"bronze/fda-nsde/_manifest/{manifest['run_id']}.json"
+    place.write_text(place.read_text().replace('"billing_unit",\n     "string"', '"billing_unit",\n     "int32"'))
+    refused = warehouse.run(NAME)
+    assert (refused.exit_code, "has no billing_unit as a string (it is int32)" in refused.text) == (1, True), (
+        refused.text
+    )
+
+
+def test_the_same_day_again_is_judged_by_what_it_published(anywhere):
+    day(anywhere, 1, Drugs(products=40))
+    for name in ("fda-nsde", "fda-cder"):
+        anywhere.configure(name, lambda config: config["data_quality"].update(max_drop_pct=100))
+    sources(anywhere, Drugs(products=30))
+    refused = carry(anywhere, 1)
+    assert (refused.exit_code, "max_change_pct: 25.3165, allowed 20; max_gone_pct" in refused.text) == (1, True), (
+        refused.text
+    )
+    assert carry(anywhere, 1, "--accept-mass-change").figures["change"]["new"] == 59
+    require_sound(anywhere)
+
+
+def test_gates_of_a_snapshot_bind(warehouse):
+    sources(warehouse, Drugs(products=40))
+    warehouse.configure(
+        NAME, lambda config: config["data_quality"].update(max_rejected_pct=0, max_null_rate={"billing_unit": 0})
+    )
+    refused = carry(warehouse, 1)
+    assert refused.exit_code == 1
+    for words in ("max_rejected_pct: 0.625, allowed 0", "max_null_rate of billing_unit"):
+        assert words in refused.text, refused.text
+
+
+def test_columns_that_a_rule_gains_or_loses_are_no_change_of_old_versions(warehouse, monkeypatch):
+    """Also one that is no text: a flag and a date."""
+    rule = RULES[NAME]
+    less = [name for name in rule.columns if name not in ("nsde_flag", "marketing_end_date")]
+
+    def shortened(tables):
+        made = rule.make(tables)
+        return replace(made, rows=made.rows.select(*less))
+
+    def without(config):
+        tracked = config["temporal_config"]["business_columns"]
+        config["temporal_config"]["business_columns"] = [name for name in tracked if name in less]
+
+    columns = json.loads((warehouse.etl / NAME / "config.json").read_text())["temporal_config"]["business_columns"]
+    with monkeypatch.context() as patch:
+        patch.setitem(RULES, NAME, replace(rule, columns=tuple(less), make=shortened))
+        warehouse.configure(NAME, without)
+        assert day(warehouse, 1, Drugs(products=40)) == [79, 0, 0, 0]
+    warehouse.configure(NAME, lambda config: config["temporal_config"].update(business_columns=columns))
+    refused = carry(warehouse, 2)
+    assert (refused.exit_code, "79 changed (nsde_flag 79)" in refused.text) == (1, True), refused.text
+    assert carry(warehouse, 2, "--accept-mass-change").figures["versions"] == 158
+    with monkeypatch.context() as patch:
+        patch.setitem(RULES, NAME, replace(rule, columns=tuple(less), make=shortened))
+        warehouse.configure(NAME, without)
+        assert carry(warehouse, 3).figures["change"]["unchanged"] == 79
+
+
+def test_a_source_file_that_is_gone_or_another_one_is_told(warehouse):
+    sources(warehouse, Drugs(products=40))
+    (path,) = warehouse.root.glob("bronze/fda-nsde/run_id=*/*.parquet")
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content.replace(b"EA", b"ML"))
+    refused = carry(warehouse, 1)
+    assert (refused.exit_code, "is not what was published: its hash differs" in refused.text) == (1, True), refused.text
+    path.unlink()
+    refused = carry(warehouse, 1)
+    assert (refused.exit_code, "nor in the archive, though its manifest names it" in refused.text) == (1, True), (
         refused.text
     )
 

@@ -108,6 +108,24 @@ def test_a_job_may_write_its_own_prefixes_and_nothing_else(resources):
     ]
 
 
+def test_a_key_that_is_not_there_is_missing_and_not_refused(resources):
+    """S3 refuses to say so to whoever may not list, and a free lock is such a key."""
+    for role in [one.name for one in resources if one.type == "AWS::IAM::Role" and one.name.startswith("pp-dw-bronze")]:
+        listed = statements(resources, role)["List"]
+        assert (listed["Resource"], "Condition" in listed) == ([BUCKET], False)
+
+
+def test_what_names_another_resource_comes_after_it(resources):
+    after = {one.id: one.after for one in resources if one.after}
+    assert after == {
+        "BucketPolicy": ("Bucket",), "AlarmTopicPolicy": ("AlarmTopic",), "FailedJobs": ("AlarmTopicPolicy",),
+        "FailedSchedules": ("AlarmTopicPolicy",), "Job": ("JobRole",),
+    }  # fmt: skip
+    (policy,) = [one.properties for one in resources if one.id == "AlarmTopicPolicy"]
+    conditions = {one["Sid"]: "Condition" in one for one in policy["PolicyDocument"]["Statement"]}
+    assert conditions == {"Events": False, "Alarms": True}
+
+
 def test_a_crawler_cannot_stand_in_the_way_of_a_registered_table(resources):
     crawlers = [one for one in resources if one.type == "AWS::Glue::Crawler"]
     for one in crawlers:

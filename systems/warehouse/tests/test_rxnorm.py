@@ -73,7 +73,7 @@ def test_mappings_have_a_history_of_two_part_keys(rxnorm):
     )
     put_release(rxnorm.sources, RxNorm(NOVEMBER, concepts=40, extra_lines={"RXNSAT": lines}), KEY)
     assert rxnorm.run("rxnorm").exit_code == 0
-    done = rxnorm.run(MAPPINGS, "--as-of", "2026-11-02")
+    done = rxnorm.run(MAPPINGS, run_id="20261102_060000")
     assert done.exit_code == 3, done.text
     assert done.figures["sources"] == [{
         "source": "rxnorm, rxnsat", "rows": 82,
@@ -84,7 +84,7 @@ def test_mappings_have_a_history_of_two_part_keys(rxnorm):
     ]
     put_release(rxnorm.sources, RxNorm(DECEMBER, concepts=38), KEY)
     assert rxnorm.run("rxnorm").exit_code == 0
-    change = rxnorm.run(MAPPINGS, "--as-of", "2026-12-07").figures["change"]
+    change = rxnorm.run(MAPPINGS, run_id="20261207_060000").figures["change"]
     assert [change[name] for name in ("new", "changed", "gone", "unchanged")] == [0, 0, 4, 76]
     found = rxnorm.command("history", MAPPINGS, "1039", "01000003901").figures["versions"]
     assert [(row["active_from"], row["active_to"]) for row in found] == [("2026-11-02", "2026-12-07")]

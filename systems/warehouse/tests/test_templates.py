@@ -51,7 +51,8 @@ def test_each_planned_resource_is_in_its_stacks_template(stacks):
             brought = 1 if kind == "AWS::IAM::Role" else 0  # of the function that brings the files
             template.resource_count_is(kind, len([one for one in resources if one.type == kind]) + brought)
     core = Template.from_stack(found["pp-dw-etl-core"])
-    core.has_resource("AWS::S3::Bucket", {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"})
+    core.has_resource("AWS::S3::Bucket", {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"})
+    core.has_resource("AWS::S3::BucketPolicy", {"DependsOn": ["Bucket"]})
     core.has_output("BucketName", {"Export": {"Name": "pp-dw-bucket-name"}})
     core.has_output("GlueRoleArn", {"Export": {"Name": "pp-dw-glue-role-arn"}})
     template = Template.from_stack(found["pp-dw-etl-fda-nsde"])

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
@@ -29,12 +30,13 @@ from etlkit.logs import configure_logging, redact, write
 from etlkit.process import exit_process
 from etlkit.settings import AwsSettings, load_settings, secret_values, unknown_settings
 from warehouse.bronze import BronzeRun, Options, RunDone
+from warehouse.catalog import Catalog
 from warehouse.configuration import Configuration, DatasetConfig, GoldConfig, read_configuration, table_names
 from warehouse.engines.duckdb_engine import HISTORY_MEMORY_LIMIT, MEMORY_LIMIT, DuckDbEngine
 from warehouse.engines.engine import Engine
 from warehouse.gold import GoldDone, GoldOptions, GoldRun
 from warehouse.history import CURRENT
-from warehouse.naming import checked_run_id, crawler_names, new_run_id, raw_prefix
+from warehouse.naming import checked_run_id, crawler_names, database_name, new_run_id, raw_prefix
 from warehouse.plan import Place, plan, problems
 from warehouse.publishing import Publication, publication_of
 from warehouse.reading import ask, digests, looked, quarantine, required, versions_of
@@ -87,6 +89,14 @@ class WarehouseCommand(Session):
     def publication(self) -> Publication:
         """Return its published runs."""
         return publication_of(self.target, self.dataset)
+
+    @property
+    def catalog(self) -> Catalog | None:
+        """Return the tables that Athena reads of the dataset, where the settings say that they follow our runs."""
+        if not self.settings.warehouse_register_tables or not isinstance(self.target, Bucket):
+            return None
+        databases = {layer: database_name(self.configuration.core, layer) for layer in self.dataset.layers}
+        return Catalog(self.target.session.client("glue"), self.target, self.dataset, databases)
 
     def open_engine(self) -> Engine:
         """Return the engine of the settings."""
@@ -216,7 +226,7 @@ def _bronze_run(command: WarehouseCommand, dataset: DatasetConfig, run_id: str) 
         release_date=flags.release_date,
         read_key=command.read_key,
     )
-    return BronzeRun(dataset, command.target, command.open_engine, command.open_target, options)
+    return BronzeRun(dataset, command.target, command.open_engine, command.open_target, options, command.catalog)
 
 
 def _gold_run(command: WarehouseCommand, dataset: GoldConfig, run_id: str) -> GoldRun:
@@ -232,7 +242,7 @@ def _gold_run(command: WarehouseCommand, dataset: GoldConfig, run_id: str) -> Go
         is_forced=flags.force,
         is_dry=flags.dry_run,
     )
-    return GoldRun(dataset, command.target, command.open_engine, options)
+    return GoldRun(dataset, command.target, command.open_engine, options, command.catalog)
 
 
 def _refuse(dataset: DatasetConfig | GoldConfig, flags: Mapping[str, object]) -> None:
@@ -315,7 +325,7 @@ def list_runs(command: WarehouseCommand) -> Outcome:
                 sum(told["rows"] for told in tables),
                 sum(told["quarantined"] for told in tables),
                 manifest["engine"],
-                manifest["source"]["sha256"][:12],
+                _made_of(manifest),
             )
         )
     heads = ["run", "state", "rows", "quarantined", "engine", "source"]
@@ -324,12 +334,19 @@ def list_runs(command: WarehouseCommand) -> Outcome:
     return Outcome()
 
 
+def _made_of(manifest: Mapping[str, Any]) -> str:
+    """Return what a run was made of: the hash of a source, or the runs of other datasets."""
+    if "source" in manifest:
+        return str(manifest["source"]["sha256"][:12])
+    return ", ".join(f"{name} {told['run_id']}" for name, told in manifest["sources"].items())
+
+
 def rollback(command: WarehouseCommand) -> Outcome:
     """Make the run before the current one again, or another one of the archive."""
     publication = command.publication
     with command.target.lock(publication.dataset, f"rollback to {command.flags.run_id or 'the run before'}"):
-        publication.tidy()
-        now, before = publication.rollback(command.flags.run_id)
+        publication.tidy(command.catalog)
+        now, before = publication.rollback(command.flags.run_id, command.catalog)
     command.figures |= {"run_id": now, "rolled_back_run_id": before}
     return Outcome(
         f"{publication.dataset}: run {now} is current again; run {before} is in the archive. "
@@ -426,7 +443,9 @@ def command_parser() -> argparse.ArgumentParser:
         "--sql", metavar="STATEMENT", help="a statement of DuckDB; the tables have the names of `datasets`"
     )
     action = add("history", "every version of one key, with what it changed", show_history, of_one=True)
-    action.add_argument("key", nargs="+", metavar="KEY", help="the key's parts in the order of business_key")
+    action.add_argument(
+        "key", nargs="+", type=_text, metavar="KEY", help="the key's parts in the order of business_key"
+    )
     add("runs", "the current run and those in the archive", list_runs, of_one=True)
     action = add("rollback", "make the run before current again", rollback, of_one=True)
     action.add_argument("--run-id", type=_run_id, help="another run of the archive")
@@ -441,6 +460,13 @@ def _run_id(text: str) -> str:
         return checked_run_id(text)
     except ConfigError as error:
         raise argparse.ArgumentTypeError(error.problem) from None
+
+
+def _text(text: str) -> str:
+    """Read a text, which must be one in UTF-8."""
+    if not text.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r} is no text of a table")
+    return text
 
 
 def _day(text: str) -> date:

@@ -61,6 +61,8 @@ class Catalog:
         done: list[tuple[str, str, dict[str, Any] | None]] = []
         try:
             for table, columns in schemas.items():
+                if table not in self.dataset.tables:
+                    continue  # of an older configuration
                 database = self.databases[layer_of(self.dataset, table)]
                 wanted = self._wanted(table, columns, run_id)
                 found = self._found(database, wanted["Name"])

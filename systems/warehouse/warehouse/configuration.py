@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from etlkit.errors import ConfigError
+from warehouse.bucket_url import bucket_and_prefix
 from warehouse.cron import problems_of_expression
 from warehouse.moments import FormatError, MomentFormat
 
@@ -38,7 +39,9 @@ META_NAMES = META_RUN_ID, META_SOURCE_FILE, META_NULLED, META_REPAIRED = (
     "meta_run_id", "meta_source_file", "meta_nulled", "meta_repaired",
 )  # fmt: skip
 SHARED = "shared"
-"""The folder of `etl/` that holds the scripts of datasets without their own; no dataset's name."""
+"""The folder of `etl/` that holds the scripts of datasets without their own."""
+RESERVED = (SHARED, "core")
+"""No dataset's names: that folder, and the stack that all others need."""
 DEFAULT_QUOTES = {",": '"', ";": '"'}
 SILVER = "silver"
 SOURCES = ("source_url", "api_endpoints", "source_prefix", "nlm_release")
@@ -277,6 +280,14 @@ class DatasetConfig(AnyDataset):
                 whole[table] = {**{name: {"target_name": name.lower()} for name in columns}, **said}
         return {**content, "column_schema": whole}
 
+    def column_types(self, table: str) -> dict[str, str]:
+        """Return the type of each column that a table's rows have, those that every row gets too."""
+        types = dict.fromkeys(self.meta_names, "string") | dict.fromkeys(self.derived_columns.get(table, {}), "string")
+        types |= {spec.target_name: spec.type for spec in self.column_schema[table].values()}
+        return {name: {"ndc_11": "string"}.get(kind, kind) for name, kind in types.items()} | (
+            {META_RELEASE_DATE: "date"} if self.nlm_release else {}
+        )
+
     def target_names(self, table: str) -> list[str]:
         """Return the names of a table's configured columns in their order."""
         return [
@@ -300,6 +311,7 @@ class DatasetConfig(AnyDataset):
         """Yield what does not fit."""
         yield from self._problems_of_form()
         yield from self._problems_of_source()
+        yield from self._problems_of_rrf()
         if len(self.tables) == 1 and self.tables[0] != self.dataset:
             yield f"the only table is called {self.tables[0]}, expected the dataset's name, {self.dataset}"
         for word, named in (("column_schema", self.column_schema), ("derived_columns", self.derived_columns),
@@ -335,20 +347,38 @@ class DatasetConfig(AnyDataset):
         sources = [name for name in SOURCES if getattr(self, name) is not None]
         if len(sources) != 1:
             yield f"exactly one of {', '.join(SOURCES)} is wanted, found {', '.join(sources) or 'none'}"
-        if self.api_endpoints is not None:
-            mapped = self.file_table_mapping.keys()
-            for name in sorted((mapped | self.record_paths.keys()) - self.api_endpoints.keys()):
-                yield f"{name} is no endpoint; api_endpoints has {', '.join(self.api_endpoints)}"
-            for name in sorted(mapped - self.record_paths.keys()):
-                yield f"record_paths lacks {name}: where in its answer the records lie"
+        yield from self._problems_of_endpoints()
         is_of_several = self.source_prefix is not None or len(self.tables) < len(self.file_table_mapping)
         if is_of_several and self.unmapped_columns == "keep":
             yield "unmapped_columns cannot be keep where many files, each with a header of its own, make one table"
-        if self.api_endpoints is None and self.record_paths:
-            yield "record_paths is for api_endpoints"
+        if self.source_prefix and "://" in self.source_prefix:
+            try:
+                bucket_and_prefix(self.source_prefix)
+            except ConfigError as error:
+                yield f"source_prefix: {error.problem.rstrip('.')}"
+
+    def _problems_of_endpoints(self) -> Iterator[str]:
+        """Yield what does not fit between endpoints, tables and places in answers."""
+        if self.api_endpoints is None:
+            if self.record_paths:
+                yield "record_paths is for api_endpoints"
+            return
+        mapped = self.file_table_mapping.keys()
+        for name in sorted((mapped | self.record_paths.keys()) - self.api_endpoints.keys()):
+            yield f"{name} is no endpoint; api_endpoints has {', '.join(self.api_endpoints)}"
+        for name in sorted(mapped - self.record_paths.keys()):
+            yield f"record_paths lacks {name}: where in its answer the records lie"
+
+    def _problems_of_rrf(self) -> Iterator[str]:
+        """Yield what does not fit of files without a header."""
+        if self.rrf_columns and self.api_endpoints is not None:
+            yield "rrf_columns is for files, not for the answers of api_endpoints"
         if self.rrf_columns and self.quote_mark:
             yield f"rrf_columns is for files without quotes, and quote is {self.quote_mark!r}"
         for table, columns in self.rrf_columns.items():
+            lower = [name.lower() for name in columns]
+            if twice := sorted({name for name in lower if lower.count(name) > 1}):
+                yield f"{table}: rrf_columns has {', '.join(twice)} twice"
             if unknown := sorted({*self.column_schema.get(table, {})} - {*columns}):
                 yield f"{table}: rrf_columns lacks {', '.join(unknown)}, which column_schema names"
 
@@ -403,8 +433,18 @@ class SnapshotGates(Gates):
 
     max_change_pct: Percent = 20.0
     """How many per cent of the current keys may have changed or gone."""
+    max_gone_pct: Percent = 20.0
+    """How many per cent of the current keys may have gone."""
     max_source_drop_pct: Percent = 50.0
     """How many per cent of its rows a source table may have lost since the run before."""
+
+    @model_validator(mode="after")
+    def _every_gate_means_something(self) -> SnapshotGates:
+        """Refuse gates of files: a snapshot's keys are never repeated, and what it may lose is said otherwise."""
+        of_files = ("max_drop_pct", "max_parse_failure_rate", "unique_key", "max_duplicate_pct")
+        if given := [name for name in of_files if getattr(self, name) is not None]:
+            raise ValueError(f"{', '.join(given)} means nothing to a snapshot; see max_change_pct and max_gone_pct")
+        return self
 
 
 class GoldConfig(AnyDataset):
@@ -477,15 +517,12 @@ def read_configuration(
         found = _read(path, GoldConfig, complaints) if _is_gold(path) else _read(path, DatasetConfig, complaints)
         if found is None:
             continue
-        if found.dataset != path.parent.name or found.dataset == SHARED:
+        if found.dataset != path.parent.name:
             complaints.append(f"{_short(path)}: dataset is {found.dataset!r}, expected its folder's name")
+        if found.dataset in RESERVED:
+            complaints.append(f"{_short(path)}: {found.dataset} is no name for a dataset; it has a meaning of its own")
         datasets[found.dataset] = found
-    if core is not None:
-        for name, dataset in datasets.items():
-            if dataset.data_size_category not in core.glue_worker_configs:
-                known = ", ".join(core.glue_worker_configs)
-                complaints.append(f"{name}: data_size_category is {dataset.data_size_category}, there are {known}")
-    complaints += _colliding_names(datasets)
+    complaints += [*_unknown_sizes(core, datasets), *_colliding_names(datasets)]
     if check is not None:
         unread = {path.parent.name for path in folder.glob(f"*/{CONFIG_NAME}")} - datasets.keys()
         complaints += check(core, datasets, unread)
@@ -519,6 +556,14 @@ def table_names(dataset: DatasetConfig | GoldConfig) -> dict[str, str]:
         table: (dataset.dataset if len(dataset.tables) == 1 else f"{dataset.dataset}-{table}").replace("-", "_")
         for table in dataset.tables
     }
+
+
+def _unknown_sizes(core: CoreConfig | None, datasets: Mapping[str, DatasetConfig | GoldConfig]) -> Iterator[str]:
+    """Yield the datasets of a size that the core does not know."""
+    for name, dataset in datasets.items() if core else ():
+        if core and dataset.data_size_category not in core.glue_worker_configs:
+            known = ", ".join(core.glue_worker_configs)
+            yield f"{name}: data_size_category is {dataset.data_size_category}, there are {known}"
 
 
 def _colliding_names(datasets: Mapping[str, DatasetConfig | GoldConfig]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -88,8 +89,10 @@ def run_job(arguments: Sequence[str], names: Sequence[str], body: Callable[[Glue
     except EtlError as error:
         logger.error("%s", error)  # noqa: TRY400 - the same
         return error.exit_code
-    except Exception:
-        logger.exception("the job failed; what was published before stays")
+    except Exception as error:  # noqa: BLE001 - whatever it is, a job's log is all that is left of it
+        logger.error("the job failed; what was published before stays")  # noqa: TRY400 - the console takes no traceback
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            logger.error("%s", line)  # noqa: TRY400 - the same, line by line
         return EXIT_FAILED
     return EXIT_CLEAN
 

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,8 @@ from etlkit.errors import ConfigError, DataError
 from warehouse.catalog import Catalog
 from warehouse.configuration import GoldConfig, config_hash
 from warehouse.engines.engine import Engine
-from warehouse.gates import Observed, Verdict, judge, observe, require_passed
-from warehouse.history import HASH_VERSION, Tracking, aligned, changes, changes_by_column, versions
+from warehouse.gates import Observed, Verdict, judge, judge_rejected, observe, require_passed
+from warehouse.history import HASH_VERSION, OPEN, Tracking, aligned, changes, changes_by_column, versions
 from warehouse.naming import run_moment, run_prefix
 from warehouse.publishing import Pointer, Publication
 from warehouse.quarantine import BadRow, BadRows
@@ -72,6 +72,11 @@ class Change:
     def share(self) -> float:
         """Return how many per cent of the keys that were current changed or are gone."""
         return 100 * (self.changed + self.gone) / self.before if self.before else 0.0
+
+    @property
+    def share_gone(self) -> float:
+        """Return how many per cent of the keys that were current are gone."""
+        return 100 * self.gone / self.before if self.before else 0.0
 
     def __str__(self) -> str:
         """Return it for a person."""
@@ -189,6 +194,8 @@ class GoldRun:
             self._pointer = self._publication.pointer()
             current = self._publication.current()
             sources = {source: self._source(source) for source in dataset.source_datasets}
+            if options.day > run_moment(options.run_id).date() or options.day >= OPEN:
+                raise ConfigError(f"--as-of {options.day} is after the run's own day: nobody knows it yet.")
             if current and options.day < date.fromisoformat(current["as_of"]):
                 raise ConfigError(
                     f"{dataset.dataset}: --as-of {options.day} is before {current['as_of']}, the day of run "
@@ -213,12 +220,13 @@ class GoldRun:
                 f"{name}, of which {self._dataset.dataset} is made, was never published.", "Run it first."
             )
         for (source, table), columns in self._rule.reads.items():
-            if source == name:
-                there = {column for column, _ in manifest["tables"].get(table, {}).get("schema", ())}
-                if missing := sorted({*columns, "meta_run_id"} - there):
-                    raise DataError(
-                        f"{name}, {table}: run {manifest['run_id']} has no {', '.join(missing)}.", "Run it again."
-                    )
+            told = manifest["tables"].get(table, {}).get("schema", ()) if source == name else None
+            types = {column: kind.removeprefix("!") for column, kind in told or ()}
+            if told is not None and (unfit := self._rule.unfit(columns, types)):
+                raise DataError(
+                    f"{name}, {table}: run {manifest['run_id']} has no {', '.join(unfit)}.",
+                    "Run it again with today's configuration.",
+                )
         return manifest
 
     def _is_unchanged(self, current: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -239,15 +247,17 @@ class GoldRun:
         bad = BadRows(staging.folder / "left-out")
         sides = tuple(self._left_out(engine, snapshot, bad))
         observed = observe(engine, rows, dataset.data_quality, [*rows.columns], bad.count)
+        gates = dataset.data_quality
         verdicts = {
             "sources": self._judge_sources(sides, current),
-            silver: [*judge(dataset.data_quality, observed, None), *self._judge_keys(engine, rows)],
+            silver: [*judge(gates, observed, None), *self._judge_keys(engine, rows)],
         }
+        if gates.max_rejected_pct is not None:
+            verdicts[silver].append(judge_rejected(gates, sum(side.rows for side in sides), bad.count))
         require_passed(dataset.dataset, {silver: verdicts[silver]})
-        earlier = self._earlier(staging, current)
-        change = self._change(engine, earlier, rows)
-        limit = dataset.data_quality.max_change_pct
-        verdicts[history] = [Verdict("max_change_pct", round(change.share, 4), limit, change.share <= limit)]
+        earlier = self._earlier(staging, current, rows)
+        change = self._change(engine, earlier, rows, options.day)
+        verdicts[history] = [*self._judge_change(engine, earlier, rows, change, current)]
         self._require_no_mass_change([*verdicts["sources"], *verdicts[history]], change)
         engine.write_parquet(versions(earlier, rows, self._tracking, options.day), staging.place(history))
         count = self._checked_count(engine, engine.read_parquet(staging.place(history)), observed.rows)
@@ -263,8 +273,8 @@ class GoldRun:
         """Return the expressions of the snapshot on the source's published files."""
         tables = {}
         for number, (source, table) in enumerate(self._rule.reads):
-            keys = [file["key"] for file in sources[source]["tables"][table]["files"]]
-            tables[source, table] = staging.engine.read_files(staging.brought(keys, f"source-{number}"))
+            files = sources[source]["tables"][table]["files"]
+            tables[source, table] = staging.engine.read_files(staging.brought(files, f"source-{number}"))
         return self._rule.make(tables)
 
     def _left_out(self, engine: Engine, snapshot: Snapshot, bad: BadRows) -> Iterator[SideDone]:
@@ -308,11 +318,10 @@ class GoldRun:
         for gate, count in (("keys without a value", found["nulls"]), ("repeated keys", repeated)):
             yield Verdict(gate, int(count), 0, int(count) == 0)
 
-    def _earlier(self, staging: Staging, current: Mapping[str, Any] | None) -> ir.Table | None:
+    def _earlier(self, staging: Staging, current: Mapping[str, Any] | None, rows: ir.Table) -> ir.Table | None:
         """Return the versions so far, in the columns of today; None before the first run."""
         if current is None:
             return None
-        keys = [file["key"] for file in current["tables"][self._dataset.tables[0]]["files"]]
         told = current["tracking"]
         was = (tuple(told["key"]), tuple(told["tracked"]), told["hash_version"])
         if was[0] != self._tracking.key:
@@ -321,13 +330,40 @@ class GoldRun:
                 f"{', '.join(was[0])}.",
                 "A history of another key is another dataset.",
             )
-        files = staging.engine.read_files(staging.brought(keys, "history"))
+        published = current["tables"][self._dataset.tables[0]]["files"]
+        files = staging.engine.read_files(staging.brought(published, "history"))
         is_same = was[1:] == (tuple(sorted(self._tracking.tracked)), HASH_VERSION)
-        return aligned(files, self._tracking, is_hashed_alike=is_same)
+        for name in rows.columns:
+            if name in files.columns and type(files[name].type()) is not type(rows[name].type()):
+                raise DataError(
+                    f"{self._dataset.dataset}: {name} is {rows[name].type()} today, and {files[name].type()} in the "
+                    "history.",
+                    "Nothing was published; a column of another type needs another name.",
+                )
+        return aligned(files, rows, self._tracking, is_hashed_alike=is_same)
 
-    def _change(self, engine: Engine, earlier: ir.Table | None, rows: ir.Table) -> Change:
-        """Return what the day does to the history."""
-        day, tracking = self._options.day, self._tracking
+    def _judge_change(
+        self,
+        engine: Engine,
+        earlier: ir.Table | None,
+        rows: ir.Table,
+        change: Change,
+        current: Mapping[str, Any] | None,
+    ) -> Iterator[Verdict]:
+        """Yield the verdicts on how much changes: of the days before, and of what this day has published already."""
+        day, gates = self._options.day, self._dataset.data_quality
+        seen = [change]
+        if current and current["as_of"] == day.isoformat():
+            seen.append(self._change(engine, earlier, rows, day + timedelta(days=1)))
+        for gate, limit, shares in (
+            ("max_change_pct", gates.max_change_pct, [one.share for one in seen]),
+            ("max_gone_pct", gates.max_gone_pct, [one.share_gone for one in seen]),
+        ):
+            yield Verdict(gate, round(max(shares), 4), limit, max(shares) <= limit)
+
+    def _change(self, engine: Engine, earlier: ir.Table | None, rows: ir.Table, day: date) -> Change:
+        """Return what the snapshot does to the history as of a day."""
+        tracking = self._tracking
         found = engine.fetch_one(changes(earlier, rows, tracking, day))
         counts = {name: int(found[name]) for name in ("before", "new", "changed", "gone")}
         by_column: dict[str, Any] = {}

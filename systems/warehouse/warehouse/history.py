@@ -44,13 +44,15 @@ class Tracking:
         return (*self.key, *self.tracked, *self.refreshed)
 
 
-def aligned(earlier: ir.Table, tracking: Tracking, *, is_hashed_alike: bool) -> ir.Table:
+def aligned(earlier: ir.Table, seen: ir.Table, tracking: Tracking, *, is_hashed_alike: bool) -> ir.Table:
     """Return the versions so far in today's columns: one that is new is null, one that went is gone.
 
     Where other columns were tracked, or hashed in another way, the hashes are made anew: what did not change is not
     taken for changed.
     """
-    there = {name: earlier[name] if name in earlier.columns else ibis.null("string") for name in tracking.columns}
+    there = {
+        name: earlier[name] if name in earlier.columns else ibis.null(seen[name].type()) for name in tracking.columns
+    }
     whole = earlier.select(*(value.name(name) for name, value in there.items()), *ADDED)
     if is_hashed_alike:
         return whole

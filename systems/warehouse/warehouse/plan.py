@@ -70,6 +70,8 @@ class Resource:
     """What a person wants to know of it."""
     is_retained: bool = False
     """Whether it stays when its stack goes."""
+    after: tuple[str, ...] = ()
+    """What of its stack must be there before it: names in texts tell CloudFormation nothing."""
 
 
 def core_stack(core: CoreConfig) -> str:
@@ -164,8 +166,10 @@ class _Core:
         yield from self._schedule_parts()
         yield from self._alarms()
 
-    def _one(self, id_: str, type_: str, name: str, properties: Mapping[str, Any], detail: str = "") -> Resource:
-        return Resource(self._stack, id_, type_, name, properties, detail)
+    def _one(
+        self, id_: str, type_: str, name: str, properties: Mapping[str, Any], detail: str = "", after: str = ""
+    ) -> Resource:
+        return Resource(self._stack, id_, type_, name, properties, detail, after=(after,) if after else ())
 
     def _buckets(self) -> Iterator[Resource]:
         """Yield the bucket, and that nobody reads it in clear."""
@@ -197,7 +201,9 @@ class _Core:
             "Resource": [arn, f"{arn}/*"], "Condition": {"Bool": {"aws:SecureTransport": "false"}},
         }  # fmt: skip
         policy = {"Bucket": self._bucket, "PolicyDocument": {"Version": "2012-10-17", "Statement": [deny]}}
-        yield self._one("BucketPolicy", "AWS::S3::BucketPolicy", self._bucket, policy, "connections over TLS only")
+        yield self._one(
+            "BucketPolicy", "AWS::S3::BucketPolicy", self._bucket, policy, "connections over TLS only", "Bucket"
+        )
 
     def _shared_role(self) -> Resource:
         """Return the role of all crawlers: it reads tables, and writes none but those that are called after it."""
@@ -210,8 +216,8 @@ class _Core:
             _statement(
                 "OwnTables",
                 ["glue:GetDatabase", "glue:GetTable", "glue:GetTables", "glue:CreateTable", "glue:UpdateTable",
-                 "glue:GetPartition", "glue:BatchGetPartition", "glue:CreatePartition", "glue:BatchCreatePartition",
-                 "glue:UpdatePartition"],
+                 "glue:GetPartition", "glue:GetPartitions", "glue:BatchGetPartition", "glue:BatchUpdatePartition",
+                 "glue:CreatePartition", "glue:BatchCreatePartition", "glue:UpdatePartition"],
                 [place.arn("glue", "catalog"), *(place.arn("glue", f"database/{name}") for name in databases), *tables],
             ),
             _logs_statement(place, ["/aws-glue/crawlers"]),
@@ -237,14 +243,15 @@ class _Core:
         place, topic = self._place, f"{self._prefix}-alarms"
         topic_arn = place.arn("sns", topic)
         yield self._one("AlarmTopic", "AWS::SNS::Topic", topic, {"TopicName": topic}, "subscribe to it to be told")
-        allowed = {
-            "Sid": "AlarmsMayPublish", "Effect": "Allow",
-            "Principal": {"Service": ["events.amazonaws.com", "cloudwatch.amazonaws.com"]}, "Action": "sns:Publish",
-            "Resource": topic_arn,
+        allowed = {"Effect": "Allow", "Action": "sns:Publish", "Resource": topic_arn}
+        # a condition here would have EventBridge's events dropped in silence
+        events = {**allowed, "Sid": "Events", "Principal": {"Service": "events.amazonaws.com"}}
+        alarms = {
+            **allowed, "Sid": "Alarms", "Principal": {"Service": "cloudwatch.amazonaws.com"},
             "Condition": {"StringEquals": {"aws:SourceAccount": place.account}},
         }  # fmt: skip
-        policy = {"Topics": [topic_arn], "PolicyDocument": {"Version": "2012-10-17", "Statement": [allowed]}}
-        yield self._one("AlarmTopicPolicy", "AWS::SNS::TopicPolicy", topic, policy)
+        policy = {"Topics": [topic_arn], "PolicyDocument": {"Version": "2012-10-17", "Statement": [events, alarms]}}
+        yield self._one("AlarmTopicPolicy", "AWS::SNS::TopicPolicy", topic, policy, after="AlarmTopic")
         rule = f"{self._prefix}-failed-jobs"
         pattern = {
             "source": ["aws.glue"],
@@ -253,7 +260,9 @@ class _Core:
         }
         target = [{"Id": "alarms", "Arn": topic_arn}]
         given = {"Name": rule, "EventPattern": pattern, "State": "ENABLED", "Targets": target}
-        yield self._one("FailedJobs", "AWS::Events::Rule", rule, given, "jobs that failed or ran too long")
+        yield self._one(
+            "FailedJobs", "AWS::Events::Rule", rule, given, "jobs that failed or ran too long", "AlarmTopicPolicy"
+        )
         alarm = f"{self._prefix}-schedules-that-failed"
         queue = {"Name": "QueueName", "Value": f"{self._prefix}-schedule-dlq"}
         metric = {
@@ -262,7 +271,9 @@ class _Core:
             "ComparisonOperator": "GreaterThanThreshold", "TreatMissingData": "notBreaching",
             "AlarmActions": [topic_arn],
         }  # fmt: skip
-        yield self._one("FailedSchedules", "AWS::CloudWatch::Alarm", alarm, metric, "a start that did not work")
+        yield self._one(
+            "FailedSchedules", "AWS::CloudWatch::Alarm", alarm, metric, "a start that did not work", "AlarmTopicPolicy"
+        )
 
 
 class _Dataset:
@@ -303,11 +314,13 @@ class _Dataset:
         """Yield what the job may do."""
         place, arn, name = self._place, self._bucket_arn, self._dataset.dataset
         own, read = self._own_keys(), self._read_keys()
-        listed = [f"{prefix}*" for prefix in (*own, *read)]
-        yield _statement("ListOwn", ["s3:ListBucket"], [arn], StringLike={"s3:prefix": listed})
+        # of the whole bucket: else a key that is not there, as a free lock, would be refused in place of missing
+        yield _statement("List", ["s3:ListBucket"], [arn])
         yield _statement(
             "WriteOwn", _FULL_ACCESS, [*(f"{arn}/{prefix}*" for prefix in own), f"{arn}/locks/{name}.json"]
         )
+        marks = [f"{arn}/*_$folder$"]  # empty objects by which Hadoop remembers folders, beside a prefix
+        yield _statement("FolderMarks", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], marks)
         yield _statement("Read", ["s3:GetObject"], [f"{arn}/etl/config.json", *(f"{arn}/{prefix}*" for prefix in read)])
         yield from self._source_permissions()
         databases = sorted({database_name(self._core, layer) for layer in self._dataset.layers})
@@ -368,7 +381,7 @@ class _Dataset:
             "DefaultArguments": arguments,
         }
         told = f"{size.worker_type} x {size.number_of_workers}, {defaults.timeout_minutes} minutes"
-        return Resource(self._stack, "Job", "AWS::Glue::Job", self._job, properties, told)
+        return Resource(self._stack, "Job", "AWS::Glue::Job", self._job, properties, told, after=("JobRole",))
 
     def _crawler(self, id_: str, table: str, name: str) -> Resource:
         """Return a crawler that nobody starts: what it makes is called otherwise than what the job registers."""

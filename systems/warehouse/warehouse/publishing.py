@@ -237,7 +237,7 @@ class Publication:
         if gone := [key for key in keys if key not in home]:
             raise LostRaceError(f"{self.target.location(gone[0])} was removed by another run meanwhile.", "Run again.")
 
-    def rollback(self, run_id: str | None) -> tuple[str, str]:
+    def rollback(self, run_id: str | None, catalog: Catalog | None = None) -> tuple[str, str]:
         """Make an earlier run current again; return which one, and the one that was current.
 
         Whoever calls it holds the lock. ConfigError where there is no such run.
@@ -254,6 +254,8 @@ class Publication:
             raise ConfigError(f"{self.dataset} has no whole archived run {wanted}; there are {there}: give a --run-id.")
         for key in archived[wanted]:
             self.target.copy(key, key.removeprefix("archive/"))
+        if catalog:
+            catalog.move(wanted, schemas_of(manifest))
         before = pointer.run_id
 
         def clear_away() -> None:

@@ -6,11 +6,13 @@ removed by the next run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from etlkit.errors import DataError
 from warehouse.engines.engine import Engine
 from warehouse.naming import RUN, temp_prefix
 from warehouse.raw_files import hash_of
@@ -50,9 +52,12 @@ class Staging:
         self.target.upload(path, key)
         return self.target.location(key)
 
-    def brought(self, keys: Iterable[str], name: str) -> list[str]:
-        """Return where the engine reads published files, which stay what they are while their run is archived."""
-        return [self._brought(key, f"{name}-{number}.parquet") for number, key in enumerate(keys)]
+    def brought(self, files: Iterable[Mapping[str, Any]], name: str) -> list[str]:
+        """Return where the engine reads published files, which stay what they are while their run is archived.
+
+        DataError where one is neither where its manifest says nor in the archive, or is not what was published.
+        """
+        return [self._brought(file, f"{name}-{number}.parquet") for number, file in enumerate(files)]
 
     def take(self, table: str, final: str) -> list[dict[str, Any]]:
         """Bring a written table's files below `temp/`; return what a manifest says of each."""
@@ -80,12 +85,21 @@ class Staging:
         if self.engine.needs_shared_files:
             self.target.delete_below(self._temp)
 
-    def _brought(self, key: str, name: str) -> str:
+    def _brought(self, file: Mapping[str, Any], name: str) -> str:
         """Return where the engine reads a published file; one that was archived meanwhile is read there."""
-        try:
-            return self._brought_from(key, name)
-        except FileNotFoundError:
-            return self._brought_from(f"archive/{key}", name)
+        key = file["key"]
+        for place in (key, f"archive/{key}"):
+            with suppress(FileNotFoundError):
+                found = self._brought_from(place, name)
+                break
+        else:
+            raise DataError(
+                f"{self.target.location(key)} is not there, nor in the archive, though its manifest names it.",
+                "Run its dataset again with --force.",
+            )
+        if not self.engine.needs_shared_files and hash_of(Path(found)) != file["sha256"]:
+            raise DataError(f"{self.target.location(key)} is not what was published: its hash differs.")
+        return found
 
     def _brought_from(self, key: str, name: str) -> str:
         """Give a file another name for as long as the run lasts, or bring it to this machine."""

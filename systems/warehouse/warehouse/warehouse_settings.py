@@ -29,6 +29,7 @@ class WarehouseSettings(Settings):
     warehouse_read_seconds: float = Field(default=60.0, gt=0, le=3600, description="seconds above 0")
     warehouse_download_seconds: float = Field(default=1800.0, gt=0, le=86400, description="seconds above 0")
     warehouse_lock_seconds: float = Field(default=120.0, ge=1, le=3600, description="seconds from 1 to 3600")
+    warehouse_register_tables: bool = Field(default=False, description="yes or no")
     umls_api_key: SecretStr | None = None
     umls_api_key_secret_id: str | None = None
     warehouse_log_file: Path = SYSTEM_DIR / "warehouse.log"

@@ -222,6 +222,8 @@ class _Transcoder:
         if self._form.columns:
             if not self._raw.peek(1):
                 raise DataError(f"{self._name} is empty.", "Nothing was published.")
+            if self._is_utf8 and self._raw.peek(len(_BYTE_ORDER_MARK)).startswith(_BYTE_ORDER_MARK):
+                self._raw.read(len(_BYTE_ORDER_MARK))
             return (*self._form.columns, END_OF_LINE)
         line = self._raw.readline(LONGEST_RECORD)
         if self._is_utf8:

@@ -25,6 +25,9 @@ class Served:
     modified: float | None = None
     faults: list[str] = field(default_factory=list)
     """What happens to the next requests, one each: reset, short, drip, html, or a status; @SECONDS is a Retry-After."""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What is sent in place of the usual headers of these names."""
 
 
 class SampleSources:
@@ -87,11 +90,12 @@ class SampleSources:
             request.send_response(304)
             request.end_headers()
             return
-        request.send_response(200)
-        request.send_header("Content-Length", str(len(content)))
-        request.send_header("ETag", etag)
+        request.send_response(served.status)
+        headers = {"Content-Length": str(len(content)), "ETag": etag}
         if served.modified is not None:
-            request.send_header("Last-Modified", formatdate(served.modified, usegmt=True))
+            headers["Last-Modified"] = formatdate(served.modified, usegmt=True)
+        for name, value in {**headers, **served.headers}.items():
+            request.send_header(name, value)
         request.end_headers()
         self._send(request, content, fault)
 

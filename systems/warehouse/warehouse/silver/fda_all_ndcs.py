@@ -39,6 +39,10 @@ READS = {
         "end_marketing_date", "ndc_exclude_flag",
     ),
 }  # fmt: skip
+DATES = (
+    "marketing_start_date", "marketing_end_date", "inactivation_date", "reactivation_date", "start_marketing_date",
+    "end_marketing_date", "listing_record_certified_through",
+)  # fmt: skip
 COLUMNS = (
     "ndc_11", "marketing_category", "product_type", "proprietary_name", "dosage_form", "application_number",
     "dea_schedule", "package_description", "active_numerator_strength", "active_ingredient_unit", "spl_id",
@@ -144,4 +148,4 @@ def _merged(pairs: ir.Table) -> ir.Table:
     return pairs.select(*(values[name].name(name) for name in COLUMNS))
 
 
-RULE = SnapshotRule(READS, COLUMNS, snapshot)
+RULE = SnapshotRule(READS, DATES, COLUMNS, snapshot)

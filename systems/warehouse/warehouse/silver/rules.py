@@ -26,7 +26,11 @@ def problems_of_rules(datasets: Mapping[str, DatasetConfig | GoldConfig], unread
         yield from _problems_of_columns(dataset, rule)
         for (source, table), columns in rule.reads.items():
             if source not in unread:
-                yield from _problems_of_source(dataset.dataset, datasets.get(source), (source, table), columns)
+                found = datasets.get(source)
+                if not isinstance(found, DatasetConfig) or table not in found.column_schema:
+                    yield f"{dataset.dataset}: there is no table {table} of a bronze dataset {source}"
+                elif unfit := rule.unfit(columns, found.column_types(table)):
+                    yield f"{dataset.dataset}: {source}, {table} has no {', '.join(unfit)}"
 
 
 def _problems_of_columns(dataset: GoldConfig, rule: SnapshotRule) -> Iterator[str]:
@@ -40,13 +44,3 @@ def _problems_of_columns(dataset: GoldConfig, rule: SnapshotRule) -> Iterator[st
     wanted = sorted({name for name, _ in rule.reads})
     if wanted != sorted(dataset.source_datasets):
         yield f"{dataset.dataset}: source_datasets must be {', '.join(wanted)}, of which its rule makes it"
-
-
-def _problems_of_source(
-    name: str, source: DatasetConfig | GoldConfig | None, read: tuple[str, str], columns: tuple[str, ...]
-) -> Iterator[str]:
-    """Yield what a rule reads and a source has not."""
-    if not isinstance(source, DatasetConfig) or read[1] not in source.column_schema:
-        yield f"{name}: there is no table {read[1]} of a bronze dataset {read[0]}"
-    elif missing := sorted({*columns} - {*source.target_names(read[1]), *source.meta_names}):
-        yield f"{name}: {read[0]}, {read[1]} has no {', '.join(missing)}"

@@ -39,4 +39,4 @@ def snapshot(tables: Tables) -> Snapshot:
     return Snapshot(rows.select(*COLUMNS), {ATTRIBUTES: side.select(*attributes.columns, REASON)})
 
 
-RULE = SnapshotRule(READS, COLUMNS, snapshot)
+RULE = SnapshotRule(READS, ("meta_release_date",), COLUMNS, snapshot)

@@ -36,9 +36,22 @@ class SnapshotRule:
 
     reads: Mapping[tuple[str, str], tuple[str, ...]]
     """The columns that it needs, by dataset and table."""
+    dates: tuple[str, ...]
+    """Which of them are dates; the others are texts."""
     columns: tuple[str, ...]
     """Those of the snapshot."""
     make: Callable[[Tables], Snapshot]
+
+    def unfit(self, columns: Sequence[str], types: Mapping[str, str]) -> list[str]:
+        """Return what a table lacks of some columns, or has of another type."""
+        wanted = {
+            name: "date" if name in self.dates else "string" for name in (*columns, "meta_run_id", "meta_source_file")
+        }
+        return [
+            name if name not in types else f"{name} as a {kind} (it is {types[name]})"
+            for name, kind in wanted.items()
+            if types.get(name) != kind
+        ]
 
 
 def ranked(table: ir.Table, key: Sequence[str], order: Sequence[ir.Value]) -> ir.IntegerColumn:

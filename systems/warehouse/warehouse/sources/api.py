@@ -9,6 +9,7 @@ from typing import Any
 
 from etlkit.errors import DataError
 from warehouse.configuration import DatasetConfig
+from warehouse.sources.first_words import first_words
 
 LARGEST_ANSWER = 256 << 20
 """An answer is read whole, and takes several times its size."""
@@ -27,8 +28,7 @@ def read_records(file: Path, name: str, dataset: DatasetConfig) -> list[Mapping[
     try:
         found = json.loads(content, parse_float=str, parse_int=str, parse_constant=str)
     except (ValueError, RecursionError):
-        words = " ".join(content[:300].decode("utf-8", errors="replace").split())[:120]
-        raise DataError(f"{name} is no JSON; it begins with: {words!r}.", _STAYS) from None
+        raise DataError(f"{name} is no JSON; it begins with: {first_words(content)!r}.", _STAYS) from None
     for step in place.split("."):
         found = found.get(step) if isinstance(found, dict) else None
     if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):

@@ -11,12 +11,13 @@ import errno
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, BinaryIO
 
 from etlkit.errors import DataError, RetryableError
+from warehouse.sources.first_words import FIRST_BYTES, first_words
 
 LARGEST_MEMBER = 20 << 30
 LARGEST_RATIO = 200
@@ -24,7 +25,6 @@ _RATIO_FROM = 16 << 20
 """Below so many bytes a ratio says nothing."""
 _CHUNK = 1 << 20
 _ENCRYPTED = 0x1
-_FIRST_BYTES = 300
 _OF_THE_ARCHIVE = (None, errno.EINVAL)
 """What bz2's reader has for its own errors, and what a place before the file's begin has; others are this machine's."""
 
@@ -41,13 +41,17 @@ def extract(
             return _extract(opened, table_of, folder, told, within)
     except zipfile.BadZipFile as error:
         with archive.open("rb") as file:
-            start = file.read(_FIRST_BYTES)
-        if not start.startswith(b"PK"):
-            words = " ".join(start.decode("utf-8", errors="replace").split())[:120]
-            raise DataError(f"{told} is not a zip; it begins with: {words!r}.", "Nothing was published.") from None
+            require_zip(file.read(FIRST_BYTES), told)
         raise RetryableError(f"{told} is damaged: {error}.", "Nothing was published; run again.") from None
     except (NotImplementedError, ValueError) as error:  # a version that is none, a name that is no UTF-8
         raise DataError(f"{told}: its list of files cannot be read: {error}.", "Nothing was published.") from None
+
+
+def require_zip(start: bytes, told: str, hidden: Iterable[str] = ()) -> None:
+    """Raise DataError with the first words of what is sent in a zip's place."""
+    if not start.startswith(b"PK"):
+        words = first_words(start, hidden)
+        raise DataError(f"{told} is not a zip; it begins with: {words!r}.", "Nothing was published.")
 
 
 def member_names(archive: Path) -> list[str]:

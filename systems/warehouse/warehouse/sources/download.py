@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,6 +23,8 @@ from tenacity.wait import wait_random_exponential
 from urllib3.exceptions import HTTPError
 
 from etlkit.errors import EtlError, RetryableError, SourceError
+from etlkit.logs import redact
+from warehouse.sources.first_words import FIRST_BYTES, first_words
 
 USER_AGENT = "etl-suite-warehouse/0.1 (data pipeline; contact the operator of this host)"
 """FDA sends a client that does not name itself to a page of its own."""
@@ -32,7 +35,7 @@ _NOT_MODIFIED = 304
 _OK = 200
 _RETRIED = {408, 429, 500, 502, 503, 504}
 
-logging.getLogger("urllib3").setLevel(logging.INFO)  # below, its lines show addresses, where a key may stand
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # its warnings, too, show addresses, where a key may stand
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,13 @@ class _LimitedError(RetryableError):
         self.wait_seconds = wait_seconds
 
 
-def download(url: str, path: Path, patience: Patience, known: Fetched | None = None) -> Fetched | None:
+def download(
+    url: str, path: Path, patience: Patience, known: Fetched | None = None, hidden: Iterable[str] = ()
+) -> Fetched | None:
     """Bring a file; None where the server says that it is still the known one.
 
-    Raises SourceError in the words of whoever refused, RetryableError when trying again did not help.
+    Raises SourceError in the words of whoever refused, without what shall stay hidden of them; RetryableError when
+    trying again did not help.
     """
     retrying = Retrying(
         stop=stop_after_attempt(patience.attempts),
@@ -81,7 +87,7 @@ def download(url: str, path: Path, patience: Patience, known: Fetched | None = N
         wait=lambda state: _wait(state, patience),
         reraise=True,
     )
-    return retrying(_attempt, url, path, patience, known)
+    return retrying(_attempt, url, path, patience, known, hidden)
 
 
 def told_url(url: str) -> str:
@@ -90,7 +96,7 @@ def told_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _attempt(url: str, path: Path, patience: Patience, known: Fetched | None) -> Fetched | None:
+def _attempt(url: str, path: Path, patience: Patience, known: Fetched | None, hidden: Iterable[str]) -> Fetched | None:
     """Ask once."""
     where = told_url(url)
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
@@ -106,14 +112,14 @@ def _attempt(url: str, path: Path, patience: Patience, known: Fetched | None) ->
             ) as answer:
                 if answer.status_code == _NOT_MODIFIED and known:
                     return None
-                _require_ok(answer, where)
+                _require_ok(answer, where, hidden)
                 size, digest = _write(answer, path, where, deadline)
                 return Fetched(where, size, digest, answer.headers.get("ETag"), answer.headers.get("Last-Modified"))
     except EtlError:
         raise
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, HTTPError) as error:
         raise RetryableError(f"{where}: {_reason(error)}.", "Nothing was published; run again.") from None
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:  # a header that no library can read is a ValueError
         raise SourceError(f"{where}: {_reason(error)}.", "Nothing was published.") from None
 
 
@@ -131,17 +137,18 @@ def _write(answer: requests.Response, path: Path, where: str, deadline: float) -
             if time.monotonic() > deadline:
                 raise RetryableError(f"{where} sends too slowly: {size:,} bytes came in time.", "Run again.")
     promised = answer.headers.get("Content-Length", "")
-    if promised.isdigit() and int(promised) != size:
+    if promised.isascii() and promised.isdigit() and int(promised) != size:
         raise RetryableError(f"{where} sent {size:,} bytes of {int(promised):,}.", "The file is not whole; run again.")
     return size, digest.hexdigest()
 
 
-def _require_ok(answer: requests.Response, where: str) -> None:
+def _require_ok(answer: requests.Response, where: str, hidden: Iterable[str]) -> None:
     """Raise for an answer that is none."""
     if answer.status_code == _OK:
         return
-    words = " ".join(answer.raw.read(300, decode_content=True).decode("utf-8", errors="replace").split())[:120]
-    said = f"{where} answers {answer.status_code} {answer.reason}".rstrip() + (f": {words}" if words else "")
+    words = first_words(answer.raw.read(FIRST_BYTES, decode_content=True), hidden)
+    reason = redact(str(answer.reason), hidden)
+    said = f"{where} answers {answer.status_code} {reason}".rstrip() + (f": {words}" if words else "")
     if answer.status_code in _RETRIED:
         raise _LimitedError(f"{said}.", _asked_wait(answer))
     raise SourceError(f"{said}.", "Nothing was published.")
@@ -150,7 +157,7 @@ def _require_ok(answer: requests.Response, where: str) -> None:
 def _asked_wait(answer: requests.Response) -> float:
     """Return how many seconds the server asks to wait, in either form of Retry-After."""
     asked = answer.headers.get("Retry-After", "")
-    if asked.isdigit():
+    if asked.isascii() and asked.isdigit():
         return float(asked)
     moment = _moment(asked)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds()) if moment else 0.0
@@ -168,7 +175,7 @@ def _moment(text: str | None) -> datetime | None:
     """Return a date of HTTP; None for what is none."""
     try:
         found = parsedate_to_datetime(text or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 

@@ -17,15 +17,15 @@ from urllib.parse import urlencode
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from etlkit.errors import ConfigError, DataError, EtlError
-from etlkit.logs import redact
+from etlkit.errors import ConfigError, DataError
 from warehouse.configuration import NlmRelease
+from warehouse.sources.archives import require_zip
 from warehouse.sources.download import Fetched, Patience, download, told_url
+from warehouse.sources.first_words import FIRST_BYTES, first_words
 
 if TYPE_CHECKING:
     import boto3
 
-_FIRST_WORDS = 120
 _LARGEST_LIST = 16 << 20
 _NAMED = re.compile(r"(?:^|[_/])full_([0-9]{2})([0-9]{2})([0-9]{4})\.(?:zip|txt)$", re.IGNORECASE)
 
@@ -62,12 +62,11 @@ def find_release(service: NlmRelease, wanted: date | None, folder: Path, patienc
 def fetch_release(service: NlmRelease, release: Release, key: str, path: Path, patience: Patience) -> Fetched:
     """Download a release's archive; raises what `download` raises, without the key."""
     asked = urlencode({"url": release.url, "apiKey": key})
-    try:
-        fetched = download(f"{service.download_url}?{asked}", path, patience)
-    except EtlError as error:
-        raise type(error)(redact(error.problem, [key]), error.advice) from None
+    fetched = download(f"{service.download_url}?{asked}", path, patience, hidden=[key])
     if fetched is None:  # nobody said that a version is known
         raise AssertionError
+    with path.open("rb") as file:
+        require_zip(file.read(FIRST_BYTES), fetched.url, [key])
     return fetched
 
 
@@ -108,7 +107,7 @@ def _releases(path: Path, told: str) -> list[Release]:
         answer: Any = json.loads(content)
         return [Release(date.fromisoformat(str(one["releaseDate"])[:10]), str(one["downloadUrl"])) for one in answer]
     except (ValueError, KeyError, TypeError, RecursionError):
-        words = " ".join(content[:300].decode("utf-8", errors="replace").split())[:_FIRST_WORDS]
+        words = first_words(content)
         raise DataError(
             f"{told} sent no list of releases; it begins with: {words!r}.", "Nothing was published."
         ) from None

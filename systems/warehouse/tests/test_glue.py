@@ -139,7 +139,7 @@ def test_the_gold_job_carries_the_history_on(job, warehouse, registered):
     assert location == f"s3://{BUCKET}/gold/fda-all-ndcs/run_id=20261129_060000/"
     assert registered("silver", "fda_all_ndcs")[1] == f"s3://{BUCKET}/silver/fda-all-ndcs/run_id=20261129_060000/"
     by_job = warehouse.digests("fda-all-ndcs")
-    assert warehouse.run("fda-all-ndcs", "--as-of", "2026-11-29", "--force").exit_code == 3
+    assert warehouse.run("fda-all-ndcs", "--force", run_id="20261129_070000").exit_code == 3
     assert warehouse.digests("fda-all-ndcs") == by_job
     refused = job("gold_job", **given, run_id="20261101_060000")
     assert (refused.returncode, "--as-of 2026-11-01 is before 2026-11-29" in refused.stdout) == (2, True), (

@@ -83,22 +83,36 @@ FOUR_DAYS = (
 )
 
 
-@pytest.mark.parametrize("engine", ["duckdb", pytest.param("spark", marks=pytest.mark.xdist_group("spark"))])
-def test_four_days(anywhere, engine, request):
-    """What is new, changed, gone and back; on Spark each day once more, over what DuckDB made of it."""
-    if engine == "spark":
-        request.getfixturevalue("spark")
+def four_days(warehouse, again=lambda _number: None):
+    """Carry the history on over four days; do something after each of them."""
     for number, drugs, expected in FOUR_DAYS:
-        assert day(anywhere, number, drugs) == expected, number
-        rows = require_sound(anywhere)
-        if engine == "spark":
-            digests = anywhere.digests(NAME)
-            left_out = anywhere.command("quarantine", NAME).figures["rows"]
-            done = carry(anywhere, number, "--engine", "spark", "--force")
-            assert done.exit_code == 3, done.text
-            assert anywhere.digests(NAME) == digests
-            assert anywhere.command("quarantine", NAME).figures["rows"] == left_out
+        assert day(warehouse, number, drugs) == expected, number
+        rows = require_sound(warehouse)
+        again(number)
     assert len(rows) == 79 + 4 + 2 + 1 + 2 + 1
+
+
+def test_four_days(anywhere):
+    """What is new, changed, gone and back."""
+    four_days(anywhere)
+
+
+@pytest.mark.xdist_group("spark")
+@pytest.mark.parametrize("place", ["folder", pytest.param("s3", marks=pytest.mark.full)])
+def test_four_days_on_spark(warehouse, request, spark, place):
+    """Each day once more, over what DuckDB made of it."""
+    if place == "s3":
+        warehouse.move_to(request.getfixturevalue("bucket"))
+
+    def again(number):
+        digests = warehouse.digests(NAME)
+        left_out = warehouse.command("quarantine", NAME).figures["rows"]
+        done = carry(warehouse, number, "--engine", "spark", "--force")
+        assert done.exit_code == 3, done.text
+        assert warehouse.digests(NAME) == digests
+        assert warehouse.command("quarantine", NAME).figures["rows"] == left_out
+
+    four_days(warehouse, again)
 
 
 def test_the_history_of_a_drug_is_told(warehouse, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from contextlib import nullcontext
 
@@ -180,6 +181,7 @@ def test_a_table_that_is_configured_no_more_can_still_be_asked(warehouse):
         config["data_quality"].pop("tables")
 
     warehouse.configure("fda-cder", without_packages)
+    shutil.rmtree(warehouse.etl / "fda-all-ndcs")  # which is made of the packages
     assert warehouse.command("show", "fda-cder").exit_code == 0
     assert warehouse.ask("fda-cder", "select count(*) as n from packages") == [{"n": 40}]
     assert warehouse.run("fda-cder").exit_code == 0

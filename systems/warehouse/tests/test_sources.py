@@ -189,7 +189,8 @@ def test_an_answer_that_is_not_what_it_should_be_is_refused(rxclass, content, wo
 
 def test_every_kind_of_source_is_configured(warehouse):
     datasets = read_configuration(warehouse.etl).datasets
-    assert {*datasets} == {"fda-nsde", "fda-cder", "fda-ndc-unfinished", "rxclass", "lmnh-kiosk"}
+    bronze = {"fda-nsde", "fda-cder", "fda-ndc-unfinished", "rxclass", "rxnorm", "lmnh-kiosk"}
+    assert {*datasets} == bronze | {"fda-all-ndcs", "rxnorm-ndc-mappings"}
 
 
 def test_of_an_endpoint_neither_login_nor_query_is_shown(rxclass):

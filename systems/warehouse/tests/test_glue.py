@@ -17,7 +17,7 @@ from warehouse.sample_sources.drugs import Drugs
 from warehouse.targets.bucket import Bucket
 from warehouse.warehouse_settings import ETL_DIR
 
-pytestmark = pytest.mark.xdist_group("spark")
+pytestmark = pytest.mark.xdist_group("glue")  # a process each; beside the tests of one session
 KIT_FILES = ("__init__.py", "errors.py", "logs.py", "process.py")
 """What a job may take of the kit: `errors` and `logs`, which needs `process` itself."""
 

@@ -135,33 +135,33 @@ def test_the_history_of_a_drug_is_told(warehouse, capsys):
         assert (refused.exit_code, words in refused.text) == (2, True), refused.text
 
 
-def test_a_day_twice_is_that_day_once_and_an_older_one_is_refused(anywhere):
-    day(anywhere, 1, Drugs(products=40))
-    day(anywhere, 5, Drugs(products=41, cells={(3, "Billing Unit"): "ML"}))
-    digests = anywhere.digests(NAME)
-    assert carry(anywhere, 5).figures["is_published"] is False
-    assert carry(anywhere, 9).figures["is_published"] is False
-    assert day(anywhere, 5, Drugs(products=40, cells={(4, "Billing Unit"): "ML"})) == [0, 1, 0, 78]
-    assert day(anywhere, 5, Drugs(products=41, cells={(3, "Billing Unit"): "ML"})) == [2, 1, 0, 78]
-    rows = require_sound(anywhere)
+def test_a_day_twice_is_that_day_once_and_an_older_one_is_refused(warehouse):
+    day(warehouse, 1, Drugs(products=40))
+    day(warehouse, 5, Drugs(products=41, cells={(3, "Billing Unit"): "ML"}))
+    digests = warehouse.digests(NAME)
+    assert carry(warehouse, 5).figures["is_published"] is False
+    assert carry(warehouse, 9).figures["is_published"] is False
+    assert day(warehouse, 5, Drugs(products=40, cells={(4, "Billing Unit"): "ML"})) == [0, 1, 0, 78]
+    assert day(warehouse, 5, Drugs(products=41, cells={(3, "Billing Unit"): "ML"})) == [2, 1, 0, 78]
+    rows = require_sound(warehouse)
     assert len(rows) == 79 + 2 + 1
     lineage = ("nsde_run_id", "cder_run_id")
-    assert {name: one["rows"] for name, one in anywhere.digests(NAME).items()} == {
+    assert {name: one["rows"] for name, one in warehouse.digests(NAME).items()} == {
         name: one["rows"] for name, one in digests.items()
     }
     assert all(
         row[name] > "20261128_060005" for row in rows if row["status"] == "current" for name in lineage if row[name]
     )
-    refused = carry(anywhere, 4)
+    refused = carry(warehouse, 4)
     assert (refused.exit_code, "--as-of 2026-11-04 is before 2026-11-05" in refused.text) == (2, True), refused.text
-    refused = anywhere.run(NAME, "--as-of", "2206-11-05")
+    refused = warehouse.run(NAME, "--as-of", "2206-11-05")
     assert (refused.exit_code, "is after the run's own day" in refused.text) == (2, True), refused.text
-    refused = anywhere.run(NAME, run_id="99991231_000000")
+    refused = warehouse.run(NAME, run_id="99991231_000000")
     assert (refused.exit_code, "is after the run's own day" in refused.text) == (2, True), refused.text
-    told = anywhere.command("runs", NAME).figures["runs"]
+    told = warehouse.command("runs", NAME).figures["runs"]
     assert all(row["source"].startswith("fda-cder 20261128_") for row in told)
-    assert anywhere.command("rollback", NAME).exit_code == 0
-    require_sound(anywhere)
+    assert warehouse.command("rollback", NAME).exit_code == 0
+    require_sound(warehouse)
 
 
 def test_null_to_a_value_and_back_opens_versions_and_a_new_label_does_not(warehouse):
@@ -203,44 +203,44 @@ def test_what_the_configuration_calls_in_another_order_is_no_change(warehouse):
     assert (refused.exit_code, "but the history is by ndc_11" in refused.text) == (2, True), refused.text
 
 
-def test_a_mass_change_is_refused_until_somebody_says_that_it_is_right(anywhere):
-    day(anywhere, 1, Drugs(products=40))
-    before = anywhere.digests(NAME)
-    sources(anywhere, Drugs(products=40, cells={(n, "Billing Unit"): "ML" for n in range(17)}))
-    refused = carry(anywhere, 2)
+def test_a_mass_change_is_refused_until_somebody_says_that_it_is_right(warehouse):
+    day(warehouse, 1, Drugs(products=40))
+    before = warehouse.digests(NAME)
+    sources(warehouse, Drugs(products=40, cells={(n, "Billing Unit"): "ML" for n in range(17)}))
+    refused = carry(warehouse, 2)
     assert refused.exit_code == 1
     for words in (
         "as of 2026-11-02 would have 0 new, 17 changed (billing_unit 17), 0 gone, 62 unchanged",
         "max_change_pct: 21.519, allowed 20", "run again with --accept-mass-change",
     ):  # fmt: skip
         assert words in refused.text, refused.text
-    assert anywhere.digests(NAME) == before
-    assert not [name for name in anywhere.files() if name.startswith("temp/")]
-    assert carry(anywhere, 2, "--accept-mass-change").figures["change"]["changed"] == 17
+    assert warehouse.digests(NAME) == before
+    assert not [name for name in warehouse.files() if name.startswith("temp/")]
+    assert carry(warehouse, 2, "--accept-mass-change").figures["change"]["changed"] == 17
     for name in ("fda-nsde", "fda-cder"):
-        anywhere.configure(name, lambda config: config["data_quality"].update(max_drop_pct=100))
-    anywhere.configure(NAME, lambda config: config["data_quality"].update(max_change_pct=100))
-    sources(anywhere, Drugs(products=15, cells={(n, "Billing Unit"): "ML" for n in range(15)}))
-    refused = carry(anywhere, 3)
+        warehouse.configure(name, lambda config: config["data_quality"].update(max_drop_pct=100))
+    warehouse.configure(NAME, lambda config: config["data_quality"].update(max_change_pct=100))
+    sources(warehouse, Drugs(products=15, cells={(n, "Billing Unit"): "ML" for n in range(15)}))
+    refused = carry(warehouse, 3)
     assert (refused.exit_code, "max_source_drop_pct of fda-nsde: 62.5, allowed 50" in refused.text) == (1, True), (
         refused.text
     )
     assert "0 changed, 50 gone" in refused.text
 
 
-def test_every_row_that_is_left_out_is_kept_with_its_reason(anywhere):
+def test_every_row_that_is_left_out_is_kept_with_its_reason(warehouse):
     cells = {
         (2, "NDC11"): "12", (2, "Item Code"): "00-1", (5, "NDC11"): "01000000301", (5, "Proprietary Name"): "Later",
         (5, "Marketing Start Date"): "20260101", (9, "PRODUCTID"): "51000-006_twice",
         (6, "PRODUCTID"): "51000-006_twice", (9, "LISTING_RECORD_CERTIFIED_THROUGH"): "20271231",
     }  # fmt: skip
     for name in ("fda-nsde", "fda-cder"):
-        anywhere.configure(name, lambda config: config["data_quality"].update(max_rejected_pct=90))
-    anywhere.configure(
+        warehouse.configure(name, lambda config: config["data_quality"].update(max_rejected_pct=90))
+    warehouse.configure(
         "fda-cder", lambda config: config["data_quality"]["tables"]["products"].update(max_duplicate_pct=5)
     )
-    sources(anywhere, Drugs(products=40, cells=cells))
-    done = carry(anywhere, 1)
+    sources(warehouse, Drugs(products=40, cells=cells))
+    done = carry(warehouse, 1)
     assert done.exit_code == 3, done.text
     left_out = {one["source"]: (one["rows"], one["left_out"]) for one in done.figures["sources"]}
     assert left_out == {
@@ -248,7 +248,7 @@ def test_every_row_that_is_left_out_is_kept_with_its_reason(anywhere):
         "fda-cder, products": (40, {"a product without a package has no NDC-11": 2}),
         "fda-cder, packages": (80, {"no valid NDC-11": 1}),
     }
-    rows = anywhere.command("quarantine", NAME).figures["rows"]
+    rows = warehouse.command("quarantine", NAME).figures["rows"]
     assert sorted((row["source_file"].split(":")[0], row["reason"]) for row in rows) == sorted(
         (source, reason)
         for source, (_, reasons) in left_out.items()
@@ -257,10 +257,10 @@ def test_every_row_that_is_left_out_is_kept_with_its_reason(anywhere):
     )
     earlier = json.loads(next(row["raw_line"] for row in rows if row["reason"] == "repeats an NDC-11"))
     assert earlier["item_code"] == "1000-0003-01"
-    assert anywhere.ask(NAME, "select proprietary_name from fda_all_ndcs where ndc_11 = '01000000301'") == [
+    assert warehouse.ask(NAME, "select proprietary_name from fda_all_ndcs where ndc_11 = '01000000301'") == [
         {"proprietary_name": "Later"}
     ]
-    require_sound(anywhere)
+    require_sound(warehouse)
 
 
 @pytest.mark.soak
@@ -343,17 +343,17 @@ def test_a_column_that_a_rule_reads_must_be_of_its_type(warehouse):
     )
 
 
-def test_the_same_day_again_is_judged_by_what_it_published(anywhere):
-    day(anywhere, 1, Drugs(products=40))
+def test_the_same_day_again_is_judged_by_what_it_published(warehouse):
+    day(warehouse, 1, Drugs(products=40))
     for name in ("fda-nsde", "fda-cder"):
-        anywhere.configure(name, lambda config: config["data_quality"].update(max_drop_pct=100))
-    sources(anywhere, Drugs(products=30))
-    refused = carry(anywhere, 1)
+        warehouse.configure(name, lambda config: config["data_quality"].update(max_drop_pct=100))
+    sources(warehouse, Drugs(products=30))
+    refused = carry(warehouse, 1)
     assert (refused.exit_code, "max_change_pct: 25.3165, allowed 20; max_gone_pct" in refused.text) == (1, True), (
         refused.text
     )
-    assert carry(anywhere, 1, "--accept-mass-change").figures["change"]["new"] == 59
-    require_sound(anywhere)
+    assert carry(warehouse, 1, "--accept-mass-change").figures["change"]["new"] == 59
+    require_sound(warehouse)
 
 
 def test_gates_of_a_snapshot_bind(warehouse):

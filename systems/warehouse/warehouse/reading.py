@@ -78,13 +78,14 @@ def versions_of(target: Target, dataset: GoldConfig, key: Sequence[str]) -> list
     if len(key) != len(names):
         raise ConfigError(f"{dataset.dataset} has the key {', '.join(names)}; {len(key)} given.")
     (table,) = (name for one, name in table_names(dataset).items() if one == dataset.dataset)
-    wanted = " and ".join(f"{_quoted(name)}::varchar = ?" for name in names)
 
     def answer(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
         with _connection(target, dataset, manifest) as connection:
-            found = connection.execute(f"from {table} where {wanted} order by active_from", [*key])
-            heads = [name for name, *_ in found.description or ()]
-            return [dict(zip(heads, row, strict=True)) for row in found.fetchall()]
+            found = connection.table(table)
+            for name, value in zip(names, key, strict=True):
+                is_it = duckdb.ColumnExpression(name).cast("VARCHAR") == duckdb.ConstantExpression(value)
+                found = found.filter(is_it)
+            return [dict(zip(found.columns, row, strict=True)) for row in found.order("active_from").fetchall()]
 
     rows = looked(target, dataset, answer)
     if not rows:

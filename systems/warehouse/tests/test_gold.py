@@ -441,3 +441,14 @@ def test_an_archived_source_is_read_where_it_is(anywhere, monkeypatch):
     monkeypatch.setattr(Staging, "brought", overtaken)
     done = carry(anywhere, 1)
     assert (done.exit_code, done.figures["change"]["new"]) == (3, 79), done.text
+
+
+def test_a_lost_manifest_never_begins_a_history_anew(warehouse):
+    day(warehouse, 1, Drugs(products=40))
+    day(warehouse, 2, Drugs(products=41))
+    current = warehouse.command("show", NAME).figures["run_id"]
+    warehouse.target.delete([f"gold/{NAME}/_manifest/{current}.json"])
+    refused = carry(warehouse, 3, "--force")
+    assert (refused.exit_code, "wants it back, or a rollback" in refused.text) == (1, True), refused.text
+    assert warehouse.command("rollback", NAME).exit_code == 0
+    assert len(require_sound(warehouse)) == 79

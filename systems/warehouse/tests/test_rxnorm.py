@@ -53,6 +53,9 @@ def test_a_release_is_found_downloaded_and_typed(rxnorm):
     asked = len(rxnorm.sources.requests)
     assert rxnorm.run("rxnorm").figures["is_published"] is False
     assert len(rxnorm.sources.requests) == asked + 1  # the list alone
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("UMLS_API_KEY")
+        assert rxnorm.run("rxnorm").exit_code == 0  # nor is a key wanted for it
     digests = rxnorm.digests("rxnorm")
     assert rxnorm.run("rxnorm", "--from-raw", done.figures["run_id"]).exit_code == 0
     assert rxnorm.digests("rxnorm") == digests

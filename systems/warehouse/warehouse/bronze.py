@@ -200,8 +200,7 @@ class BronzeRun:
         told = current["source"] if current and may_stay else {}
         if dataset.nlm_release is not None:
             known = date.fromisoformat(told["release"]) if told.get("release") else None
-            key = options.read_key()
-            return fetch_nlm_release(dataset, folder, options.patience, key, options.release_date, known)
+            return fetch_nlm_release(dataset, folder, options.patience, options.read_key, options.release_date, known)
         return fetch_archive(
             dataset, folder, options.patience, Fetched(**told["fetched"]) if told.get("fetched") else None
         )

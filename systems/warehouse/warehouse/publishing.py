@@ -96,7 +96,7 @@ class Publication:
         if manifest is None:
             raise DataError(
                 f"{self.target.location(self._manifest_key(pointer.run_id))} is missing, though the pointer names it.",
-                "Run again with --force.",
+                "Run again with --force; a history, which no source holds, wants it back, or a rollback.",
             )
         return manifest
 

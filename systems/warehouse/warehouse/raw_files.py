@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -67,9 +67,14 @@ def fetch_archive(dataset: DatasetConfig, folder: Path, patience: Patience, know
 
 
 def fetch_nlm_release(
-    dataset: DatasetConfig, folder: Path, patience: Patience, key: str | None, wanted: date | None, known: date | None
+    dataset: DatasetConfig,
+    folder: Path,
+    patience: Patience,
+    read_key: Callable[[], str | None],
+    wanted: date | None,
+    known: date | None,
 ) -> Source | None:
-    """Download a release and take its files out; None where it is the known one.
+    """Download a release and take its files out; None where it is the known one, for which no key is read.
 
     Raises ConfigError without a key, DataError for a release that is not the one that was asked for.
     """
@@ -79,7 +84,7 @@ def fetch_nlm_release(
     release = find_release(service, wanted, folder, patience)
     if release.day == known:
         return None
-    if not key:
+    if not (key := read_key()):
         raise ConfigError(
             f"{dataset.dataset} needs a key of NLM to download.", "Set UMLS_API_KEY or UMLS_API_KEY_SECRET_ID."
         )

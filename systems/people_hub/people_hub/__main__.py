@@ -118,7 +118,7 @@ def show_status(command: HubCommand) -> Outcome:
     """Print the health of every stream and transform."""
     names = [script.job.name for script in all_scripts()]
     with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
-        rows = _query(connection, "list_stream_health", {"streams": names})
+        rows = _query(connection, "stream/list_stream_health", {"streams": names})
     command.results.extend(rows)
     never = sorted(set(names) - {row["stream"] for row in rows})
     shown = [
@@ -155,7 +155,7 @@ def show_rejects(command: HubCommand) -> Outcome:
             return _retry_rejects(command, adapter, scripts)
         with closing(adapter.detached_connection()) as connection:
             names = [script.job.name for script in scripts]
-            rows = _query(connection, "list_open_rejects", {"sources": names, "limit": command.flags.show})
+            rows = _query(connection, "reject/list_open_rejects", {"sources": names, "limit": command.flags.show})
     command.results.extend({**row, "raw": bytes(row["raw"]).decode("utf-8", "replace")} for row in rows)
     shown = [
         {
@@ -179,7 +179,7 @@ def _retry_rejects(command: HubCommand, adapter: PostgresAdapter, scripts: list[
     codes, resolved = [EXIT_CLEAN], 0
     for script in scripts:
         with closing(adapter.detached_connection()) as connection:
-            (found,) = _query(connection, "count_open_rejects", {"source": script.job.name})
+            (found,) = _query(connection, "reject/count_open_rejects", {"source": script.job.name})
         if not found["count"]:
             continue
         if not isinstance(script.job, Stream):
@@ -216,7 +216,7 @@ def show_history(command: HubCommand) -> Outcome:
     """Print every version of one record, the newest first, and which fields each one changed."""
     stream = find_stream(command.flags.stream)
     with closing(command.open_adapter()) as adapter, closing(adapter.detached_connection()) as connection:
-        rows = _query(connection, "list_versions", {**_identity(stream), "external_id": command.flags.id})
+        rows = _query(connection, "version/list_versions", {**_identity(stream), "external_id": command.flags.id})
     if not rows:
         raise ConfigError(f"{stream.name} has no record {command.flags.id!r}.")
     command.results.extend(rows)
@@ -291,7 +291,7 @@ def prune_versions(command: HubCommand) -> Outcome:
             unit_of_work(connection, dry_run=bool(command.flags.dry_run)) as cursor,
         ):
             cursor.execute("select set_config('people_hub.is_pruning', 'on', true)")
-            count = run_file(cursor, SQL / "delete_old_versions.sql", {"older_than": age})
+            count = run_file(cursor, SQL / "version" / "delete_old_versions.sql", {"older_than": age})
     command.results.append({"removed": count, "dry_run": bool(command.flags.dry_run)})
     would = "would remove" if command.flags.dry_run else "removed"
     return Outcome(

@@ -192,7 +192,7 @@ def test_heads_that_move_while_they_are_read_are_read_once(hub, monkeypatch):
     ask, moved = store.BronzeStore.ask, []
 
     def asking(self, cursor, name, **parameters):
-        if name == "list_head_fingerprints" and parameters["first"] == "(2,0)" and not moved:
+        if name == "listing/list_head_fingerprints" and parameters["first"] == "(2,0)" and not moved:
             moved.append(hub.query("update bronze.entity_heads set last_changed_run = last_changed_run"))
         return ask(self, cursor, name, **parameters)
 
@@ -210,7 +210,7 @@ def test_a_stream_without_statistics_is_not_joined_row_by_row(hub):
         connection.commit()
         bronze.load_fingerprints()
         assert bronze.find_vanished(cursor) == 3000
-        statement = (store.SQL / "fill_vanished_key.sql").read_text(encoding="utf-8")
+        statement = (store.SQL / "tombstone" / "fill_vanished_key.sql").read_text(encoding="utf-8")
         cursor.execute(f"explain {statement}", {**bronze._parameters, "has_fingerprints": True})
         plan = [line for (line,) in cursor.fetchall()]
     assert "Hash Join" in " ".join(plan)

@@ -98,7 +98,7 @@ def test_a_key_that_only_others_know_is_new(neighbours):
     others = [read_content({"of": "/".join(of), "key": "2", "text": ""}, frozenset()) for of in (SIBLING, STRANGER)]
     for other in others:
         listed = {"external_ids": "{1,2}", "entity_hashes": f"{{{digest},{other.entity_hash}}}", "places": "{1,2}"}
-        run(neighbours, "classify_listing", **listed, hash_version=hash_version(()))
+        run(neighbours, "listing/classify_listing", **listed, hash_version=hash_version(()))
         assert [(place, state) for place, state, _ in neighbours.fetchall()] == [(2, "new")]
         neighbours.execute("truncate seen_key")
 
@@ -114,7 +114,11 @@ def rejects(cursor):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("count_open_rejects", 1), ("list_open_positions", "1"), ("list_open_rejects_of_stream", "1")],
+    [
+        ("reject/count_open_rejects", 1),
+        ("reject/list_open_positions", "1"),
+        ("reject/list_open_rejects_of_stream", "1"),
+    ],
 )
 def test_open_rejects_are_a_stream_s_own(rejects, name, expected):
     assert run(rejects, name) == 1
@@ -122,13 +126,13 @@ def test_open_rejects_are_a_stream_s_own(rejects, name, expected):
 
 
 def test_open_rejects_are_listed_of_the_streams_that_are_asked_for(rejects):
-    assert run(rejects, "list_open_rejects", sources=["s/t", "x/t"], limit=9) == 2
+    assert run(rejects, "reject/list_open_rejects", sources=["s/t", "x/t"], limit=9) == 2
 
 
-@pytest.mark.parametrize("name", ["resolve_rejects", "resolve_unmet_rejects"])
+@pytest.mark.parametrize("name", ["reject/resolve_rejects", "reject/resolve_unmet_rejects"])
 def test_only_a_stream_s_own_open_rejects_are_resolved(rejects, name):
     add_reject(rejects, STREAM, "3")
-    positions = ["1", "2"] if name == "resolve_rejects" else ["3"]
+    positions = ["1", "2"] if name == "reject/resolve_rejects" else ["3"]
     assert run(rejects, name, positions=positions) == 1
     assert open_rejects(rejects) == {(*STREAM, "3"), (*SIBLING, "1"), (*STRANGER, "1")}
     assert ask(rejects, "select distinct resolved_at from meta.rejected_records where position = '2'") == [(LONG_AGO,)]
@@ -142,7 +146,7 @@ def test_living_and_vanished_records_are_counted_of_the_stream_alone(neighbours)
     for state in ({STREAM: LONG_AGO}, {SIBLING: datetime.now(UTC), STRANGER: datetime.now(UTC), STREAM: LONG_AGO}):
         for stream, last_full_at in state.items():
             add_state(neighbours, stream, last_full_at)
-        assert run(neighbours, "count_vanished") == 1
+        assert run(neighbours, "tombstone/count_vanished") == 1
         assert neighbours.fetchone() == (2, 2, 1, 1)
         neighbours.execute("rollback to before")
 
@@ -151,8 +155,8 @@ def test_only_versions_that_were_replaced_long_ago_are_deleted(neighbours):
     add(neighbours, STREAM, "1", text="newer")
     neighbours.connection.commit()  # now() is when a transaction began
     neighbours.execute("set local people_hub.is_pruning = on")
-    assert run(neighbours, "delete_old_versions", older_than="1 hour") == 0
-    assert run(neighbours, "delete_old_versions", older_than="0 seconds") == 1
+    assert run(neighbours, "version/delete_old_versions", older_than="1 hour") == 0
+    assert run(neighbours, "version/delete_old_versions", older_than="0 seconds") == 1
     left = ask(neighbours, "select raw_data ->> 'text' from bronze.raw_entities "
                            "where (source_system, entity_type, external_id) = ('s', 't', '1')")  # fmt: skip
     assert left == [("newer",)]
@@ -194,7 +198,7 @@ class TestDetails:
         return cursor
 
     def due(self, cursor, *, full_sync=False):
-        run(cursor, "fill_detail_due", DETAIL, detail_of="t", full_sync=full_sync, max_age_days=30)
+        run(cursor, "detail/fill_detail_due", DETAIL, detail_of="t", full_sync=full_sync, max_age_days=30)
         found = dict(ask(cursor, "select external_id, substr(reason, 3) from detail_due"))
         cursor.execute("drop table detail_due")
         return found
@@ -212,10 +216,10 @@ class TestDetails:
         }  # fmt: skip
 
     def test_a_fetch_is_noted_for_the_fetched_and_again_when_it_is_repeated(self, listed):
-        run(listed, "fill_detail_due", DETAIL, detail_of="t", full_sync=True, max_age_days=30)
+        run(listed, "detail/fill_detail_due", DETAIL, detail_of="t", full_sync=True, max_age_days=30)
         for _ in range(2):
-            assert run(listed, "fill_detail_fetches", DETAIL, external_ids=["never"]) == 1
-        assert run(listed, "list_detail_due", DETAIL, after=2, limit=9) == 3
+            assert run(listed, "detail/fill_detail_fetches", DETAIL, external_ids=["never"]) == 1
+        assert run(listed, "detail/list_detail_due", DETAIL, after=2, limit=9) == 3
 
     def test_a_detail_is_buried_with_its_listed_record(self, cursor):
         add(cursor, STREAM, "alive", "gone", "buried")
@@ -230,7 +234,7 @@ class TestDetails:
             "(('s', 't', 'gone'), ('x', 't', 'alive'), ('s', 'u', 'alive'), ('s', 'u', 'unlisted'))"
         )
         before = heads(cursor, "raw_id, is_deleted")
-        assert run(cursor, "fill_detail_tombstones", DETAIL, detail_of="t") == 1
+        assert run(cursor, "detail/fill_detail_tombstones", DETAIL, detail_of="t") == 1
         after = heads(cursor, "raw_id, is_deleted")
         assert {key for key in after if after[key] != before[key]} == {(DETAIL, "gone")}
         assert after[DETAIL, "gone"][1]
@@ -246,7 +250,7 @@ class TestDetails:
             add_reject(cursor, DETAIL, key)
         add_reject(cursor, DETAIL, "settled", resolved=LONG_AGO)
         add_reject(cursor, SIBLING, "gone")
-        assert run(cursor, "resolve_gone_details", DETAIL, detail_of="t") == 2
+        assert run(cursor, "detail/resolve_gone_details", DETAIL, detail_of="t") == 2
         assert open_rejects(cursor) == {(*DETAIL, "alive"), (*SIBLING, "gone")}
 
 
@@ -259,14 +263,14 @@ def test_a_head_never_goes_back_to_an_older_version(cursor):
 
 def test_a_rejected_key_may_come_again(cursor):
     for keys in (["1", "1"], ["1", "2"]):
-        run(cursor, "fill_rejected_key", external_ids=keys)
+        run(cursor, "listing/fill_rejected_key", external_ids=keys)
     assert ask(cursor, "select external_id from rejected_key order by 1") == [("1",), ("2",)]
 
 
 def test_only_the_stream_s_own_living_records_are_buried(neighbours):
     neighbours.execute("insert into vanished_key values ('1'), ('2'), ('3')")
     before = heads(neighbours, "raw_id, is_deleted")
-    assert run(neighbours, "fill_tombstones") == 1
+    assert run(neighbours, "tombstone/fill_tombstones") == 1
     after = heads(neighbours, "raw_id, is_deleted")
     assert {key for key in after if after[key] != before[key]} == {(STREAM, "1")}
     assert ask(neighbours, "select count(*) from bronze.raw_entities where is_tombstone") == [(1,)]
@@ -291,13 +295,13 @@ def test_what_has_vanished_is_the_stream_s_own_and_was_not_named(cursor, has_fin
     for key in named:
         cursor.execute("insert into seen_key values (%s, '')", (key,))
     cursor.execute("insert into rejected_key values ('rejected')")
-    assert run(cursor, "fill_vanished_key", bytes=16, has_fingerprints=has_fingerprints) == 1
+    assert run(cursor, "tombstone/fill_vanished_key", bytes=16, has_fingerprints=has_fingerprints) == 1
     assert ask(cursor, "select external_id from vanished_key") == [("vanished",)]
 
 
 def test_fingerprints_are_those_of_the_stream_s_living_heads_on_the_pages(neighbours):
     def length(first, end):
-        run(neighbours, "list_head_fingerprints", bytes=16, first=first, end=end)
+        run(neighbours, "listing/list_head_fingerprints", bytes=16, first=first, end=end)
         return len(neighbours.fetchone()[0] or b"")
 
     assert length("(0,0)", "(1,0)") == 16
@@ -307,27 +311,29 @@ def test_fingerprints_are_those_of_the_stream_s_living_heads_on_the_pages(neighb
 
 def test_heads_are_read_of_the_stream_alone(neighbours):
     add(neighbours, STREAM, "4")
-    found = fetch_dicts(neighbours, SQL / "list_head_records.sql", values(STREAM, {"external_ids": ["1", "2"]}))
+    found = fetch_dicts(
+        neighbours, SQL / "head" / "list_head_records.sql", values(STREAM, {"external_ids": ["1", "2"]})
+    )
     assert [row["external_id"] for row in found] == ["1"]
     assert '"s/t"' in found[0]["raw_data"]
-    assert run(neighbours, "list_head_times", external_ids=["1", "2"]) == 1
-    run(neighbours, "list_known_keys")
+    assert run(neighbours, "head/list_head_times", external_ids=["1", "2"]) == 1
+    run(neighbours, "head/list_known_keys")
     assert neighbours.fetchall() == [("1",), ("3",), ("4",)]
-    found = fetch_dicts(neighbours, SQL / "list_versions.sql", values(STREAM, {"external_id": "1"}))
+    found = fetch_dicts(neighbours, SQL / "version" / "list_versions.sql", values(STREAM, {"external_id": "1"}))
     assert [row["raw_data"]["of"] for row in found] == ["s/t"]
 
 
 def test_a_state_is_the_stream_s_own(cursor):
     for stream in (STRANGER, SIBLING, STREAM):
         add_state(cursor, stream, LONG_AGO)
-    assert run(cursor, "read_stream_state") == 1
+    assert run(cursor, "stream/read_stream_state") == 1
     assert cursor.fetchone() == ("st",)
 
 
 @pytest.mark.parametrize("is_full", [True, False])
 def test_a_full_run_alone_moves_the_time_of_the_full_listing(cursor, is_full):
     add_state(cursor, STREAM, LONG_AGO)
-    run(cursor, "fill_stream_state", watermark=None, is_full=is_full)
+    run(cursor, "stream/fill_stream_state", watermark=None, is_full=is_full)
     ((watermark, last_full_run, last_full_at),) = ask(
         cursor, "select watermark, last_full_run_id, last_full_at from meta.stream_state"
     )
@@ -338,7 +344,7 @@ def test_a_full_run_alone_moves_the_time_of_the_full_listing(cursor, is_full):
 def test_a_hash_of_another_rule_is_set_for_its_key_in_its_stream(neighbours):
     before = heads(neighbours, "entity_hash, hash_version")
     digest = "0" * 64
-    assert run(neighbours, "update_head_hashes", external_ids=["1"], entity_hashes=[digest], hash_version=7) == 1
+    assert run(neighbours, "head/update_head_hashes", external_ids=["1"], entity_hashes=[digest], hash_version=7) == 1
     after = heads(neighbours, "entity_hash, hash_version")
     assert {key for key in after if after[key] != before[key]} == {(STREAM, "1")}
 
@@ -350,10 +356,10 @@ def test_progress_is_written_to_the_run_at_work(cursor):
             (str(run_id), status),
         )
     figures = {"records_processed": 3, "records_created": 2, "records_updated": 1}
-    assert run(cursor, "update_progress", **figures) == 1
+    assert run(cursor, "stream/update_progress", **figures) == 1
     cursor.execute("update meta.ingestion_runs set status = 'failed' where run_id = %s", (str(OURS),))
-    assert run(cursor, "update_progress", **figures) == 0
+    assert run(cursor, "stream/update_progress", **figures) == 0
 
 
 def test_health_is_listed_of_the_streams_that_are_asked_for(neighbours):
-    assert run(neighbours, "list_stream_health", streams=["s/t", "x/t"]) == 2
+    assert run(neighbours, "stream/list_stream_health", streams=["s/t", "x/t"]) == 2

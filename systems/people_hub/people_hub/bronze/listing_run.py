@@ -11,7 +11,6 @@ import json
 import logging
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from etlkit.rejects import create_staging, fill_rejected_records, stage_rejects
 from etlkit.settings import Settings
 from people_hub.accounting import Statistics
 from people_hub.bronze.page import Page, read_page
+from people_hub.bronze.reject_book import RejectBook
 from people_hub.bronze.replay import AMBIGUOUS, KeptRecord, Replay, plan_replay
 from people_hub.bronze.store import BronzeStore
 from people_hub.bronze.stream import Listing, Request, Stream
@@ -57,15 +57,8 @@ class ListingRun:
         self._complete = complete
         self._store = BronzeStore(connection, stream, self._run_id)
         self._shown = {"new": 0, "changed": 0}
-        self._keyless = Counter[str]()
-        """The rejects without a key of this listing, by their position."""
+        self._book = RejectBook()
         self._is_late = False
-        self._open: dict[str, list[str]] = {}
-        """The open rejects that the run found, by their key."""
-        self._turned_good: set[str] = set()
-        self._kept: set[str] = set()
-        self._rejected: dict[str, str] = {}
-        self._rejected_keys: set[str] = set()
         self._replay = Replay()
         self._started = time.monotonic()
         self._told = (0, 0, 0)
@@ -75,11 +68,9 @@ class ListingRun:
         """List, store page by page, and finish."""
         with self._connection, self._connection.cursor() as cursor:
             self._store.create_session_tables(cursor)
-            watermark = self._store.ask(cursor, "read_stream_state")
-            self._store.run(cursor, "list_open_positions")
-            for (position,) in cursor.fetchall():
-                self._statistics.open_rejects += 1
-                self._open.setdefault(_key_of(position), []).append(position)
+            watermark = self._store.ask(cursor, "stream/read_stream_state")
+            self._store.run(cursor, "reject/list_open_positions")
+            self._statistics.open_rejects += self._book.note_open(position for (position,) in cursor.fetchall())
             if self._stream.detail_of and not self._options.is_replay:
                 self._choose_details(cursor)
         use_watermark = watermark and watermark[0] and not self._options.full_sync
@@ -133,11 +124,11 @@ class ListingRun:
         """Choose the kept records that are brought in again."""
 
         def stored_at(keys: list[str]) -> dict[str, datetime]:
-            self._store.run(cursor, "list_head_times", external_ids=keys)
+            self._store.run(cursor, "head/list_head_times", external_ids=keys)
             return dict(cursor.fetchall())
 
         with rolled_back_on_error(self._connection), self._connection, self._connection.cursor() as cursor:
-            self._store.run(cursor, "list_open_rejects_of_stream")
+            self._store.run(cursor, "reject/list_open_rejects_of_stream")
             return plan_replay(self._stream, map(KeptRecord._make, cursor.fetchall()), stored_at)
 
     def _in_time(self, keys: Iterator[str]) -> Iterator[str]:
@@ -165,12 +156,12 @@ class ListingRun:
         """Choose the records whose detail is to be fetched, and say how many for which reason."""
         self._store.run(
             cursor,
-            "fill_detail_due",
+            "detail/fill_detail_due",
             detail_of=self._stream.detail_of,
             full_sync=self._options.full_sync,
             max_age_days=self._options.detail_max_age_days,
         )
-        self._store.run(cursor, "count_detail_due")
+        self._store.run(cursor, "detail/count_detail_due")
         due = cursor.fetchall()
         text = ", ".join(f"{count:,} {reason}" for reason, count in due) or "none"
         self._logger.info("📚 Details due of %s/%s: %s", self._stream.source_system, self._stream.detail_of, text)
@@ -209,7 +200,7 @@ class ListingRun:
                 cursor, [(place, key, content.entity_hash) for place, (key, content) in page.good.items()]
             )
             if page.rejected_keys:
-                self._store.run(cursor, "fill_rejected_key", external_ids=page.rejected_keys)
+                self._store.run(cursor, "listing/fill_rejected_key", external_ids=page.rejected_keys)
             self._connection.commit()
         with (
             self._statistics.undone_on_error(),
@@ -239,7 +230,7 @@ class ListingRun:
             listed = (place for place in page.good if states.get(place) != "conflicting")
             self._store.note_activity(cursor, {page.good[place][0]: page.good[place][1].record for place in listed})
         page.keep_at(self._replay.position_of)
-        page.tell_apart(self._rejected)
+        page.tell_apart(self._book.digests)
         self._count_records(page, states)
 
     def _count_records(self, page: Page, states: dict[int, str]) -> None:
@@ -261,7 +252,7 @@ class ListingRun:
         if state == "rejected":
             reject = page.rejects[place]
             statistics.reject(reject.position, reject.reasons[0])
-            is_known = reject.position in self._open.get(_key_of(reject.position), ())
+            is_known = self._book.is_known(reject.position)
             self._logger.log(
                 logging.INFO if is_known else logging.ERROR,
                 "❌ Failed to process %s: %s%s",
@@ -289,25 +280,20 @@ class ListingRun:
         if not places:
             return
         same = self._store.same_by_new_rule(cursor, dict(page.good[place] for place in places))
-        self._store.run(cursor, "update_head_hashes", external_ids=list(same), entity_hashes=list(same.values()))
+        self._store.run(cursor, "head/update_head_hashes", external_ids=list(same), entity_hashes=list(same.values()))
         for place in places:
             states[place] = "unchanged" if page.good[place][0] in same else "changed"
 
     def _keep_rejects(self, cursor: Cursor, page: Page) -> None:
         """Keep the page's rejects, note which open ones turned good, and which details were fetched."""
-        self._keyless.update(page.rejects[place].position for place in page.keyless)
-        self._rejected_keys.update(page.rejected_keys)
-        fresh = [reject for reject in page.rejects.values() if reject.position not in self._kept]
-        if fresh:
-            self._kept.update(reject.position for reject in fresh)
+        if fresh := self._book.take(page):
             create_staging(cursor)
             stage_rejects(cursor, fresh)
             self._statistics.new_rejects += fill_rejected_records(cursor, self._run_id).new
-        good_keys = [key for key, _content in page.good.values()]
-        if self._open:
-            self._turned_good.update(key for key in good_keys if key in self._open)
         if self._stream.detail_of and not self._options.is_replay:
-            self._store.run(cursor, "fill_detail_fetches", external_ids=good_keys)
+            self._store.run(
+                cursor, "detail/fill_detail_fetches", external_ids=[key for key, _content in page.good.values()]
+            )
 
     def _tell_progress(self, cursor: Cursor) -> None:
         """Let the run's row tell how far it is: with every page that stores something, else every few seconds."""
@@ -318,7 +304,7 @@ class ListingRun:
         self._told, self._told_at = stored, now
         self._store.run(
             cursor,
-            "update_progress",
+            "stream/update_progress",
             records_processed=statistics.processed,
             records_created=statistics.created,
             records_updated=statistics.updated,
@@ -328,31 +314,27 @@ class ListingRun:
         """Write tombstones where the listing proves them, the watermark and the run's end, in one transaction."""
         statistics, open_before = self._statistics, self._statistics.open_rejects
         is_whole = statistics.is_complete and not self._options.max_records
+        settled = self._book.settled(self._replay if self._options.is_replay else None)
         with statistics.undone_on_error(), unit_of_work(self._connection, dry_run=self._options.dry_run) as cursor:
-            statistics.resolved = self._store.run(cursor, "resolve_rejects", positions=self._settled())
+            statistics.resolved = self._store.run(cursor, "reject/resolve_rejects", positions=settled)
             if is_whole and is_full:
                 self._bury_vanished(cursor)
-                statistics.resolved += self._store.run(cursor, "resolve_unmet_rejects", positions=list(self._rejected))
+                statistics.resolved += self._store.run(
+                    cursor, "reject/resolve_unmet_rejects", positions=list(self._book.digests)
+                )
             elif self._stream.detail_of:
                 detail_of = self._stream.detail_of
-                statistics.deleted = self._store.run(cursor, "fill_detail_tombstones", detail_of=detail_of)
-                statistics.resolved += self._store.run(cursor, "resolve_gone_details", detail_of=detail_of)
-            statistics.open_rejects = self._store.ask(cursor, "count_open_rejects")[0]
+                statistics.deleted = self._store.run(cursor, "detail/fill_detail_tombstones", detail_of=detail_of)
+                statistics.resolved += self._store.run(cursor, "detail/resolve_gone_details", detail_of=detail_of)
+            statistics.open_rejects = self._store.ask(cursor, "reject/count_open_rejects")[0]
             if self._options.dry_run:  # the pages before this transaction are rolled back already
                 statistics.open_rejects = max(0, open_before + statistics.new_rejects - statistics.resolved)
             statistics.require_sum()
             if is_whole and not self._options.is_replay:
                 watermark = json.dumps(listing.watermark) if listing.watermark else None
-                self._store.run(cursor, "fill_stream_state", watermark=watermark, is_full=is_full)
+                self._store.run(cursor, "stream/fill_stream_state", watermark=watermark, is_full=is_full)
             self._complete(cursor)
         statistics.completed_at = datetime.now(UTC)
-
-    def _settled(self) -> list[str]:
-        """Return the open rejects that the run has settled: those of a key that came good and never bad."""
-        if self._options.is_replay:
-            return self._replay.settled(self._kept, self._rejected_keys)
-        good = self._turned_good - self._rejected.keys() - self._rejected_keys
-        return [position for key in good for position in self._open[key] if position not in self._rejected]
 
     def _bury_vanished(self, cursor: Cursor) -> None:
         """Write a tombstone for every record that the listing proves gone; refuse when it is too many of them.
@@ -365,7 +347,7 @@ class ListingRun:
         held_back = self._hold_back(cursor, found)
         if statistics.processed and found == held_back:
             return
-        living, vanished, known, known_vanished = self._store.ask(cursor, "count_vanished")
+        living, vanished, known, known_vanished = self._store.ask(cursor, "tombstone/count_vanished")
         # new records hide no loss of old ones, and old ones none of those that came since
         losses = [
             (100 * gone / max(count, 1), gone, count) for gone, count in ((vanished, living), (known_vanished, known))
@@ -389,25 +371,25 @@ class ListingRun:
                 + "If it is right, run this stream alone again with --full-sync "
                 f"--allow-mass-delete {math.ceil(percent)}."
             )
-        statistics.deleted = self._store.run(cursor, "fill_tombstones")
+        statistics.deleted = self._store.run(cursor, "tombstone/fill_tombstones")
         self._logger.info("⏭️ %s records have vanished from the source", f"{statistics.deleted:,}")
 
     def _hold_back(self, cursor: Cursor, found: int) -> int:
         """Take those from the vanished that a record without a key may be; return how many."""
-        self._store.run(cursor, "trim_held_back", has_no_keyless=not self._keyless)
-        if not self._keyless or not found:
+        self._store.run(cursor, "tombstone/trim_held_back", has_no_keyless=not self._book.keyless)
+        if not self._book.keyless or not found:
             return 0
-        self._store.run(cursor, "list_known_keyless")
-        known = {position for (position,) in cursor.fetchall()}
-        new = sum(count for position, count in self._keyless.items() if count > 1 or position not in known)
+        self._store.run(cursor, "reject/list_known_keyless")
+        new = self._book.new_keyless({position for (position,) in cursor.fetchall()})
         if new:
-            self._store.run(cursor, "fill_held_back")
-        held_back = self._store.run(cursor, "spare_held_back")
+            self._store.run(cursor, "tombstone/fill_held_back")
+        held_back = self._store.run(cursor, "tombstone/spare_held_back")
         if held_back:
             since = f"{new:,} of them new" if new else "none of them new"
             self._statistics.notes.append(
-                f"{held_back:,} known records were not listed and get no tombstone, since {self._keyless.total():,} "
-                f"rejected ones without a key ({since}) may be among them, until these are mended at their source"
+                f"{held_back:,} known records were not listed and get no tombstone, since "
+                f"{self._book.keyless.total():,} rejected ones without a key ({since}) may be among them, until "
+                "these are mended at their source"
             )
         return held_back
 
@@ -432,11 +414,6 @@ class ListingRun:
             statistics.updated,
             statistics.skipped,
         )
-
-
-def _key_of(position: str) -> str:
-    """Return the key at whose position a reject is kept, or one of several of that key."""
-    return position.partition(" (another")[0]
 
 
 def _closable(records: Iterator[Any]) -> Any:

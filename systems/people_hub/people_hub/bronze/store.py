@@ -23,7 +23,12 @@ from people_hub.bronze.page import plain_reason
 from people_hub.bronze.stream import Stream
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
-SESSION_TABLES = ("create_seen_key", "create_rejected_key", "create_unmet_fingerprint", "create_vanished_key")
+SESSION_TABLES = (
+    "listing/create_seen_key",
+    "listing/create_rejected_key",
+    "listing/create_unmet_fingerprint",
+    "tombstone/create_vanished_key",
+)
 Listed = tuple[int, str, str]
 """A listed record: its place on its page, its key, its hash."""
 _DUE_ROWS = 500
@@ -47,14 +52,18 @@ def store_versions(cursor: Cursor, versions: Sequence[Version], run_id: UUID) ->
 
     One bad record costs no other: a batch that fails is halved until the record to blame is alone.
     """
-    run_file(cursor, SQL / "create_staging_version.sql")
+    run_file(cursor, SQL / "version" / "create_staging_version.sql")
     refused: list[tuple[Version, str]] = []
 
     def store(part: Sequence[Version]) -> None:
         with savepoint(cursor):
             cursor.execute("truncate staging_version")
-            copy_rows(cursor, SQL / "copy_staging_version.sql", (_row(n, version) for n, version in enumerate(part)))
-            run_file(cursor, SQL / "fill_raw_entities.sql", {"run_id": str(run_id)})
+            copy_rows(
+                cursor,
+                SQL / "version" / "copy_staging_version.sql",
+                (_row(n, version) for n, version in enumerate(part)),
+            )
+            run_file(cursor, SQL / "version" / "fill_raw_entities.sql", {"run_id": str(run_id)})
 
     def refuse(version: Version, error: psycopg2.Error) -> None:
         refused.append((version, f"refused_by_database: {_reason(error)}"))
@@ -128,10 +137,10 @@ class BronzeStore:
 
     def _head_fingerprints(self, cursor: Cursor) -> Iterator[bytes]:
         """Yield the fingerprints of the heads, some pages of their table at a time."""
-        (pages,) = self.ask(cursor, "count_head_pages")
+        (pages,) = self.ask(cursor, "listing/count_head_pages")
         for page in range(0, pages, _HEAD_PAGES):
             first, end = f"({page},0)", f"({page + _HEAD_PAGES},0)"
-            (block,) = self.ask(cursor, "list_head_fingerprints", first=first, end=end)
+            (block,) = self.ask(cursor, "listing/list_head_fingerprints", first=first, end=end)
             yield bytes(block or b"")
 
     def judge(self, cursor: Cursor, listed: Iterable[Listed]) -> dict[int, str]:
@@ -162,7 +171,7 @@ class BronzeStore:
         """
         self.run(
             cursor,
-            "classify_listing",
+            "listing/classify_listing",
             external_ids=array_literal(key for _place, key, _hash in listed),
             entity_hashes=array_literal(entity_hash for _place, _key, entity_hash in listed),
             places=array_literal(str(place) for place, _key, _hash in listed),
@@ -191,12 +200,12 @@ class BronzeStore:
         cursor.execute("set local enable_nestloop = off")
         if self._fingerprints is not None:
             unmet = ((head,) for head in self._fingerprints.unmet())
-            copy_rows(cursor, SQL / "copy_unmet_fingerprint.sql", unmet)
-        return self.run(cursor, "fill_vanished_key", has_fingerprints=self._fingerprints is not None)
+            copy_rows(cursor, SQL / "listing" / "copy_unmet_fingerprint.sql", unmet)
+        return self.run(cursor, "tombstone/fill_vanished_key", has_fingerprints=self._fingerprints is not None)
 
     def same_by_new_rule(self, cursor: Cursor, contents: Mapping[str, Content]) -> dict[str, str]:
         """Return (key: hash) of those whose stored record has the same hash under today's rule: no real change."""
-        self.run(cursor, "list_head_records", external_ids=list(contents))
+        self.run(cursor, "head/list_head_records", external_ids=list(contents))
         return {
             key: contents[key].entity_hash
             for key, raw in cursor.fetchall()
@@ -229,7 +238,7 @@ class BronzeStore:
         if seen:
             self.run(
                 cursor,
-                "fill_entity_activity",
+                "version/fill_entity_activity",
                 external_ids=list(seen),
                 activities=[json.dumps(activity, default=str) for activity in seen.values()],
             )
@@ -239,7 +248,7 @@ class BronzeStore:
         after = 0
         while True:
             with self._connection, self._connection.cursor() as cursor:
-                self.run(cursor, "list_detail_due", after=after, limit=_DUE_ROWS)
+                self.run(cursor, "detail/list_detail_due", after=after, limit=_DUE_ROWS)
                 rows = cursor.fetchall()
             if not rows:
                 return
@@ -249,7 +258,7 @@ class BronzeStore:
     def known_keys(self, entity_type: str) -> Iterator[str]:
         """Yield the keys of another stream of the same source, those that have vanished from its listing too."""
         with self._connection, self._connection.cursor() as cursor:
-            self.run(cursor, "list_known_keys", entity_type=entity_type)
+            self.run(cursor, "head/list_known_keys", entity_type=entity_type)
             rows = cursor.fetchall()
         for (key,) in rows:
             yield key

@@ -92,7 +92,7 @@ class TransformationService(HubService):
             found = self._statistics
             has_changed = bool(stale or found.created or found.updated or found.deleted)
             run_file(cursor, SQL / "silver" / "fill_transform_state.sql", {**parameters, "has_changed": has_changed})
-            run_file(cursor, SQL / "count_open_rejects.sql", parameters)
+            run_file(cursor, SQL / "reject" / "count_open_rejects.sql", parameters)
             (found.open_rejects,) = cursor.fetchone() or (0,)
             found.require_sum()
             found.is_complete = True

@@ -1,6 +1,5 @@
--- Fills: nothing.
 -- Reads: silver.computers, its source tables: a row a field with what each source says, who is asked first first.
--- Twice is safe: it only reads. The records of a source stand in the order in which a transform chooses one.
+-- The records of a source stand in the order in which a transform chooses one.
 select f.field, to_jsonb(s) ->> f.field as value, f.said, s.data_quality_score, s.quality_flags
 from silver.computers s
 left join silver.tdx_assets t on t.tdx_asset_id = s.tdx_asset_id

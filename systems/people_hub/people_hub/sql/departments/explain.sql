@@ -1,6 +1,5 @@
--- Fills: nothing.
 -- Reads: silver.departments, its source tables: a row a field with what each source says, who is asked first first.
--- Twice is safe: it only reads. The records of a source stand in the order in which a transform chooses one.
+-- The records of a source stand in the order in which a transform chooses one.
 with living as (
     select not bool_and(is_deleted) as is_living
     from (

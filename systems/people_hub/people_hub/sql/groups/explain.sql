@@ -1,6 +1,5 @@
--- Fills: nothing.
 -- Reads: silver.groups, its source tables: a row a field with what each source says, who is asked first first.
--- Twice is safe: it only reads. The records of a source stand in the order in which a transform chooses one.
+-- The records of a source stand in the order in which a transform chooses one.
 select f.field,
        case
            when f.field = 'members' then (

@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: staging_record, dirty_key.
--- Twice is safe: it only reads.
 select (select count(*) from dirty_key) as keys,
        count(*) filter (where known_hash is null) as new,
        count(*) filter (where known_hash <> entity_hash) as changed,

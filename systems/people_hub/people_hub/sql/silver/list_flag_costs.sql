@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: nothing.
--- Twice is safe: it only reads.
 select flag, silver.flag_cost(flag) as cost
 from unnest(%(flags)s::text[]) flag
 order by silver.flag_cost(flag) desc, flag

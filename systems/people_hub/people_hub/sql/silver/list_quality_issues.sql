@@ -1,6 +1,5 @@
--- Fills: nothing.
 -- Reads: staging_record.
--- Twice is safe: it only reads. The worst come first.
+-- The worst come first.
 select record_key, data_quality_score, quality_flags
 from staging_record
 where quality_flags <> '[]'

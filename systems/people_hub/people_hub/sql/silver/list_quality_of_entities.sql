@@ -1,6 +1,5 @@
--- Fills: nothing.
 -- Reads: silver.v_quality.
--- Twice is safe: it only reads. The worst entity comes first.
+-- The worst entity comes first.
 select entity,
        count(*) as records,
        count(*) filter (where flags > 0) as flagged,

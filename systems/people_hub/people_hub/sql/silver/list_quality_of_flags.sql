@@ -1,6 +1,5 @@
--- Fills: nothing.
 -- Reads: silver.v_quality_flags.
--- Twice is safe: it only reads. What costs most in all comes first.
+-- What costs most in all comes first.
 select entity,
        flag,
        silver.flag_cost(flag) as cost,

@@ -1,6 +1,5 @@
--- Fills: nothing.
 -- Reads: silver.v_quality.
--- Twice is safe: it only reads. A source without a record is there with a zero; the worst comes first.
+-- A source without a record is there with a zero; the worst comes first.
 select expected.entity,
        expected.source,
        count(q.record_key) as records,

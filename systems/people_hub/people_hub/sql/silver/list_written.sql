@@ -1,6 +1,5 @@
--- Fills: nothing.
 -- Reads: staging_record.
--- Twice is safe: it only reads. So many of the new ones, and so many of the changed ones.
+-- So many of the new ones, and so many of the changed ones.
 select record_key, is_new
 from (
     select record_key,

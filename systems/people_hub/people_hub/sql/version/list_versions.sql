@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: bronze.raw_entities, bronze.entity_heads: every version of one record, the newest first.
--- Twice is safe: it only reads.
 select r.raw_id,
        r.ingested_at,
        r.ingestion_run_id,

@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: meta.rejected_records: the positions of a stream's open ones.
--- Twice is safe: it only reads.
 select position
 from meta.rejected_records
 where source = %(source)s

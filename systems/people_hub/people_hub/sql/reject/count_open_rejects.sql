@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: meta.rejected_records: how many of a stream are open.
--- Twice is safe: it only reads.
 select count(*)
 from meta.rejected_records
 where source = %(source)s

@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: meta.stream_health.
--- Twice is safe: it only reads.
 select replace(source_system, 'silver_transformation', 'silver') || '/' || entity_type as stream,
        status,
        started_at,

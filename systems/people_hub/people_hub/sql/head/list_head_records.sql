@@ -1,8 +1,6 @@
--- Fills: nothing.
--- Reads: bronze.entity_heads and bronze.raw_entities: since when bronze has the newest versions of some keys.
--- Twice is safe: it only reads.
+-- Reads: bronze.entity_heads and bronze.raw_entities: the newest versions of some keys.
 select h.external_id,
-       r.ingested_at
+       r.raw_data::text
 from bronze.entity_heads h
 join bronze.raw_entities r on r.raw_id = h.raw_id
 where h.source_system = %(source_system)s

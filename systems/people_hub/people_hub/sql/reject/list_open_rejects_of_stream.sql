@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: meta.rejected_records: a stream's open ones.
--- Twice is safe: it only reads.
 select position,
        raw,
        reasons,

@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: meta.rejected_records: the open ones of the hub's streams, or of one, the newest first.
--- Twice is safe: it only reads.
 select source,
        position,
        reasons,

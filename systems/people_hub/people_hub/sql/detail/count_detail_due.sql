@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: detail_due, by reason.
--- Twice is safe: it only reads.
 select substr(reason, 3),
        count(*)
 from detail_due

@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: bronze.entity_heads: the keys of a stream's records, those that have vanished from its listing too.
--- Twice is safe: it only reads.
 select external_id
 from bronze.entity_heads
 where source_system = %(source_system)s

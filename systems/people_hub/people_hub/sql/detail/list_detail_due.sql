@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: detail_due: the next keys whose detail is to be fetched.
--- Twice is safe: it only reads.
 select ord,
        external_id
 from detail_due

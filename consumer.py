@@ -15,21 +15,21 @@ if __name__ == "__main__":
 
 import argparse
 import logging
+from dataclasses import replace
 
 from etlkit.console import Outcome, positive_count, positive_number
 from etlkit.errors import EtlError
 from etlkit.logs import redact
 from etlkit.process import exit_process
-from museum.console import run_stage
+from museum.command import Command, add_settings_flags, argument_parser, outcome_of, run_stage
 from museum.kiosk import FILE_ONLY_REASONS, ROW_REASONS
-from museum.live.login import client_configuration
+from museum.live.kafka_login import client_configuration
 from museum.live.message import MESSAGE_REASONS
 from museum.live.replay import replay_rejects
-from museum.live.settings import KafkaCredentials, KafkaSettings
-from museum.live.stopping import Stop, orderly_stop
-from museum.live.stream import LiveStream, would
+from museum.live.stopping import orderly_stop
+from museum.live.stream import LiveStream
 from museum.live.topic import KafkaTopic
-from museum.settings import Command, argument_parser
+from museum.settings import KafkaCredentials, KafkaSettings
 
 EXAMPLES = """\
   python consumer.py                              # until SIGTERM or Ctrl-C
@@ -37,10 +37,20 @@ EXAMPLES = """\
   python consumer.py --dry-run --idle-exit 5      # the same, rolled back; joins no group
   python consumer.py --replay-rejects --reason unknown_site
 the brokers' login and everything else: see .env.example"""
-STREAM_FLAGS = (
-    "bootstrap_servers", "topic", "group", "instance_id", "from_beginning", "accept_new_topic", "max_messages",
-    "idle_exit", "batch_size", "linger_ms",
-)  # fmt: skip
+KAFKA_FLAGS = (
+    ("--bootstrap-servers", "HOST:PORT", "bootstrap_servers", "BOOTSTRAP_SERVERS, several with commas"),
+    ("--topic", "NAME", "kafka_topic", "KAFKA_TOPIC (lmnh)"),
+    ("--group", "NAME", "kafka_group", "KAFKA_GROUP, the consumer group (museum)"),
+    ("--instance-id", "NAME", "kafka_instance_id", "KAFKA_INSTANCE_ID: static membership in the group"),
+    ("--batch-size", "N", "museum_batch_size", "at most so many messages a transaction (5000)"),
+    ("--linger-ms", "MS", "museum_linger_ms", "wait at most so long for a batch, up to 250 (100)"),
+)
+NOT_FOR_REPLAY = {flag: setting for flag, _, setting, _ in KAFKA_FLAGS} | {
+    "--from-beginning": "from_beginning",
+    "--accept-new-topic": "accept_new_topic",
+    "--max-messages": "max_messages",
+    "--idle-exit": "idle_exit",
+}
 LIVE_REASONS = sorted({*ROW_REASONS, *MESSAGE_REASONS} - FILE_ONLY_REASONS)
 EXIT_CODES = (
     "exit codes: 0 stopped by SIGTERM, or no new rejects; 1 failed, what was stored stays; 2 usage or settings;\n"
@@ -66,8 +76,7 @@ def consume(command: Command, log: logging.Logger) -> Outcome:
             place = f"{kafka.bootstrap_servers}, {len(topic.partitions)} partitions"
             log.info("consuming %s of %s as group %s", topic.name, place, kafka.kafka_group)
             stream.run(stop)
-            lag = stream.lag()
-            stream.end()
+            summary = stream.end()
         except BaseException as error:
             if stream is not None:
                 stream.fail(redact(str(error) or type(error).__name__, command.secrets))
@@ -75,46 +84,27 @@ def consume(command: Command, log: logging.Logger) -> Outcome:
                 return Outcome("Stopped before anything was read.", stopped_by=stop.signal)
             raise
         finally:
-            if stream is not None:
-                stream.close()
-            else:
-                topic.close()
-    log.info("total %s", stream.figures.line(lag, would(command)))
-    return _outcome(stream, lag, stop, command)
-
-
-def _outcome(stream: LiveStream, lag: int | None, stop: Stop, command: Command) -> Outcome:
-    """Return how a consumer ended."""
-    figures = stream.figures
-    earlier = stream.open_rejects - (0 if command.dry_run else figures.rejected)
-    tail = f" {earlier:,} earlier rejects are still open." if earlier > 0 else ""
-    verb = "Would store" if command.dry_run else "Stored"
-    sentence = f"{verb} {figures.stored:,} of {figures.consumed:,} messages, {figures.rejected:,} rejected.{tail}"
-    document = {"live": {**figures.document(), "lag": lag}}
-    return Outcome(sentence, document, figures.rejected > 0, stop.signal)
+            (stream or topic).close()
+    log.info("total %s", summary.lines()[0])
+    return replace(outcome_of(summary), stopped_by=stop.signal)
 
 
 def consumer_parser() -> argparse.ArgumentParser:
     """Return the parser of the consumer's command line."""
+    purpose = "Live kiosk events: from Kafka to Postgres, exactly once."
     parser = argument_parser(
-        "consumer.py", "Live kiosk events: from Kafka to Postgres, exactly once.", EXAMPLES, ("database",), EXIT_CODES
+        "consumer.py", purpose, EXAMPLES, ("database",), exit_codes=EXIT_CODES, log_setting="museum_live_log_file"
     )
-    parser.set_defaults(log_setting="museum_live_log_file")
-    parser.add_argument("--bootstrap-servers", metavar="HOST:PORT", help="BOOTSTRAP_SERVERS, several with commas")
-    parser.add_argument("--topic", metavar="NAME", help="KAFKA_TOPIC (lmnh)")
-    parser.add_argument("--group", metavar="NAME", help="KAFKA_GROUP, the consumer group (museum)")
-    parser.add_argument("--instance-id", metavar="NAME", help="KAFKA_INSTANCE_ID: static membership in the group")
-    parser.add_argument("--from-beginning", action="store_true", help="read all again; what is stored is already there")
-    parser.add_argument("--accept-new-topic", action="store_true", help="go on although the topic was re-created")
-    parser.add_argument("--max-messages", metavar="N", type=positive_count, help="end after so many messages")
-    parser.add_argument(
-        "--idle-exit", metavar="SECONDS", type=positive_number, help="end after so long without a message"
-    )
-    parser.add_argument("--batch-size", metavar="N", help="at most so many messages a transaction (5000)")
-    parser.add_argument("--linger-ms", metavar="MS", help="wait at most so long for a batch, up to 250 (100)")
-    parser.add_argument("--dry-run", action="store_true", help="do everything, then roll back; figures say would")
-    parser.add_argument("--replay-rejects", action="store_true", help="judge open rejects of messages again, and end")
-    parser.add_argument("--reason", metavar="NAME", help="with --replay-rejects: only those, e.g. unknown_site")
+    add = parser.add_argument
+    add("--max-messages", metavar="N", type=positive_count, help="end after so many messages")
+    add("--idle-exit", metavar="SECONDS", type=positive_number, help="end after so long without a message")
+    add("--dry-run", action="store_true", help="do everything, then roll back; figures say would")
+    add("--from-beginning", action="store_true", help="read all again; what is stored is already there")
+    add("--accept-new-topic", action="store_true", help="go on although the topic was re-created")
+    add("--replay-rejects", action="store_true", help="judge open rejects of messages again, and end")
+    add("--reason", metavar="NAME", help="with --replay-rejects: only those, e.g. unknown_site")
+    kafka = parser.add_argument_group("where the messages come from, and how many a batch takes")
+    add_settings_flags(kafka, *KAFKA_FLAGS)
     return parser
 
 
@@ -125,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     if flags.reason and not flags.replay_rejects:
         parser.error("--reason goes with --replay-rejects")
     if flags.replay_rejects:
-        if useless := [f"--{name.replace('_', '-')}" for name in STREAM_FLAGS if getattr(flags, name)]:
+        if useless := [flag for flag, name in NOT_FOR_REPLAY.items() if getattr(flags, name)]:
             parser.error(f"{', '.join(useless)} cannot go with --replay-rejects")
         if flags.reason and flags.reason not in LIVE_REASONS:
             parser.error(f"--reason is {flags.reason!r}, expected one of {', '.join(LIVE_REASONS)}")

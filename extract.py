@@ -15,13 +15,12 @@ if __name__ == "__main__":
 import logging
 import os
 import shutil
-import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.config import Config
@@ -33,20 +32,10 @@ from etlkit.aws import aws_session
 from etlkit.console import Outcome
 from etlkit.errors import ConfigError, SourceError
 from etlkit.process import exit_process
-from museum.console import run_stage
-from museum.objects import (
-    ExtractManifest,
-    RemoteObject,
-    ascii_key,
-    data_folder_lock,
-    is_read_by_a_stage,
-    key_problem,
-    local_path,
-    read_manifest,
-    write_manifest,
-)
-from museum.s3_errors import not_s3, source_errors
-from museum.settings import Command, MuseumSettings, argument_parser
+from museum.batch import bucket_files
+from museum.batch.s3_errors import not_s3, source_errors
+from museum.command import Command, Summary, argument_parser, outcome_of, run_stage
+from museum.settings import MuseumSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -56,12 +45,14 @@ CONNECT_TIMEOUT_SECONDS = 10
 READ_TIMEOUT_SECONDS = 15
 PARALLEL_DOWNLOADS = 8
 DOWNLOADING_DIR = ".downloading"
+LOG = logging.getLogger(__name__)
 
 
 @dataclass
-class ExtractSummary:
+class ExtractSummary(Summary):
     """What the extract found and fetched."""
 
+    stage: ClassVar[str] = "extract"
     seconds: float = 0.0
     objects: int = 0
     downloaded: int = 0
@@ -69,22 +60,35 @@ class ExtractSummary:
     bytes_downloaded: int = 0
     unsafe_keys: dict[str, str] = field(default_factory=dict)
     not_fetched: dict[str, str] = field(default_factory=dict)
-    keys: list[str] = field(default_factory=list)
+    safe_keys: list[str] = field(default_factory=list)
 
-    def line(self) -> str:
+    def lines(self) -> list[str]:
         """Return the summary's line."""
         unsafe = f", unsafe keys skipped: {len(self.unsafe_keys)}" if self.unsafe_keys else ""
         unsafe += f", not fetched: {len(self.not_fetched)}" if self.not_fetched else ""
-        return (
-            f"extract    {self.seconds:6.1f} s  {self.objects:,} objects: {self.downloaded:,} downloaded "
-            f"({self.bytes_downloaded:,} bytes), {self.already_here:,} already here{unsafe}"
-        )
+        counts = f"{self.objects:,} objects: {self.downloaded:,} downloaded ({self.bytes_downloaded:,} bytes)"
+        return [f"extract    {self.seconds:6.1f} s  {counts}, {self.already_here:,} already here{unsafe}"]
+
+    def sentence(self) -> str:
+        """Return the outcome of a run that ends with the extract."""
+        return f"Extracted {self.downloaded:,} new objects."
+
+    def figures(self) -> dict[str, Any]:
+        """Return the stage's part of the run's figures."""
+        return {
+            "seconds": round(self.seconds, 3),
+            "objects": self.objects,
+            "downloaded": self.downloaded,
+            "bytes": self.bytes_downloaded,
+            "already_here": self.already_here,
+            "unsafe_keys": self.unsafe_keys,
+            "not_fetched": self.not_fetched,
+        }
 
 
-def get_s3_client(settings: MuseumSettings, logger: logging.Logger | None = None) -> S3Client:
+def get_s3_client(settings: MuseumSettings, logger: logging.Logger = LOG) -> S3Client:
     """Return an S3 client with bounded retries; without keys in the settings boto3's own chain is used."""
-    if logger:
-        logger.debug("S3 endpoint %s", settings.museum_endpoint_url or "AWS")
+    logger.debug("S3 endpoint %s", settings.museum_endpoint_url or "AWS")
     try:
         return aws_session(settings).client(
             "s3",
@@ -104,13 +108,10 @@ def get_s3_client(settings: MuseumSettings, logger: logging.Logger | None = None
 
 
 def list_objects(
-    client: S3Client, bucket: str, prefix: str = "lmnh", logger: logging.Logger | None = None
-) -> list[RemoteObject]:
-    """Return every object of the bucket whose key begins with the prefix, over as many pages as it takes.
-
-    Raises SourceError for wrong credentials, a missing bucket or no network.
-    """
-    found: list[RemoteObject] = []
+    client: S3Client, bucket: str, prefix: str = "lmnh", logger: logging.Logger = LOG
+) -> list[bucket_files.RemoteObject]:
+    """Return every object whose key begins with the prefix; raises SourceError when the bucket cannot be listed."""
+    found: list[bucket_files.RemoteObject] = []
     with source_errors(bucket):
         is_truncated = True
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
@@ -120,114 +121,106 @@ def list_objects(
             is_truncated = page["IsTruncated"]
             try:
                 found.extend(
-                    RemoteObject(entry["Key"], entry["ETag"].strip('"'), entry["Size"])
+                    bucket_files.RemoteObject(entry["Key"], entry["ETag"].strip('"'), entry["Size"])
                     for entry in page.get("Contents", [])
                 )
             except KeyError as error:
                 raise not_s3(f"the listing of bucket {bucket}", f"an object without {error}") from error
         if is_truncated:
             raise not_s3(f"the listing of bucket {bucket}", "it says that it goes on, but not where")
-    if logger:
-        logger.debug("%s objects of s3://%s begin with %s", len(found), bucket, prefix)
+    logger.debug("%s objects of s3://%s begin with %s", len(found), bucket, prefix)
     return found
 
 
 def download_objects(
     client: S3Client,
     bucket: str,
-    objects: list[RemoteObject],
+    objects: list[bucket_files.RemoteObject],
     bucket_dir: Path,
-    logger: logging.Logger | None = None,
+    logger: logging.Logger = LOG,
     prefix: str = "lmnh",
 ) -> ExtractSummary:
-    """Mirror objects below bucket_dir, in parallel, leaving alone what is here already.
+    """Mirror new and changed objects below bucket_dir; what no stage reads comes last, its failure is a warning.
 
-    Raises SourceError when an object that a stage reads cannot be fetched whole; what was fetched before stays and is
-    not fetched again. What no stage reads comes last, and its failure is a warning.
+    Raises SourceError when an object that a stage reads cannot be fetched whole; what was fetched before stays.
     """
-    log = logger or logging.getLogger(__name__)
-    summary = ExtractSummary(objects=len(objects), keys=[remote.key for remote in objects])
+    summary = ExtractSummary(objects=len(objects))
     bucket_dir.mkdir(parents=True, exist_ok=True)
-    manifest = read_manifest(bucket_dir)
-    if manifest.bucket != bucket:
-        manifest = ExtractManifest(bucket=bucket)
-    read_by_a_stage: list[tuple[RemoteObject, Path]] = []
-    others: list[tuple[RemoteObject, Path]] = []
-    keys = set(summary.keys)
+    found = bucket_files.read_manifest(bucket_dir)
+    manifest = found if found.bucket == bucket else bucket_files.ExtractManifest(bucket)
+    read_by_a_stage: list[tuple[bucket_files.RemoteObject, Path]] = []
+    others: list[tuple[bucket_files.RemoteObject, Path]] = []
+    keys = {remote.key for remote in objects}
     for remote in objects:
-        path = _mirrored_path(bucket_dir, remote.key, keys, summary)
-        if path is None:
-            continue
-        if manifest.holds(remote, path):
+        key, path = remote.key, bucket_dir / remote.key
+        problem = _key_problem(bucket_dir, key, keys)
+        if problem == "folder marker":
+            summary.objects -= 1
+        elif problem:
+            summary.unsafe_keys[key] = problem
+        elif manifest.holds(remote, path):
             summary.already_here += 1
+        elif bucket_files.is_kiosk_key(key, prefix) or bucket_files.is_exhibition_key(key, prefix):
+            read_by_a_stage.append((remote, path))
         else:
-            (read_by_a_stage if is_read_by_a_stage(remote.key, prefix) else others).append((remote, path))
+            others.append((remote, path))
+    summary.safe_keys = [remote.key for remote in objects if remote.key not in summary.unsafe_keys]
     for key, problem in sorted(summary.unsafe_keys.items()):
-        log.warning("skipped the key %s: %s", ascii_key(key), problem)
+        logger.warning("skipped the key %s: %s", bucket_files.ascii_key(key), problem)
     try:
         _download_all(client, bucket, read_by_a_stage, bucket_dir / DOWNLOADING_DIR, manifest, summary)
-        _download_all(client, bucket, others, bucket_dir / DOWNLOADING_DIR, manifest, summary, tolerant=log)
+        _download_all(client, bucket, others, bucket_dir / DOWNLOADING_DIR, manifest, summary, tolerant=logger)
     finally:
         shutil.rmtree(bucket_dir / DOWNLOADING_DIR, ignore_errors=True)
-        write_manifest(bucket_dir, manifest)
+        bucket_files.write_manifest(bucket_dir, manifest)
     return summary
 
 
-def extract(command: Command, logger: logging.Logger | None = None) -> ExtractSummary:
+def extract(command: Command, logger: logging.Logger = LOG) -> ExtractSummary:
     """Run the whole stage for a command's settings."""
     started = time.monotonic()
-    log = logger or logging.getLogger(__name__)
     settings = command.museum
     bucket, prefix = settings.museum_bucket, settings.museum_key_prefix
-    with closing(get_s3_client(settings, log)) as client:
-        objects = list_objects(client, bucket, prefix, log)
+    with closing(get_s3_client(settings, logger)) as client:
+        objects = list_objects(client, bucket, prefix, logger)
         if not objects:
-            log.warning("the bucket %s holds no key that begins with %s", bucket, prefix)
-        summary = download_objects(client, bucket, objects, settings.bucket_dir, log, prefix)
+            logger.warning("the bucket %s holds no key that begins with %s", bucket, prefix)
+        summary = download_objects(client, bucket, objects, settings.bucket_dir, logger, prefix)
     summary.seconds = time.monotonic() - started
-    log.info(summary.line())
+    logger.info(summary.lines()[0])
     return summary
 
 
-def _mirrored_path(bucket_dir: Path, key: str, keys: set[str], summary: ExtractSummary) -> Path | None:
-    """Return where a key goes, None for one that must not be written; the summary names the unsafe ones."""
-    problem = key_problem(key)
-    path = None if problem else local_path(bucket_dir, key)
-    if problem is None and path is None:
-        problem = "a link in the folder leads outside"
+def _key_problem(bucket_dir: Path, key: str, keys: set[str]) -> str | None:
+    """Return why a key of the listing must not be written below bucket_dir, None when it may."""
+    if problem := bucket_files.key_problem(key):
+        return problem
+    path = bucket_files.local_path(bucket_dir, key)
+    if path is None:
+        return "a link in the folder leads outside"
     folders = [str(folder) for folder in PurePosixPath(key).parents][:-1]
-    if path is not None and (path.is_dir() or any(f in keys or (bucket_dir / f).is_file() for f in folders)):
-        problem, path = "a file and a folder of the same name", None
-    if problem == "folder marker":
-        summary.objects -= 1
-    elif problem:
-        summary.unsafe_keys[key] = problem
-    return path
+    is_taken = path.is_dir() or any(f in keys or (bucket_dir / f).is_file() for f in folders)
+    return "a file and a folder of the same name" if is_taken else None
 
 
 def _download_all(
     client: S3Client,
     bucket: str,
-    wanted: list[tuple[RemoteObject, Path]],
+    wanted: list[tuple[bucket_files.RemoteObject, Path]],
     downloading: Path,
-    manifest: ExtractManifest,
+    manifest: bucket_files.ExtractManifest,
     summary: ExtractSummary,
     *,
     tolerant: logging.Logger | None = None,
 ) -> None:
-    """Fetch objects through boto3's transfer manager into temporary names and move each into place when it is whole.
-
-    The first that fails ends the others, unless a `tolerant` log takes the failures as warnings.
-    """
+    """Fetch objects and move each whole one into place; a failure ends the others, or warns the `tolerant` log."""
     if not wanted:
         return
     shutil.rmtree(downloading, ignore_errors=True)
     downloading.mkdir(parents=True)
     config = TransferConfig(max_concurrency=PARALLEL_DOWNLOADS, num_download_attempts=RETRIES)
     total = sum(remote.size_bytes for remote, _ in wanted)
-    with tqdm(
-        total=total, unit="B", unit_scale=True, desc="extract", disable=not sys.stderr.isatty(), leave=False
-    ) as bar:
+    with tqdm(total=total, unit="B", unit_scale=True, desc="extract", disable=None, leave=False) as bar:
         manager = create_transfer_manager(client, config)
         ended: SimpleQueue[int] = SimpleQueue()
         futures = []
@@ -259,13 +252,13 @@ def _download_all(
         manager.shutdown()
 
 
-def _move_into_place(remote: RemoteObject, unfinished: Path, path: Path) -> None:
+def _move_into_place(remote: bucket_files.RemoteObject, unfinished: Path, path: Path) -> None:
     """Check a downloaded file's size and rename it."""
     size_bytes = unfinished.stat().st_size
     if size_bytes != remote.size_bytes:
         raise SourceError(
-            f"{ascii_key(remote.key)}: {size_bytes:,} bytes arrived, the listing says {remote.size_bytes:,}; it may "
-            "have been replaced meanwhile.",
+            f"{bucket_files.ascii_key(remote.key)}: {size_bytes:,} bytes arrived, the listing says "
+            f"{remote.size_bytes:,}; it may have been replaced meanwhile.",
             "Nothing was loaded; run again.",
         )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -275,7 +268,7 @@ def _move_into_place(remote: RemoteObject, unfinished: Path, path: Path) -> None
 class _Download(BaseSubscriber):
     """One download: tells what the listing said, moves the progress bar, and says when it has ended."""
 
-    def __init__(self, number: int, remote: RemoteObject, bar: Any, ended: SimpleQueue[int]) -> None:
+    def __init__(self, number: int, remote: bucket_files.RemoteObject, bar: Any, ended: SimpleQueue[int]) -> None:
         self._number, self._remote, self._bar, self._ended = number, remote, bar, ended
 
     def on_queued(self, future: Any, **_: Any) -> None:
@@ -292,19 +285,6 @@ class _Download(BaseSubscriber):
         self._ended.put(self._number)
 
 
-def extract_figures(summary: ExtractSummary) -> dict[str, Any]:
-    """Return the stage's part of the run's figures."""
-    return {
-        "seconds": round(summary.seconds, 3),
-        "objects": summary.objects,
-        "downloaded": summary.downloaded,
-        "bytes": summary.bytes_downloaded,
-        "already_here": summary.already_here,
-        "unsafe_keys": summary.unsafe_keys,
-        "not_fetched": summary.not_fetched,
-    }
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the extract from the command line."""
     parser = argument_parser(
@@ -313,13 +293,13 @@ def main(arguments: list[str] | None = None) -> int:
         "  python extract.py\n  python extract.py --bucket my-bucket --endpoint-url http://127.0.0.1:5000",
         ("files", "source"),
     )
+    return run_stage(parser.parse_args(arguments), run_extract, with_database=False)
 
-    def body(command: Command, logger: logging.Logger) -> Outcome:
-        with data_folder_lock(command.museum.museum_data_dir):
-            summary = extract(command, logger)
-        return Outcome(f"Extracted {summary.downloaded:,} new objects.", {"extract": extract_figures(summary)})
 
-    return run_stage(parser.parse_args(arguments), body, with_database=False)
+def run_extract(command: Command, logger: logging.Logger) -> Outcome:
+    """Run the extract alone and return the outcome."""
+    with bucket_files.data_folder_lock(command.museum.museum_data_dir):
+        return outcome_of(extract(command, logger))
 
 
 if __name__ == "__main__":

@@ -15,19 +15,17 @@ import argparse
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
 
 from etlkit.console import Outcome
 from etlkit.errors import DataError
 from etlkit.process import exit_process
-from extract import extract, extract_figures
-from load import load_data_to_db, load_outcome, open_target
-from museum.combined import REJECTS_FILE
-from museum.console import run_stage, setup_logging
-from museum.database import RunningRun
-from museum.objects import data_folder_lock
-from museum.settings import Command, argument_parser
-from transform import transform, transform_figures, transform_sentence, transforming
+from extract import extract
+from load import load_data_to_db, open_target
+from museum.batch.bucket_files import data_folder_lock
+from museum.batch.manifest import REJECTS_FILE, CombinedManifest
+from museum.command import Command, Summary, argument_parser, outcome_of, run_stage, setup_logging
+from museum.settings import MuseumSettings
+from transform import transform
 
 __all__ = ["main", "run_pipeline", "setup_logging"]  # setup_logging is the founding name
 
@@ -39,43 +37,32 @@ EXAMPLES = """\
 
 
 def run_pipeline(command: Command, logger: logging.Logger) -> Outcome:
-    """Run the stages that the flags ask for and return the outcome."""
+    """Extract, transform, load, as far as the flags ask for; the load begins while the combined file is written."""
     flags = command.flags
     with (
         open_target(command, logger) if flags.push else nullcontext() as target,
         data_folder_lock(command.museum.museum_data_dir),
     ):
-        figures: dict[str, Any] = {}
-        keys = None
-        if not flags.skip_extract:
-            extracted = extract(command, logger)
-            keys = [key for key in extracted.keys if key not in extracted.unsafe_keys]
-            figures["extract"] = extract_figures(extracted)
-        if isinstance(target, RunningRun):
-            return _load_while_combining(target, command, keys, logger, figures)
-        transformed = transform(command, keys, logger)
-        figures["transform"] = transform_figures(transformed)
-    manifest = transformed.manifest
-    if command.reject_limit.is_exceeded(manifest.rejected, manifest.rows):
+        extracted = None if flags.skip_extract else extract(command, logger)
+        keys = extracted.safe_keys if extracted else None
+        with transform(command, keys, logger, wait=target is None) as (transformed, finish):
+            stages: list[Summary] = [extracted, transformed] if extracted else [transformed]
+            if target is None:
+                check_rejects(transformed.files.manifest, command.museum)
+                return outcome_of(*stages)
+            earlier = {stage.stage: stage.figures() for stage in stages}
+            loaded = load_data_to_db(target, command, transformed.files, logger, before_commit=finish, earlier=earlier)
+    return outcome_of(*stages, loaded)
+
+
+def check_rejects(manifest: CombinedManifest, settings: MuseumSettings) -> None:
+    """Raise DataError when a transform, with which the run ends, rejected too much."""
+    rows = manifest.totals["rows"]
+    if settings.is_too_many(manifest.rejected, rows):
         raise DataError(
-            f"{manifest.rejected:,} of {manifest.rows:,} rows were rejected, --max-rejects is {command.reject_limit}. "
-            f"The rejected rows are in {command.museum.combined_dir / REJECTS_FILE}."
+            f"{manifest.rejected:,} of {rows:,} rows were rejected, --max-rejects is "
+            f"{settings.museum_max_rejects}. The rejected rows are in {settings.combined_dir / REJECTS_FILE}."
         )
-    has_new_rejects = manifest.rejected > 0 and not transformed.was_untouched
-    return Outcome(transform_sentence(transformed), figures, has_new_rejects)
-
-
-def _load_while_combining(
-    target: RunningRun, command: Command, keys: Sequence[str] | None, logger: logging.Logger, figures: dict[str, Any]
-) -> Outcome:
-    """Transform and load; the database works while the combined file is still being written."""
-    with transforming(command, keys, logger) as transformed:
-        for line in transformed.lines():
-            logger.info(line)
-        figures["transform"] = transform_figures(transformed)
-        loaded = load_data_to_db(target, command, transformed.combined, logger, earlier_stages=figures)
-    outcome = load_outcome(loaded, command)
-    return Outcome(outcome.sentence, {**figures, **outcome.figures}, outcome.has_new_rejects)
 
 
 def pipeline_parser() -> argparse.ArgumentParser:

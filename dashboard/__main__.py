@@ -26,12 +26,12 @@ from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, EXIT_REJECTS, ConfigError
 from etlkit.postgres import connect, require_schema
 from etlkit.process import exit_process
+from etlkit.settings import EMBEDDED_HOST
 from etlkit.signals import stopping_signal
-from museum.console import run_stage
+from museum.command import Command, run_stage
 from museum.database import database_settings
-from museum.demo import DATABASE as DEMO_DATABASE
-from museum.live.demo import DATABASE as LIVE_DEMO_DATABASE
-from museum.settings import PROJECT_DIR, SCHEMA, Command
+from museum.demo.private_database import BATCH_DATABASE, LIVE_DATABASE
+from museum.settings import PROJECT_DIR, SCHEMA
 
 LARGEST_REPORT = 2_000_000
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = dashboard_parser().parse_args(given)
     if flags.demo:
         try:
-            flags.embedded, flags.db_name = True, demo_database()
+            flags.db_host, flags.db_name = EMBEDDED_HOST, demo_database()
         except ConfigError as error:
             return say_settings_error(error, as_json=flags.json)
         given = [*(word for word in given if word != "--demo"), "--embedded", "--db-name", flags.db_name]
@@ -111,7 +111,7 @@ def demo_database() -> str:
     server = EmbeddedServer(default_home(PROJECT_DIR))
     if server.exists:
         names = server.databases()
-        for name in (LIVE_DEMO_DATABASE, DEMO_DATABASE):
+        for name in (LIVE_DATABASE, BATCH_DATABASE):
             if name in names:
                 return name
     raise ConfigError("there is no demo's database yet. Run make demo or make demo-live first. Nothing was touched.")

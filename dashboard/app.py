@@ -38,8 +38,8 @@ from dashboard.sections import (
 from dashboard.selection import Period, Selection
 from dashboard.settings import as_reader, dashboard_settings
 from dashboard.show import explained, plain, show_sections, show_tiles
+from museum.command import Command
 from museum.database import database_settings
-from museum.settings import Command
 
 FEED_SECONDS = 1.0
 DATA_SECONDS = 5.0

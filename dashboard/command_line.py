@@ -12,7 +12,7 @@ from dashboard.figures import Catalogue
 from dashboard.selection import Period, Selection
 from dashboard.settings import DashboardSettings
 from etlkit.errors import ConfigError
-from museum.settings import Command, argument_parser, read_command
+from museum.command import Command, argument_parser, read_command
 
 EXIT_CODES = (
     "exit codes: 0 the page was stopped, or the report is written; 1 failed; 2 usage or settings; "
@@ -29,19 +29,21 @@ def dashboard_parser() -> argparse.ArgumentParser:
         "  python -m dashboard --export report.html         # one file for mail or an S3 website\n"
         "  python -m dashboard --export zoology.html --department Zoology --first-day 2026-01-01",
         ("database",),
-        EXIT_CODES,
+        exit_codes=EXIT_CODES,
+        log_setting="museum_dashboard_log_file",
     )
     parser.add_argument("--export", metavar="FILE", type=Path, help="write the report and end, instead of the page")
     parser.add_argument("--first-day", metavar="DAY", type=_day, help="of the report, ISO (the first)")
     parser.add_argument("--last-day", metavar="DAY", type=_day, help="of the report, ISO (the last)")
     parser.add_argument("--department", metavar="NAME", action="append", default=[], help="in the report; repeatable")
     parser.add_argument("--exhibition", metavar="NAME", action="append", default=[], help="in the report; repeatable")
-    parser.add_argument("--address", metavar="IP", help="where the page listens (127.0.0.1)")
-    parser.add_argument("--port", metavar="PORT", help="of the page (8501)")
+    parser.add_argument(
+        "--address", metavar="IP", dest="museum_dashboard_address", help="where the page listens (127.0.0.1)"
+    )
+    parser.add_argument("--port", metavar="PORT", dest="museum_dashboard_port", help="of the page (8501)")
     parser.add_argument(
         "--demo", action="store_true", help="the private Postgres with make demo-live's or make demo's data"
     )
-    parser.set_defaults(log_setting="museum_dashboard_log_file")
     return parser
 
 

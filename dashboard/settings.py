@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from etlkit.errors import ConfigError
 from etlkit.settings import DatabaseSettings, Settings, is_loopback
-from museum.settings import Command
+from museum.command import Command
 
 SHORTEST_PASSWORD = 12
 

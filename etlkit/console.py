@@ -39,10 +39,19 @@ def add_action(
     return actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
 
 
-def add_console_flags(parser: argparse.ArgumentParser, log_file: str) -> None:
-    """Add --log-file, --log-level and --json; `log_file` says where the log lies without the flag."""
-    parser.add_argument("--log-file", metavar="FILE", type=Path, help=f"rotating log, with tracebacks ({log_file})")
-    parser.add_argument("--log-level", choices=LOG_LEVELS, type=str.upper, help="of the console (INFO)")
+def add_console_flags(
+    parser: argparse._ActionsContainer, log_file: str, file_setting: str = "log_file", level_setting: str = "log_level"
+) -> None:
+    """Add --log-file, --log-level and --json; `log_file` says where the log lies without the flag.
+
+    The other two name the settings that the first two flags override.
+    """
+    parser.add_argument(
+        "--log-file", metavar="FILE", type=Path, dest=file_setting, help=f"rotating log, with tracebacks ({log_file})"
+    )
+    parser.add_argument(
+        "--log-level", choices=LOG_LEVELS, type=str.upper, dest=level_setting, help="of the console (INFO)"
+    )
     parser.add_argument("--json", action="store_true", help="the outcome as one JSON object on stdout, logs on stderr")
 
 

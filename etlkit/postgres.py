@@ -32,6 +32,7 @@ _REFUSALS = (
     "authentication failed", "does not exist", "no password supplied", "no pg_hba.conf entry", "permission denied",
     "is not permitted to log in", "no such database", "no such user", "unsupported startup parameter",
 )  # fmt: skip
+_STATEMENT_END = re.compile(r";[ ]*\n")
 _FATAL = re.compile(r"FATAL ?: ")
 """Who says this has answered; in French with a blank."""
 
@@ -168,13 +169,19 @@ def unit_of_work(connection: Connection, *, dry_run: bool = False) -> Iterator[C
 
 
 def run_file(cursor: Cursor, path: Path, parameters: Mapping[str, Any] | None = None) -> int:
-    """Run the one statement of a SQL file and return the number of rows it touched."""
-    cursor.execute(path.read_text(encoding="utf-8"), parameters)
-    return cursor.rowcount
+    """Run the statements of a SQL file in their order and return the number of rows that they touched or found.
+
+    A statement before the last one ends with a semicolon at the end of its line. The cursor has the last one's result.
+    """
+    touched = 0
+    for statement in _STATEMENT_END.split(path.read_text(encoding="utf-8")):
+        cursor.execute(statement, parameters)
+        touched += max(cursor.rowcount, 0)
+    return touched
 
 
 def fetch_dicts(cursor: Cursor, path: Path, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """Run the one statement of a SQL file and return its rows by the names of their columns."""
+    """Run a SQL file and return the rows of its last statement by the names of their columns."""
     run_file(cursor, path, parameters)
     names = [column.name for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

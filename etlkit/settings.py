@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -199,13 +200,23 @@ def read_env_file(path: Path | None) -> dict[str, str]:
     return {binding.key.lower(): binding.value for binding in found if binding.key and binding.value}
 
 
-def unknown_settings(classes: Iterable[type[Settings]], prefixes: Sequence[str], env_file: Path | None) -> list[str]:
-    """Return a sentence for every variable that looks like a setting of a system and is none.
+def setting_names(classes: Iterable[type[Settings]]) -> set[str]:
+    """Return the names of every setting, and of the files that secrets may stand in."""
+    known = {name.upper() for settings_class in classes for name in settings_class.model_fields}
+    return known | {f"{name.upper()}_FILE" for one in classes for name in one.model_fields if _is_secret(one, name)}
+
+
+def documented_names(example_file: Path) -> set[str]:
+    """Return the names of every setting that a `.env.example` shows, and of the files that they may stand in."""
+    shown = re.findall(r"^([A-Z][A-Z0-9_]*)=", example_file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name for one in shown for name in (one, f"{one}_FILE")}
+
+
+def unknown_settings(known: set[str], prefixes: Sequence[str], env_file: Path | None) -> list[str]:
+    """Return a sentence for every variable that looks like a setting of a system and is none of the known ones.
 
     It looks like one with one of the system's prefixes, and in `.env` also when it is nearly the name of one.
     """
-    known = {name.upper() for settings_class in classes for name in settings_class.model_fields}
-    known |= {f"{name.upper()}_FILE" for one in classes for name in one.model_fields if _is_secret(one, name)}
     in_file = {name.upper() for name in read_env_file(env_file)}
     sentences = []
     for name in sorted({*in_file, *(name.upper() for name in os.environ)} - known):
@@ -216,14 +227,12 @@ def unknown_settings(classes: Iterable[type[Settings]], prefixes: Sequence[str],
     return sentences
 
 
-def stand_alone(classes: Iterable[type[Settings]], prefixes: Sequence[str]) -> None:
+def stand_alone(known: set[str], prefixes: Sequence[str]) -> None:
     """Let nothing of the user's settings, `.env`, AWS login or proxies reach this process and those it starts."""
-    hidden = {name.upper() for one in classes for name in one.model_fields}
-    hidden |= {f"{name.upper()}_FILE" for one in classes for name in one.model_fields if _is_secret(one, name)}
     for name in list(os.environ):
         if name.upper().startswith((*prefixes, "AWS_")) or name.upper().endswith(("_PROXY", "CREDENTIALS_DIRECTORY")):
             del os.environ[name]
-    os.environ.update(dict.fromkeys(hidden, ""))  # set to nothing, it hides `.env` and leaves the default
+    os.environ.update(dict.fromkeys(known, ""))  # set to nothing, it hides `.env` and leaves the default
 
 
 def _read_files(classes: Iterable[type[Settings]], env_file: Path | None) -> dict[type[Settings], dict[str, str]]:

@@ -1,1 +1,1 @@
-"""What the museum's stages share: its settings, its rules for kiosk rows and exhibitions, its accounting."""
+"""What the batch and the live stream share: settings, rules, the database; `batch`, `live` and `demo` stand on it."""

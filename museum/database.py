@@ -1,10 +1,12 @@
-"""Which database a command works on, and the envelope of a run there."""
+"""Which database a command works on, the envelope of a run there, and what the database knows."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg2
@@ -12,33 +14,32 @@ import psycopg2
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import ConfigError
 from etlkit.locks import advisory_lock
-from etlkit.postgres import Connection, apply_schema, connect, process_name, server_words
+from etlkit.postgres import Connection, Cursor, apply_schema, connect, only_value, process_name, run_file, server_words
 from etlkit.runs import Run, open_run
 from etlkit.settings import DatabaseSettings
 from etlkit.signals import cancelled_by_signals
-from museum.settings import PROJECT_DIR, SCHEMA, SCHEMA_FILE, Command
+from museum.command import Command
+from museum.kiosk import Reference
+from museum.settings import PROJECT_DIR, SCHEMA, SCHEMA_FILE, SQL
 
 
+@dataclass
 class RunningRun:
     """A run under way: its connection, which holds the lock, and how to get another one should it be lost."""
 
-    def __init__(self, connection: Connection, run: Run, reconnect: Callable[[], Connection]) -> None:
-        self.connection = connection
-        self.run = run
-        self._reconnect = reconnect
+    connection: Connection
+    run: Run
+    reconnect: Callable[[], Connection]
 
     def keep_connected(self, log: logging.Logger) -> None:
-        """Connect again, and take the lock again, where the session ended while nothing was under way on it.
-
-        Raises what connecting raises, and LockedError when another run came in between.
-        """
+        """Connect and lock again where the idle session ended; raises LockedError when another run came in between."""
         try:
             with self.connection.cursor() as cursor:
                 cursor.execute("select 1")
             self.connection.rollback()
         except psycopg2.Error as error:
             log.warning("the database ended the session meanwhile (%s); connecting again", server_words(error))
-            self.connection = self._reconnect()
+            self.connection = self.reconnect()
 
 
 @contextmanager
@@ -75,8 +76,15 @@ def database_settings(command: Command, logger: logging.Logger | None = None) ->
         settings = server.ensure_database(command.database.db_name)
         with closing(connect(settings, "museum schema")) as connection, connection.cursor() as cursor:
             cursor.execute("select to_regclass('meta.schema_version') is null")
-            if (cursor.fetchone() or (False,))[0]:
+            if only_value(cursor):
                 connection.rollback()
                 apply_schema(connection, SCHEMA_FILE)
                 (logger or logging.getLogger(__name__)).info("applied %s", SCHEMA_FILE.name)
     return settings
+
+
+def read_reference(cursor: Cursor, latest_at: datetime) -> Reference:
+    """Return the sites, ratings and incident types that the database knows; `latest_at` is the caller's."""
+    run_file(cursor, SQL / "exhibition" / "read_reference.sql")
+    sites, ratings, incident_types = cursor.fetchone() or ([], [], [])
+    return Reference(frozenset(sites), frozenset(ratings), frozenset(incident_types), latest_at)

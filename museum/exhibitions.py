@@ -22,7 +22,6 @@ EXHIBITION_REASONS = (
     "bad_description",
 )  # fmt: skip
 KNOWN_KEYS = frozenset({"exhibition_name", "exhibition_id", "floor", "department", "start_date", "description"})
-
 LONGEST_NAME = 500
 """In characters; of a department or a floor Postgres's index takes 2,700 bytes."""
 
@@ -32,6 +31,7 @@ _ISO_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
 CENTURY, FIRST_YEAR_OF_THE_LAST = 100, 50
 """Two digits from 50 on are years of the 20th century."""
 
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _BREAK = re.compile("[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
 _LINE_END = re.compile("\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
 _UNPRINTABLE = re.compile(
@@ -91,24 +91,21 @@ def site_of_code(code: str) -> Site:
 
 def parse_exhibition_file(key: str, raw: bytes, parsed: ParsedExhibitions) -> None:
     """Add the records of one file to parsed; what cannot be used is added to its rejects."""
+
+    def reject(position: int, text: bytes, *reasons: str) -> None:
+        parsed.rejects.append(RejectedExhibition(key, position, text, reasons))
+
     try:
         document = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_Fields)
-    except UnicodeDecodeError:
-        parsed.rejects.append(RejectedExhibition(key, 0, raw, ("bad_encoding",)))
+    except (ValueError, RecursionError) as error:
+        reject(0, raw, "bad_encoding" if isinstance(error, UnicodeDecodeError) else "not_json")
         return
-    except (ValueError, RecursionError):
-        parsed.rejects.append(RejectedExhibition(key, 0, raw, ("not_json",)))
-        return
-    records = document if isinstance(document, list) else [document]
-    for position, record in enumerate(records, start=1):
+    for position, record in enumerate(document if isinstance(document, list) else [document], start=1):
         text = raw if document is record else json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        if not isinstance(record, dict):
-            parsed.rejects.append(RejectedExhibition(key, position, text, ("not_an_object",)))
+        if not isinstance(record, _Fields) or record.says_two_things:
+            reject(position, text, "repeated_field" if isinstance(record, _Fields) else "not_an_object")
             continue
         fields = {name.strip().lower(): value for name, value in record.items()}
-        if isinstance(record, _Fields) and record.says_two_things:
-            parsed.rejects.append(RejectedExhibition(key, position, text, ("repeated_field",)))
-            continue
         if cleaned := _clean(fields):
             parsed.cleaned.setdefault(key, set()).update(cleaned)
         if unknown := fields.keys() - KNOWN_KEYS:
@@ -117,14 +114,11 @@ def parse_exhibition_file(key: str, raw: bytes, parsed: ParsedExhibitions) -> No
         if isinstance(exhibition, Exhibition):
             parsed.exhibitions.append(exhibition)
         else:
-            parsed.rejects.append(RejectedExhibition(key, position, text, exhibition))
+            reject(position, text, *exhibition)
 
 
 def last_of_each(exhibitions: Iterable[Exhibition]) -> tuple[list[Exhibition], list[tuple[Exhibition, Exhibition]]]:
-    """Return one exhibition per site, by site, and the pairs (loser, winner) whose descriptions differ.
-
-    Raises nothing: equal descriptions are one, of different ones the last given wins.
-    """
+    """Return the last exhibition of each site, by site, and the pairs (loser, winner) whose descriptions differ."""
     winners: dict[Site, Exhibition] = {}
     differing: list[tuple[Exhibition, Exhibition]] = []
     for exhibition in exhibitions:
@@ -164,70 +158,58 @@ def _clean(fields: dict[str, Any]) -> set[str]:
 
     Line ends of a description become line feeds, those of any other text blanks.
     """
+
+    def readable(text: str, name: str) -> str:
+        lines = _LINE_END.sub("\n", text) if name == "description" else _BREAK.sub(" ", text)
+        return _UNPRINTABLE.sub("", lines)
+
     cleaned = set()
     for name, value in fields.items():
         items = value if isinstance(value, list) else [value]
-        texts = [_without_control(item, name) if isinstance(item, str) else item for item in items]
+        texts = [readable(item, name) if isinstance(item, str) else item for item in items]
         if texts != items:
             cleaned.add(name)
             fields[name] = texts if isinstance(value, list) else texts[0]
     return cleaned
 
 
-def _without_control(text: str, name: str) -> str:
-    """Return a text without control characters."""
-    lines = _LINE_END.sub("\n", text) if name == "description" else _BREAK.sub(" ", text)
-    return _UNPRINTABLE.sub("", lines)
-
-
 def _judge(key: str, position: int, fields: dict[str, Any]) -> Exhibition | tuple[str, ...]:
     """Return the exhibition of a record, or all the reasons against it."""
-    reasons: list[str] = []
-    code = _text(fields.get("exhibition_id"))
-    if not code:
-        missing = code == "" or fields.get("exhibition_id") is None
-        reasons.append("missing_exhibition_id" if missing else "bad_exhibition_id")
-    elif not _CODE.fullmatch(code) or site_of_code(code) > LARGEST_SITE:
-        reasons.append("bad_exhibition_id")
-    name = _text(fields.get("exhibition_name"))
-    if not name:
-        missing = name == "" or fields.get("exhibition_name") is None
-        reasons.append("missing_exhibition_name" if missing else "bad_exhibition_name")
+    reasons: set[str] = set()
+    code = _text(fields, "exhibition_id", reasons, is_required=True)
+    if code and (not _CODE.fullmatch(code) or site_of_code(code) > LARGEST_SITE):
+        reasons.add("bad_exhibition_id")
+    name = _text(fields, "exhibition_name", reasons, is_required=True)
     floors = _floors(fields.get("floor"))
     if floors is None:
-        reasons.append("bad_floor")
-    department = _optional_text(fields, "department", reasons)
-    description = _optional_text(fields, "description", reasons)
-    written_date = _optional_text(fields, "start_date", reasons)
+        reasons.add("bad_floor")
+    department = _text(fields, "department", reasons)
+    description = _text(fields, "description", reasons)
+    written_date = _text(fields, "start_date", reasons)
     start_date = parse_date(written_date) if written_date else None
     if written_date and start_date is None:
-        reasons.append("bad_start_date")
+        reasons.add("bad_start_date")
     if len(name or "") > LONGEST_NAME:
-        reasons.append("bad_exhibition_name")
+        reasons.add("bad_exhibition_name")
     if len(department or "") > LONGEST_NAME:
-        reasons.append("bad_department")
+        reasons.add("bad_department")
     if reasons or code is None or name is None or floors is None:
-        return tuple(sorted(set(reasons), key=EXHIBITION_REASONS.index))
+        return tuple(sorted(reasons, key=EXHIBITION_REASONS.index))
     return Exhibition(code.upper(), name, floors, department or None, start_date, description or None, key, position)
 
 
-def _text(value: object) -> str | None:
-    """Return a usable text without surrounding blanks; None for anything else, text that Postgres cannot hold too."""
-    if not isinstance(value, str) or "\x00" in value:
-        return None
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return None
-    return value.strip()
+def _usable(value: object) -> str | None:
+    """Return a text without surrounding blanks; None for anything else, and for text that Postgres cannot hold."""
+    return value.strip() if isinstance(value, str) and not _UNSTORABLE.search(value) else None
 
 
-def _optional_text(fields: dict[str, Any], name: str, reasons: list[str]) -> str | None:
-    """Return an optional text field; one that is there but unusable is a reason."""
-    value = fields.get(name)
-    text = _text(value)
-    if text is None and value is not None:
-        reasons.append(f"bad_{name}")
+def _text(fields: dict[str, Any], name: str, reasons: set[str], *, is_required: bool = False) -> str | None:
+    """Return a text field; an unusable one is a reason, a missing one where it is required."""
+    text = _usable(fields.get(name))
+    if text is None and fields.get(name) is not None:
+        reasons.add(f"bad_{name}")
+    elif is_required and not text:
+        reasons.add(f"missing_{name}")
     return text
 
 
@@ -235,7 +217,7 @@ def _floors(value: object) -> tuple[str, ...] | None:
     """Return the floors in order without repetition, None when one is unusable (";" separates them in the CSV)."""
     floors: list[str] = []
     for item in value if isinstance(value, list) else [] if value is None else [value]:
-        text = str(item) if isinstance(item, int) and not isinstance(item, bool) else _text(item)
+        text = str(item) if isinstance(item, int) and not isinstance(item, bool) else _usable(item)
         if text is None or ";" in text or len(text) > LONGEST_NAME:
             return None
         if text and text not in floors:

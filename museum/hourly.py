@@ -12,24 +12,18 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import psycopg2
 
-from etlkit.postgres import Connection, Cursor, run_file
+from etlkit.postgres import Connection, Cursor, only_value, run_file
+from museum.settings import SQL
 
-SQL = Path(__file__).resolve().parent.parent / "sql" / "load"
-FOLDS = ("fold_review_hour", "fold_incident_hour")
+STATEMENTS = SQL / "hour"
 HOUR = timedelta(hours=1)
-CLEARS = ("clear_empty_review_hour", "clear_empty_incident_hour")
-FINDS = ("find_review_differences", "find_incident_differences")
-FILLS = ("fill_review_differences", "fill_incident_differences")
 COMPARED_PRESSES = 50_000
 """About how many a load compares with their counts, in some 10 ms."""
-
 PRESS_BYTES = 60
 """What a press takes up in its table, by which their number is estimated."""
-
 EVER = ("-infinity", "infinity")
 PORTION = 5_000
 """About 50 ms of work, for a program that has something better to do."""
@@ -55,7 +49,7 @@ class MiscountedHours:
 
 def compare_hours(cursor: Cursor) -> MiscountedHours:
     """Hold a span of hourly counts against the presses; load after load, all hours have their turn."""
-    run_file(cursor, SQL / "read_span_of_presses.sql", {"press_bytes": PRESS_BYTES})
+    run_file(cursor, STATEMENTS / "read_span_of_presses.sql", {"press_bytes": PRESS_BYTES})
     first, last, presses, loads = cursor.fetchone() or (None, None, 0, 0)
     spans = presses // COMPARED_PRESSES + 1
     if first is None or spans == 1:
@@ -67,34 +61,26 @@ def compare_hours(cursor: Cursor) -> MiscountedHours:
 
 def rebuild_hours(cursor: Cursor) -> MiscountedHours:
     """Make all hourly counts right, beside writers at work, in the caller's transaction; return what was wrong."""
-    run_file(cursor, SQL / "lock_hours.sql")
+    cursor.execute("select lock_hours()")
     found = _find_differences(cursor, *EVER)
-    for name in FILLS:
-        run_file(cursor, SQL / f"{name}.sql")
+    run_file(cursor, STATEMENTS / "correct_hours.sql")
     fold_hours(cursor)
     return found
 
 
 def _find_differences(cursor: Cursor, first_hour: datetime | str, end_hour: datetime | str) -> MiscountedHours:
     """Gather what differs in a span of hours."""
-    for name in FINDS:
-        run_file(cursor, SQL / f"{name}.sql", {"first_hour": first_hour, "end_hour": end_hour})
-    run_file(cursor, SQL / "count_differences.sql")
+    run_file(cursor, STATEMENTS / "find_miscounted_hours.sql", {"first_hour": first_hour, "end_hour": end_hour})
     return MiscountedHours(*(cursor.fetchone() or (0, 0, 0)))
 
 
 def fold_hours(cursor: Cursor, most: int | None = None) -> bool:
-    """Fold noted differences, all or so many of each kind, in the caller's transaction; tell whether there were any.
-
-    Somebody else who is at it is not waited for.
-    """
+    """Fold noted differences, all or so many of each kind, unless somebody else does; tell whether some are left."""
     cursor.execute("select pg_try_advisory_xact_lock(hashtextextended('museum:hours', 0))")
-    if not (cursor.fetchone() or (False,))[0]:
+    if not only_value(cursor):
         return False
-    folded = [run_file(cursor, SQL / f"{name}.sql", {"most": most}) for name in FOLDS]
-    for name in CLEARS:
-        run_file(cursor, SQL / f"{name}.sql")
-    return any(folded)
+    run_file(cursor, STATEMENTS / "fold_hours.sql", {"most": most})
+    return bool(only_value(cursor))
 
 
 def fold_in_passing(connection: Connection, seconds: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from typing import NewType
@@ -33,7 +33,6 @@ ROW_REASONS = (
 FILE_ONLY_REASONS = frozenset({"field_count", "repeated_header"})
 REJUDGED_REASONS = ("future_at", "unknown_site", "bad_val", "bad_type")
 """Reasons that may pass: time goes on, and exhibitions and buttons are data that can be added."""
-
 LONDON = ZoneInfo("Europe/London")
 EARLIEST = date(2000, 1, 1)
 RULES_VERSION = 2
@@ -54,6 +53,7 @@ class Unusable(Enum):
 
 
 MISSING, BAD = Unusable.MISSING, Unusable.BAD
+Code = int | Unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The event as far as the row could be typed, and the reasons against it.
-
-    `event` beside reasons means that the row itself is well formed and only the reference is against it.
-    """
+    """The event of a well-formed row, and the reasons against it; beside an event they are only the reference's."""
 
     event: Event | None
     reasons: tuple[str, ...]
@@ -116,6 +113,10 @@ class Verdict:
     def is_good(self) -> bool:
         """Tell whether the press counts."""
         return not self.reasons
+
+    def as_ambiguous(self) -> Verdict:
+        """Return the same of a press in an hour that occurs twice."""
+        return Verdict(self.event and replace(self.event, is_ambiguous=True), self.reasons)
 
 
 def default_reference(sites: frozenset[int], latest_at: datetime) -> Reference:
@@ -126,10 +127,9 @@ def default_reference(sites: frozenset[int], latest_at: datetime) -> Reference:
 def judge_line(raw: bytes, columns: tuple[str, ...], rules: Rules, reference: Reference) -> Verdict:
     """Judge one physical line of a kiosk file whose header names the columns in this order."""
     try:
-        text = raw.decode("utf-8")
+        fields = split_line(raw.decode("utf-8"))
     except UnicodeDecodeError:
         return Verdict(None, ("bad_encoding",))
-    fields = split_line(text)
     if fields is None or len(fields) != len(columns):
         return Verdict(None, ("field_count",))
     if tuple(field.lower() for field in [fields[0].removeprefix("\ufeff").strip('"'), *fields[1:]]) == columns:
@@ -150,34 +150,14 @@ def split_line(text: str) -> list[str] | None:
 def judge_text(at: str, site: str, val: str, type_: str, rules: Rules, reference: Reference) -> Verdict:
     """Judge the four fields of a file's row."""
     moment, is_ambiguous = parse_at(at, rules)
-    verdict = judge(
-        moment,
-        _code(site, 0, LARGEST_SITE),
-        _code(val, -LARGEST_CODE, LARGEST_CODE),
-        _code(type_, -LARGEST_CODE, LARGEST_CODE),
-        rules,
-        reference,
-    )
-    if is_ambiguous and verdict.event:
-        event = verdict.event
-        return Verdict(Event(event.at, event.site, event.val, event.type, is_ambiguous=True), verdict.reasons)
-    return verdict
+    codes = _code(val, -LARGEST_CODE, LARGEST_CODE), _code(type_, -LARGEST_CODE, LARGEST_CODE)
+    verdict = judge(moment, _code(site, 0, LARGEST_SITE), *codes, rules, reference)
+    return verdict.as_ambiguous() if is_ambiguous else verdict
 
 
-def judge(
-    at: datetime | Unusable,
-    site: int | Unusable,
-    val: int | Unusable,
-    type_: int | Unusable,
-    rules: Rules,
-    reference: Reference,
-) -> Verdict:
-    """Judge typed fields; reasons come in the order of the columns.
-
-    `type` is judged only beside a valid `val`: an incident needs a known one, a rating must have none.
-    """
-    against_row: list[str] = []
-    against_reference: list[str] = []
+def judge(at: datetime | Unusable, site: Code, val: Code, type_: Code, rules: Rules, reference: Reference) -> Verdict:
+    """Judge typed fields; reasons come in the order of the columns."""
+    against_row, against_reference = _judge_press(val, type_, reference)
     if isinstance(at, Unusable):
         against_row.append(f"{at.value}_at")
     else:
@@ -191,7 +171,6 @@ def judge(
         against_row.append("missing_site" if site is MISSING else "unknown_site")
     elif site not in reference.sites:
         against_reference.append("unknown_site")
-    _judge_press(val, type_, reference, against_row, against_reference)
     event = None
     if not against_row and not any(isinstance(value, Unusable) for value in (at, site, val)) and type_ is not BAD:
         event = Event(at, site, val, None if type_ is MISSING else type_)  # type: ignore[arg-type]  # just checked
@@ -199,32 +178,23 @@ def judge(
     return Verdict(event, tuple(reasons))
 
 
-def _judge_press(
-    val: int | Unusable,
-    type_: int | Unusable,
-    reference: Reference,
-    against_row: list[str],
-    against_reference: list[str],
-) -> None:
-    """Add the reasons against val and type."""
+def _judge_press(val: Code, type_: Code, reference: Reference) -> tuple[list[str], list[str]]:
+    """Return the row's own reasons and the reference's, one at most: an incident needs a known type, a rating none."""
     if isinstance(val, Unusable):
-        against_row.append(f"{val.value}_val")
-    elif val == INCIDENT_VAL:
-        if isinstance(type_, Unusable):
-            against_row.append(f"{type_.value}_type")
-        elif type_ not in reference.incident_types:
-            against_reference.append("bad_type")
-    elif val not in reference.ratings:
-        against_reference.append("bad_val")
-    elif type_ is not MISSING:
-        against_row.append("bad_type")
+        return [f"{val.value}_val"], []
+    if val != INCIDENT_VAL:
+        if val not in reference.ratings:
+            return [], ["bad_val"]
+        return ([] if type_ is MISSING else ["bad_type"]), []
+    if isinstance(type_, Unusable):
+        return [f"{type_.value}_type"], []
+    return [], ([] if type_ in reference.incident_types else ["bad_type"])
 
 
 def parse_at(text: str, rules: Rules) -> tuple[datetime | Unusable, bool]:
     """Return the aware moment of a text, and whether it is one of an hour that occurs twice (then its first).
 
-    Known are ISO (blank or T, optional seconds, fraction and offset) and DD/MM/YYYY HH:MM[:SS]. A text without offset
-    is the museum's local time; one that the clocks skip in spring is BAD.
+    A text without offset is the museum's local time; one that the clocks skip in spring is BAD.
     """
     if not text:
         return MISSING, False
@@ -270,12 +240,9 @@ def _localise(naive: datetime, timezone: ZoneInfo) -> tuple[datetime | Unusable,
     return moment, True
 
 
-def _code(text: str, smallest: int, largest: int) -> int | Unusable:
+def _code(text: str, smallest: int, largest: int) -> Code:
     """Return a whole number, which a file may write as 3 or 3.0."""
     if not text:
         return MISSING
     found = _WHOLE_NUMBER.fullmatch(text)
-    if not found:
-        return BAD
-    number = int(found[1])
-    return number if smallest <= number <= largest else BAD
+    return int(found[1]) if found and smallest <= int(found[1]) <= largest else BAD

@@ -15,7 +15,6 @@ import getpass
 import logging
 import sys
 from contextlib import closing
-from pathlib import Path
 
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
@@ -24,29 +23,24 @@ from etlkit.console import Outcome
 from etlkit.errors import ConfigError
 from etlkit.postgres import Connection, connect, load_errors, run_file
 from etlkit.process import exit_process
-from museum.console import run_stage
+from museum.command import Command, argument_parser, run_stage
 from museum.database import database_settings
-from museum.settings import Command, argument_parser
+from museum.settings import SQL
 
-SQL = Path(__file__).resolve().parent.parent / "sql" / "roles"
 ROLES = {"loader": "museum_loader", "reader": "museum_reader"}
 SHORTEST_PASSWORD = 12
 LONGEST_NAME = 63
 
 
 def make_login(connection: Connection, name: str, role: str, password: str) -> bool:
-    """Create a login in a role, or give the login that is there this password; return whether it is new.
-
-    Raises ConfigError for a short password, a role that is not there yet, or a name that is more than such a login;
-    LoadError when the server refuses.
-    """
+    """Create a login in a role, or change its password; return whether it is new. Raises ConfigError and LoadError."""
     if len(password) < SHORTEST_PASSWORD:
         raise ConfigError(f"the password must have at least {SHORTEST_PASSWORD} characters. Nothing was touched.")
     if len(name.encode()) > LONGEST_NAME:
         raise ConfigError(f"the name {name!r} is longer than Postgres's {LONGEST_NAME} bytes. Nothing was touched.")
     login, group = sql.Identifier(name), sql.Identifier(role)
     with load_errors(f"making the login {name}"), connection, connection.cursor() as cursor:
-        run_file(cursor, SQL / "find_roles.sql", {"names": [name, role], "role": role})
+        run_file(cursor, SQL / "role" / "find_roles.sql", {"names": [name, role], "role": role})
         found = dict(cursor.fetchall())
         if role not in found:
             raise ConfigError(
@@ -73,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         "  python -m museum.login --role loader museum_pipeline\n"
         "  python -m museum.login --role reader museum_dashboard < password.txt",
         ("database",),
-        "exit codes: 0 the login is there; 1 the database refused; 2 usage or settings",
+        exit_codes="exit codes: 0 the login is there; 1 the database refused; 2 usage or settings",
     )
     parser.add_argument("name", metavar="NAME", help="of the login")
     parser.add_argument("--role", choices=ROLES, required=True, help="what it may do")

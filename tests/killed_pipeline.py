@@ -42,7 +42,7 @@ def main() -> None:
     boundaries_path, kill_at, bulk_rows, script, *flags = sys.argv[1:]
     sys.path.insert(0, str(PROJECT_DIR))
     program = importlib.import_module(Path(script).stem)
-    importlib.import_module("museum.bulk").BULK_ROWS = int(bulk_rows)
+    importlib.import_module("museum.batch.judged_rows").BULK_ROWS = int(bulk_rows)
     guard = threading.Lock()
 
     def hook(frame: FrameType, event: str, called: Any) -> None:

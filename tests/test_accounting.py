@@ -55,7 +55,7 @@ SWALLOW = """
 @pytest.mark.parametrize("table", ["review", "incident"])
 def test_a_press_of_a_new_object_that_no_table_holds_loads_nothing(museum, monkeypatch, table, bulk_rows):
     """Nothing of a new object can be there already, so a press less is a press lost."""
-    monkeypatch.setattr("museum.bulk.BULK_ROWS", bulk_rows)
+    monkeypatch.setattr("museum.batch.judged_rows.BULK_ROWS", bulk_rows)
     museum.exhibition(1)
     second = "1,-1,1" if table == "incident" else "1,4,"
     museum.kiosk(1, f"{DAY} 10:00:00,1,3,", f"{DAY} 10:00:01,{second}", f"{DAY} 10:00:02,1,-1,0")

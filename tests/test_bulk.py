@@ -6,9 +6,9 @@ from contextlib import closing
 
 import pytest
 
-import museum.bulk
+import museum.batch.judged_rows
 from etlkit.postgres import connect
-from museum.combining import CombiningFiles
+from museum.batch.combined_csv import CombinedWriter
 
 pytestmark = pytest.mark.database
 
@@ -28,7 +28,7 @@ DEFINITIONS = """
 @pytest.fixture
 def small_bulk(museum, monkeypatch):
     """A museum whose bulk path begins at ten rows."""
-    monkeypatch.setattr("museum.bulk.BULK_ROWS", 10)
+    monkeypatch.setattr("museum.batch.judged_rows.BULK_ROWS", 10)
     for site in range(2):
         museum.exhibition(site)
     museum.kiosk(0, *(f"{DAY} 10:{n:02}:00,{n % 2},{n % 5}," for n in range(40)), f"{DAY} 11:00:00,1,-1,1.0", "x,1,1,")
@@ -48,7 +48,7 @@ def test_the_tables_are_those_of_the_row_by_row_way(small_bulk, monkeypatch):
     small_bulk.push()
     bulk = small_bulk.tables()
     small_bulk.query("truncate review, incident, event_source cascade")
-    monkeypatch.setattr("museum.bulk.BULK_ROWS", 1_000)
+    monkeypatch.setattr("museum.batch.judged_rows.BULK_ROWS", 1_000)
     small_bulk.push()
     assert small_bulk.tables() == bulk
 
@@ -76,12 +76,12 @@ def used_bulk(museum, monkeypatch) -> bool:
         ran.append(path.stem)
         return real(cursor, path, parameters)
 
-    monkeypatch.setattr("museum.bulk.run_file", note)
+    monkeypatch.setattr("museum.batch.judged_rows.run_file", note)
     assert museum.push().exit_code in (0, 3)
-    return "drop_review_constraints" in ran
+    return "drop_constraints" in ran
 
 
-museum_bulk_run_file = museum.bulk.run_file
+museum_bulk_run_file = museum.batch.judged_rows.run_file
 
 
 def test_an_empty_table_is_filled_in_bulk(small_bulk, monkeypatch):
@@ -106,7 +106,7 @@ def test_a_file_that_had_no_rows_is_filled(small_bulk, monkeypatch):
 
 
 def test_exhibitions_that_arrive_with_a_changed_file_after_its_rows_were_rejected(museum, monkeypatch):
-    monkeypatch.setattr("museum.bulk.BULK_ROWS", 10)
+    monkeypatch.setattr("museum.batch.judged_rows.BULK_ROWS", 10)
     rows = [f"{DAY} 10:{n:02}:00,{n % 2},{n % 5}," for n in range(40)]
     museum.kiosk(0, *rows)
     assert museum.push().load["rows_rejected"] == 40
@@ -180,8 +180,8 @@ def test_a_refused_load_holds_no_lock_while_the_combined_file_is_finished(small_
         small_bulk.query("set lock_timeout = '200ms'; select count(*) from review")
         return real(self)
 
-    real = CombiningFiles.finish
-    monkeypatch.setattr("museum.combining.CombiningFiles.finish", finish)
+    real = CombinedWriter.finish
+    monkeypatch.setattr("museum.batch.combined_csv.CombinedWriter.finish", finish)
     result = small_bulk.push("--max-rejects", "0")
     assert result.exit_code == 1
     assert "--max-rejects is 0" in result.figures["error"]
@@ -238,7 +238,7 @@ def test_a_database_that_knows_less_than_the_files_say_rejects_in_bulk_too(small
     assert rejects["lmnh_hist_data_0.csv", "41"] == (f"{DAY} 11:00:00,1,-1,1.0".encode(), ["bad_type"])
     assert rejects["lmnh_hist_data_2.csv", "1"][1] == ["unknown_site"]
     small_bulk.query("truncate review, incident, event_source, meta.rejected_records cascade")
-    monkeypatch.setattr("museum.bulk.BULK_ROWS", 1_000)
+    monkeypatch.setattr("museum.batch.judged_rows.BULK_ROWS", 1_000)
     assert small_bulk.push().exit_code == 3
     assert small_bulk.tables() == bulk
     assert small_bulk.rejects() == rejects

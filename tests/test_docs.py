@@ -18,10 +18,10 @@ import transform
 from dashboard.command_line import dashboard_parser
 from etlkit.__main__ import command_parser
 from museum import login
-from museum.combined import MANIFEST_FILE
+from museum.batch.kiosk_files import FILE_REASONS
+from museum.batch.manifest import MANIFEST_FILE
 from museum.exhibitions import EXHIBITION_REASONS
 from museum.kiosk import ROW_REASONS
-from museum.kiosk_files import FILE_REASONS
 from museum.live.message import MESSAGE_REASONS
 
 DOCUMENTS = [PROJECT_DIR / "README.md", PROJECT_DIR / "CONTRIBUTING.md", *sorted((PROJECT_DIR / "docs").glob("*.md"))]

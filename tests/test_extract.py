@@ -15,7 +15,7 @@ import pytest
 from museum_case import CANNOT_MOUNT, HEADER, PROJECT_DIR
 
 import extract
-from museum.objects import key_problem, natural_order
+from museum.batch.bucket_files import key_problem, natural_order
 
 ROW = "2023-03-06 10:00:00,1,3,\n"
 

@@ -25,11 +25,11 @@ from museum_case import SAMPLE_DATA, Museum, exhibition_json
 
 from etlkit.postgres import connect
 from load import read_reference
+from museum.batch.bucket_files import key_problem, local_path, natural_order
+from museum.batch.kiosk_files import inspect_file, iterate_rows
+from museum.demo.samples import sample_objects
 from museum.exhibitions import EXHIBITION_REASONS, KNOWN_KEYS, ParsedExhibitions, parse_exhibition_file
 from museum.kiosk import Reference, Rules, judge_line
-from museum.kiosk_files import inspect_file, iterate_rows
-from museum.objects import key_problem, local_path, natural_order
-from museum.sample_bucket import sample_objects
 from museum.settings import MuseumSettings
 
 MUTATED_BUCKETS = full_count("mutated buckets", 5, 260)
@@ -156,7 +156,7 @@ def test_mutated_files_lose_no_row(museum, monkeypatch):
     originals = kiosk_originals()
     lines = 0
     for number in range(MUTATED_BUCKETS):
-        monkeypatch.setattr("museum.bulk.BULK_ROWS", 1 if number % 2 else 1_000_000)
+        monkeypatch.setattr("museum.batch.judged_rows.BULK_ROWS", 1 if number % 2 else 1_000_000)
         museum.query(EVERYTHING)
         for path in museum.bucket_dir.iterdir():
             path.unlink()

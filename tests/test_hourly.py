@@ -183,7 +183,7 @@ def test_hours_are_local_in_the_views_across_the_spring_change(presses):
 
 
 def test_a_bulk_load_counts_anew_after_everything_was_deleted(museum, monkeypatch):
-    monkeypatch.setattr("museum.bulk.BULK_ROWS", 10)
+    monkeypatch.setattr("museum.batch.judged_rows.BULK_ROWS", 10)
     museum.exhibition(0)
     museum.kiosk(0, *(f"2023-03-06 10:00:{second:02},0,3," for second in range(30)), "2023-03-06 10:00:30,0,-1,0")
     museum.push()
@@ -206,7 +206,7 @@ def test_an_empty_table_and_a_fold_meet(presses, database):
     with presses.cursor() as cursor:
         cursor.execute(INSERT, {"exhibition": 1, "rating": 3, "count": 5})
     with closing(connect(database, "fold")) as first, first.cursor() as folding:
-        assert fold_hours(folding)
+        fold_hours(folding)
         truncating = threading.Thread(target=run_alone, args=(database, "truncate review"))
         truncating.start()
         wait_for_lock(presses)

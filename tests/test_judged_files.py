@@ -16,8 +16,8 @@ import pytest
 from museum_case import PROJECT_DIR
 
 from etlkit.postgres import connect
+from museum.batch.judging import KioskJudge
 from museum.kiosk import Rules, parse_at
-from museum.kiosk_judge import KioskJudge
 
 DAY = "2023-03-06"
 CHANGING_DAYS = [
@@ -136,8 +136,8 @@ def test_an_unfinished_transform_leaves_the_last_files_in_place(combined, monkey
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("museum.combining.write_combined_manifest", stop)
-        patch.setattr("museum.combining.CombiningFiles.finish", stop)
+        patch.setattr("museum.batch.combined_csv.write_combined_manifest", stop)
+        patch.setattr("museum.batch.combined_csv.CombinedWriter.finish", stop)
         assert combined.run("transform").exit_code == 130
     assert outputs(combined) == expected
     combined.run("transform")
@@ -211,7 +211,9 @@ def interrupted(museum, *flags: str) -> float:
 def test_a_signal_does_not_wait_for_the_merge(combined, monkeypatch):
     expected = outputs(combined)
     combined.kiosk(2, f"{DAY} 08:00:00,1,2,")
-    monkeypatch.setattr("museum.kiosk_merge.KioskMerge.write", lambda self, *_: self._duck._connection.execute(ENDLESS))
+    monkeypatch.setattr(
+        "museum.batch.combined_csv.CombinedWriter._write", lambda self: self._duck._connection.execute(ENDLESS)
+    )
     assert interrupted(combined) < 5
     assert outputs(combined) == expected
 
@@ -220,7 +222,9 @@ def test_a_signal_does_not_wait_for_the_judges(combined, monkeypatch):
     expected = outputs(combined)
     for number in range(2, 8):
         combined.kiosk(number, f"{DAY} 08:00:00,1,2,")
-    monkeypatch.setattr("museum.kiosk_judge.KioskJudge._read", lambda self, *_: self._duck._connection.execute(ENDLESS))
+    monkeypatch.setattr(
+        "museum.batch.judging.KioskJudge._read", lambda self, *_: self._duck._connection.execute(ENDLESS)
+    )
     assert interrupted(combined) < 5
     assert outputs(combined) == expected
 
@@ -237,7 +241,7 @@ def test_a_failure_of_one_file_stops_the_other_judge(combined, monkeypatch):
 
     for number in (2, 3):
         combined.kiosk(number, f"{DAY} 08:00:00,1,2,")
-    monkeypatch.setattr("museum.kiosk_judge.KioskJudge._read", read)
+    monkeypatch.setattr("museum.batch.judging.KioskJudge._read", read)
     started = time.monotonic()
     result = combined.run("transform")
     assert result.exit_code == 1
@@ -254,7 +258,7 @@ def test_a_file_that_changes_while_it_is_judged_is_not_taken(combined, monkeypat
         path.write_bytes(path.read_bytes() + b"x")
 
     with monkeypatch.context() as patch:
-        patch.setattr("museum.kiosk_judge.KioskJudge._judge_rows", judge_rows)
+        patch.setattr("museum.batch.judging.KioskJudge._judge_rows", judge_rows)
         result = combined.run("transform")
     assert result.exit_code == 1
     assert "lmnh_hist_data_2.csv changed while it was read" in result.figures["error"]

@@ -16,7 +16,7 @@ import pytest
 from museum_case import PROJECT_DIR, Bucket, Museum, exhibition_json
 
 from etlkit.testing import full_count, seeded_random
-from museum.sample_bucket import sample_objects
+from museum.demo.samples import sample_objects
 
 pytestmark = pytest.mark.soak
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from museum.kiosk_files import BLOCK_BYTES, inspect_file, iterate_rows, read_rows
+from museum.batch.kiosk_files import BLOCK_BYTES, inspect_file, iterate_rows, read_rows
 
 HEADER = b"at,site,val,type\n"
 

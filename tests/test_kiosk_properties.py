@@ -16,10 +16,11 @@ pytest.importorskip("hypothesis", reason="hypothesis is not installed: pip insta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from museum.batch.combined_csv import UNFINISHED_DIR, writing_combined
+from museum.batch.judging import KioskJudge
+from museum.batch.kiosk_files import inspect_file, iterate_rows
+from museum.batch.manifest import EXHIBITION_FILE, JUDGED_DIR, KIOSK_FILE, REJECTS_FILE, CombinedManifest
 from museum.kiosk import KIOSK_COLUMNS, Rules, default_reference, judge_line, parse_at
-from museum.kiosk_files import inspect_file, iterate_rows
-from museum.kiosk_judge import KioskJudge
-from museum.kiosk_merge import KioskMerge
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 REFERENCE = default_reference(frozenset(range(6)), NOW)
@@ -75,14 +76,18 @@ def test_the_merge_says_of_every_row_what_the_rules_say(tmp_path_factory, lines,
     body = b"".join(line + end for line, end in lines)
     path.write_bytes(b"at,site,val,type\n" + (body if has_final_newline else body.rstrip(b"\r\n")))
     file = inspect_file(path)
-    with closing(KioskJudge(folder, folder / "spill", RULES, REFERENCE)) as judge:
+    (folder / JUDGED_DIR).mkdir()
+    (folder / UNFINISHED_DIR).mkdir()
+    for name in (EXHIBITION_FILE, REJECTS_FILE):
+        (folder / UNFINISHED_DIR / name).touch()
+    with closing(KioskJudge(folder / JUDGED_DIR, folder / "spill", RULES, REFERENCE)) as judge:
         counted = judge.judge_file("kiosk.csv", file, "hash")
-    with closing(KioskMerge(folder / "spill")) as merge:
-        merge.write(folder / "out.csv", folder, [counted])
+    with writing_combined(folder, CombinedManifest("", "b", [counted], [])):
+        pass
     verdicts = {number: judge_line(raw, KIOSK_COLUMNS, RULES, REFERENCE) for number, raw in iterate_rows(path)}
     assert counted.rows == len(verdicts)
     combined = {}
-    for line in (folder / "out.csv").read_text().splitlines()[1:]:
+    for line in (folder / KIOSK_FILE).read_text().splitlines()[1:]:
         at, site, val, type_, _, row = line.split(",")
         combined[int(row)] = (datetime.fromisoformat(at), int(site), int(val), int(type_) if type_ else None)
     expected = {
@@ -93,7 +98,7 @@ def test_the_merge_says_of_every_row_what_the_rules_say(tmp_path_factory, lines,
     assert combined == expected
     rejected = {
         fields["row"]: tuple(fields["reasons"])
-        for fields in map(json.loads, (folder / counted.rejects_file).read_text().splitlines())
+        for fields in map(json.loads, (folder / JUDGED_DIR / counted.rejects_file).read_text().splitlines())
     }
     assert rejected == {number: verdict.reasons for number, verdict in verdicts.items() if verdict.reasons}
     assert counted.combined + sum(not verdict.event for verdict in verdicts.values()) == counted.rows

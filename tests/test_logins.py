@@ -15,7 +15,7 @@ from etlkit.errors import ConfigError, LoadError
 from etlkit.locks import try_advisory_lock
 from etlkit.postgres import apply_schema, connect
 from etlkit.testing import make_server_home
-from museum.kiosk_files import inspect_file
+from museum.batch.kiosk_files import inspect_file
 
 pytestmark = pytest.mark.database
 
@@ -115,7 +115,7 @@ def test_idleness_ends_no_run(login, database, role, monkeypatch):
         time.sleep(0.8)
         return inspect_file(path)
 
-    monkeypatch.setattr("transform.inspect_file", slowly)
+    monkeypatch.setattr("museum.batch.judging.inspect_file", slowly)
     result = login.push()
     assert (result.exit_code, login.count("review")) == (0, 1)
     assert not any("connecting again" in line for line in result.lines)
@@ -133,7 +133,7 @@ def sessions_end(database, role, monkeypatch):
             function()
         return inspect_file(path)
 
-    monkeypatch.setattr("transform.inspect_file", end)
+    monkeypatch.setattr("museum.batch.judging.inspect_file", end)
     return then
 
 

@@ -16,7 +16,7 @@ from mutants.systems import PROJECT_DIR, SYSTEMS, guards, mutated_files
 from mutants.uses import TRACING
 
 STATEMENTS = [file for name in SYSTEMS for file in mutated_files(name) if file.endswith(".sql")]
-UNKNOWN_TO_SQLGLOT = {"systems/people_hub/people_hub/sql/fill_detail_due.sql"}  # make_interval(secs => ...)
+UNKNOWN_TO_SQLGLOT = {"systems/people_hub/people_hub/sql/detail/fill_detail_due.sql"}  # make_interval(secs => ...)
 
 
 def changes(statement):
@@ -73,9 +73,9 @@ def test_each_mutant_of_a_statement_is_valid_and_has_a_name_of_its_own(file):
     assert len(mutants) >= len(re.findall(r"\b(?:where|having|on conflict)\b", code))
     assert len({mutant.change for mutant in mutants}) == len({mutant.text for mutant in mutants}) == len(mutants)
     for mutant in mutants:
-        assert mutant.text.splitlines()[:3] == text.splitlines()[:3]
+        assert mutant.text.splitlines()[0] == text.splitlines()[0]
         if file not in UNKNOWN_TO_SQLGLOT:
-            sqlglot.parse_one(plain_sql(mutant.text), read=DIALECT)
+            sqlglot.parse(plain_sql(mutant.text), read=DIALECT)
 
 
 def test_a_change_is_named_by_its_lines_and_equal_ones_are_numbered():

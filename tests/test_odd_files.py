@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from museum_case import HEADER, exhibition_json
 
+from museum.batch.bucket_files import is_look_alike
 from museum.exhibitions import parse_date
-from museum.objects import is_look_alike
 
 DAY = "2024-03-05"
 
@@ -103,7 +103,7 @@ def test_dates_that_do_not_prove_it_are_judged_row_by_row(rooms, rows):
 
 
 def test_a_date_that_lies_across_two_blocks_proves_it_too(rooms, monkeypatch):
-    monkeypatch.setattr("museum.kiosk_files.BLOCK_BYTES", 64)
+    monkeypatch.setattr("museum.batch.kiosk_files.BLOCK_BYTES", 64)
     for shift in range(60):
         rooms.write("lmnh_hist_data_1.csv", HEADER + "x" * shift + ",,,\n03/28/2023 12:00,5,3,\n" + "y,,,\n" * 20)
         assert rooms.run("transform").figures["transform"]["rejected_by_reason"] == {"month_first": 1}, shift

@@ -17,8 +17,8 @@ from museum_case import HEADER, PROJECT_DIR, exhibition_json
 import pipeline
 from etlkit.embedded import EmbeddedServer
 from etlkit.postgres import connect
-from museum.objects import DATA_LOCK
-from museum.sample_bucket import sample_objects
+from museum.batch.bucket_files import DATA_LOCK
+from museum.demo.samples import sample_objects
 
 DAY = "2023-03-06"
 SECRETS = ("very-secret-aws-key", "AKIATESTTESTTEST")
@@ -108,7 +108,7 @@ def test_the_environment_wins_over_env_file_and_a_flag_over_both(museum, monkeyp
     env_file = tmp_path / "my.env"
     env_file.write_text("MUSEUM_BUCKET=from-env-file\nMUSEUM_KEY_PREFIX=fromfile\n")
     monkeypatch.setattr("museum.settings.ENV_FILE", env_file)
-    from museum.settings import read_command
+    from museum.command import read_command
 
     parser = pipeline.pipeline_parser()
     assert read_command(parser.parse_args([]), with_database=False).museum.museum_bucket == "from-env-file"

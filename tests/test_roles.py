@@ -231,7 +231,7 @@ def test_the_loader_runs_the_whole_pipeline(as_loader, museum):
 
 
 def test_the_loader_loads_many_rows_without_owning_the_tables(as_loader, monkeypatch):
-    monkeypatch.setattr("museum.bulk.BULK_ROWS", 10)
+    monkeypatch.setattr("museum.batch.judged_rows.BULK_ROWS", 10)
     as_loader.kiosk(0, *(f"2023-03-06 10:{row // 60:02}:{row % 60:02},0,3," for row in range(1000)))
     assert as_loader.push().exit_code == 0
     assert as_loader.count("review") == 1000

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from museum_case import HEADER, PROJECT_DIR, Bucket, Museum, exhibition_json
 
+from etlkit.copying import copy_rows
 from etlkit.postgres import connect, run_file
 
 OURS, EARLIER = UUID(int=1), UUID(int=2)
@@ -23,8 +24,8 @@ def cursor(database):
             "insert into exhibition (exhibition_id, exhibition_code, exhibition_name) "
             "values (1, 'EXH_00', 'Room 0'), (2, 'EXH_01', 'Room 1')"
         )
-        for name in ("object", "kiosk", "text", "exhibition"):
-            run(opened, f"create_staging_{name}")
+        copy_rows(opened, PROJECT_DIR / "sql" / "object" / "stage_objects.sql", [])
+        run(opened, "create_staging_kiosk")
         run_file(opened, PROJECT_DIR / "etlkit" / "sql" / "create_staging_reject.sql")
         add_objects(opened, "b", UNCHANGED, CHANGED, ELSEWHERE)
         stage_object(opened, UNCHANGED, "unchanged")
@@ -33,7 +34,8 @@ def cursor(database):
 
 
 def run(cursor, name, **parameters):
-    return run_file(cursor, PROJECT_DIR / "sql" / "load" / f"{name}.sql", parameters)
+    (path,) = (PROJECT_DIR / "sql").glob(f"*/{name}.sql")
+    return run_file(cursor, path, parameters)
 
 
 def ask(cursor, statement, *parameters):
@@ -108,8 +110,8 @@ def test_new_rejects_are_the_rows_that_this_run_met_first(cursor):
     add_reject(cursor, "b", "1", run_id=EARLIER)
     for source, position in (("a", "1"), ("a", "2"), ("a", "file"), ("b", "1")):
         stage_reject(cursor, source, position)
-    run(cursor, "count_new_rejects", run_id=str(OURS))
-    assert cursor.fetchone() == (1, 2)
+    run(cursor, "count_rows", run_id=str(OURS))
+    assert cursor.fetchone()[1:3] == (1, 2)
     run(cursor, "list_new_reasons", run_id=str(OURS))
     assert cursor.fetchall() == [("empty_file", 1), ("unknown_site", 1)]
 
@@ -121,8 +123,8 @@ def test_open_rejects_are_counted_of_files_and_of_unchanged_objects_apart(cursor
     add_reject(cursor, source_of(ELSEWHERE), "1")
     add_reject(cursor, "file:local.csv", "1")
     add_reject(cursor, "kafka://c/t/0", "1")
-    run(cursor, "count_open_rejects")
-    assert cursor.fetchone() == (5, 1)
+    run(cursor, "count_rows", run_id=str(OURS))
+    assert cursor.fetchone()[3:] == (5, 1)
 
 
 def test_rejected_rows_are_counted_of_each_fresh_object(cursor):
@@ -146,18 +148,18 @@ def test_the_presses_of_the_given_objects_are_counted_by_object(cursor):
 
 def test_the_ledger_s_presses_are_those_of_unchanged_objects(cursor):
     cursor.execute("update event_source set stored = 10 * source_id")
-    run(cursor, "count_stored_objects")
-    assert cursor.fetchone() == (10 * number_of(cursor, UNCHANGED),)
+    run(cursor, "count_rows", run_id=str(OURS))
+    assert cursor.fetchone()[0] == 10 * number_of(cursor, UNCHANGED)
     cursor.execute("delete from staging_object")
-    run(cursor, "count_stored_objects")
-    assert cursor.fetchone() == (0,)
+    run(cursor, "count_rows", run_id=str(OURS))
+    assert cursor.fetchone()[0] == 0
 
 
 def test_the_ledger_gets_the_counts_of_the_named_objects(cursor):
     cursor.execute("update event_source set stored = 1")
-    run(cursor, "update_stored", source_ids=[number_of(cursor, CHANGED)], held=[5])
     add_objects(cursor, "file:", "local.csv")
-    run(cursor, "add_recovered", sources=[source_of(UNCHANGED), "file:local.csv"], presses=[3, 4])
+    held = {"source_ids": [number_of(cursor, CHANGED)], "held": [5]}
+    run(cursor, "update_stored", sources=[source_of(UNCHANGED), "file:local.csv"], presses=[3, 4], **held)
     stored = ask(cursor, "select key, stored from event_source where stored <> 1 order by stored")
     assert stored == [(UNCHANGED, 4), (CHANGED, 5)]
 
@@ -176,7 +178,8 @@ def test_copies_are_fresh_objects_whose_content_stays_stored_under_another_name(
     cursor.execute("update event_source set kind = 'file', bucket = 'file:' where key = %s", (ELSEWHERE,))
     run(cursor, "list_copies")
     assert cursor.fetchall() == [(CHANGED, ELSEWHERE), (CHANGED, source_of(UNCHANGED))]
-    run(cursor, "skip_copies", objects=[CHANGED])
+    run(cursor, "record_objects", left_out=[CHANGED], run_id=str(OURS))
+    assert cursor.fetchall() == []
     assert ask(cursor, "select object from staging_object") == [(UNCHANGED,)]
 
 
@@ -193,7 +196,7 @@ def test_a_changed_object_loses_the_rows_that_it_holds_no_more(cursor, table, co
     stage(cursor, CHANGED, 4, val=val, kind=kind, site=1)
     stage(cursor, ELSEWHERE, 5, val=val, kind=kind)
     stage(cursor, CHANGED, 6, val=val, kind=kind)
-    run(cursor, f"delete_changed_{table}")
+    run(cursor, "delete_changed_presses")
     assert cursor.fetchall() == [(number_of(cursor, CHANGED), 4)]
     left = ask(cursor, f"select key, position from {table} join event_source using (source_id) order by 1")
     assert left == [(CHANGED, 1), (UNCHANGED, 1)]
@@ -204,20 +207,13 @@ def test_an_object_is_numbered_by_its_bucket_and_key(cursor):
         "insert into staging_object (object, bucket, key, source, content_hash, columns, rows) "
         "values ('new', 'b', 'new.csv', 's3://b/new.csv', 'hash', '{}', 1)"
     )
-    add_objects(cursor, "another", "new.csv")
-    assert run(cursor, "number_staging_object") == 0
-    cursor.execute("update event_source set bucket = 'b' where bucket = 'another'")
-    assert run(cursor, "number_staging_object") == 1
-    numbered = ask(
-        cursor, "select e.key from staging_object join event_source e using (source_id) where object = 'new'"
-    )
-    assert ("new.csv",) in numbered
-
-
-def test_only_objects_of_this_bucket_can_be_gone(cursor):
-    add_objects(cursor, "another", "there.csv")
-    run(cursor, "list_gone_objects", bucket="b", seen=[UNCHANGED, CHANGED])
-    assert cursor.fetchall() == [(ELSEWHERE,)]
+    add_objects(cursor, "another", "new.csv", UNCHANGED)
+    numbers = ask(cursor, "select source_id from staging_object where object <> 'new' order by object")
+    run(cursor, "record_objects", left_out=[], run_id=str(OURS))
+    fresh = {key: number for key, number, *_ in cursor.fetchall()}
+    assert fresh.keys() == {CHANGED, "new"}
+    assert ask(cursor, "select bucket, key from event_source where source_id = %s", fresh["new"]) == [("b", "new.csv")]
+    assert ask(cursor, "select source_id from staging_object where object <> 'new' order by object") == numbers
 
 
 def test_what_is_judged_again_is_an_open_row_of_no_object_that_is_read_anew(cursor):
@@ -332,7 +328,10 @@ def test_hours_are_compared_within_their_span_alone(cursor, table, wrong, hour, 
         store(cursor, table, code, CHANGED, 1)
         cursor.execute(f"update {table} set at = %s", (f"2024-03-05 {hour}+00",))
         cursor.execute(f"delete from {table}_hour_change")
-    run(cursor, f"find_{table}_differences", **SPAN)
+    run(cursor, "find_miscounted_hours", **SPAN)
+    counted = cursor.fetchone()
+    assert counted[0] == (1 if is_within else 0)
+    assert counted[1 if table == "review" else 2] == ((5 if wrong else 1) if is_within else 0)
     found = ask(cursor, f"select {table}s from staging_{table}_difference")
     assert found == ([(-5 if wrong else 1,)] if is_within else [])
 
@@ -357,13 +356,16 @@ def test_hours_are_folded_a_portion_at_a_time_and_nothing_is_no_hour(cursor):
     cursor.execute("delete from review_hour_change")
     for reviews in (1, 2, -3):
         cursor.execute("insert into review_hour_change values (1, %s, 3, %s)", (AT, reviews))
-    run(cursor, "fold_review_hour", most=1)
+    run(cursor, "fold_hours", most=1)
+    assert cursor.fetchone() == (True,)
     assert ask(cursor, "select count(*) from review_hour_change") == [(2,)]
     cursor.execute("delete from review_hour")
     cursor.execute("delete from review_hour_change")
     for reviews in (1, -1):
         cursor.execute("insert into review_hour_change values (1, %s, 3, %s)", (AT, reviews))
-    assert run(cursor, "fold_review_hour", most=None) == 0
+    run(cursor, "fold_hours", most=None)
+    assert cursor.fetchone() == (False,)
+    assert ask(cursor, "select count(*) from review_hour") == [(0,)]
 
 
 def test_a_code_that_is_none_of_a_kiosk_s_is_no_site(cursor):

@@ -10,10 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from museum_case import HEADER, exhibition_json
 
-import transform
-from museum.combined import read_rejected_rows
+from museum.batch.judging import FileToJudge
+from museum.batch.rejects import read_rejected_rows
 from museum.kiosk import Rules
-from museum.kiosk_files import inspect_file
 
 DAY = "2023-03-06"
 
@@ -207,10 +206,10 @@ def test_the_rejects_file_keeps_the_original_bytes(rooms):
 def test_the_content_hash_names_the_bytes_and_the_rules(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text(HEADER)
-    file = inspect_file(path)
-    assert transform.content_hash(file, Rules()).startswith(f"sha256:{file.sha256} under rules ")
+    found = FileToJudge.read("x.csv", path, Rules())
+    assert found.content_hash.startswith(f"sha256:{found.file.sha256} under rules ")
     others = (Rules(reject_out_of_hours=True), Rules(earliest=date(1999, 1, 1)), Rules(ZoneInfo("Europe/Paris")))
-    assert len({transform.content_hash(file, rules) for rules in (Rules(), *others)}) == 4
+    assert len({FileToJudge.read("x.csv", path, rules).content_hash for rules in (Rules(), *others)}) == 4
 
 
 def test_exhibition_columns_are_lower_case_and_the_id_is_called_code(museum):

@@ -18,7 +18,7 @@ from sham_servers import answering, garbage
 import museum.settings
 from etlkit.__main__ import main as etlkit_main
 from etlkit.postgres import connect
-from museum.kiosk_files import inspect_file
+from museum.batch.kiosk_files import inspect_file
 
 pytestmark = pytest.mark.database
 
@@ -282,7 +282,7 @@ def _(scene):
         time.sleep(0.2)
         return inspect_file(path)
 
-    scene.monkeypatch.setattr("transform.inspect_file", end)
+    scene.monkeypatch.setattr("museum.batch.judging.inspect_file", end)
     return scene.push()
 
 

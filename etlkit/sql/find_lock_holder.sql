@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: pg_locks, pg_stat_activity: who holds an advisory lock of this database, as far as the server tells.
--- Twice is safe: it only reads.
 select coalesce(nullif(a.application_name, ''), 'an unnamed client'),
        l.pid,
        coalesce(host(a.client_addr), 'local'),

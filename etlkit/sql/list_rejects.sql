@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: meta.rejected_records, newest first.
--- Twice is safe: it only reads.
 select source,
        position,
        reasons,

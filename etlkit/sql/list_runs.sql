@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: meta.ingestion_runs, newest first.
--- Twice is safe: it only reads.
 select run_id,
        source_system,
        entity_type,

@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: the rows of meta.ingestion_runs whose id starts with the given text; it may be shortened like a git hash.
--- Twice is safe: it only reads.
 select run_id,
        source_system,
        entity_type,

@@ -17,26 +17,25 @@ import numpy as np
 import psycopg2
 
 from etlkit.copying import copy_blocks, store_or_halve
-from etlkit.postgres import Connection, Cursor, commit, rolled_back_on_error, run_file, server_words
+from etlkit.postgres import Connection, Cursor, commit, only_value, rolled_back_on_error, run_file, server_words
 from etlkit.rejects import Reject, create_staging, fill_rejected_records, stage_rejects
-from museum.binary_copy import BIGINT, BINARY_HEADER, BINARY_TRAILER, INTEGER, NULL, SMALLINT, TIMESTAMPTZ, records
+from museum.binary_copy import StagedPress, press_blocks, pressed_at
+from museum.database import read_reference
 from museum.kiosk import INCIDENT_VAL, Reference, Rules
-from museum.live.claims import SQL as LIVE_SQL
 from museum.live.claims import Claim, claim_row, store_offsets
-from museum.live.fast_press import EPOCH, MICROSECOND, FastPresses, GoodPress
-from museum.live.figures import Kept, LiveFigures
-from museum.live.message import judge_message
-from museum.live.topic import LiveMessage
-from museum.reference import SQL, read_reference
+from museum.live.live_summary import Kept, LiveSummary
+from museum.live.message import GoodPress, KnownMessages, judge_message
+from museum.live.topic_inspector import LiveMessage
+from museum.settings import SQL
 
-StagedPress = tuple[int, int, int, int | None, int, int]
-"""A row of staging_kiosk: `at` in microseconds since 2000, site, val, type, source id, offset."""
+Claims = Mapping[int, Claim]
 
 
 @dataclass
 class JudgedBatch:
-    """A batch's presses and rejects, and how far it brings each partition."""
+    """A batch's presses and rejects, and how far it brings each partition; `source_ids` are the ledger's numbers."""
 
+    source_ids: Mapping[int, int]
     ratings: list[StagedPress] = field(default_factory=list)
     incidents: list[StagedPress] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
@@ -49,7 +48,7 @@ class JudgedBatch:
 class BatchInDoubt:
     """A batch whose commit had no answer: what it would add, and where its partitions would stand."""
 
-    figures: LiveFigures
+    summary: LiveSummary
     ends: Mapping[int, int]
 
 
@@ -62,118 +61,92 @@ class LiveRules:
     takes_create_time: bool = False
 
 
+@dataclass
 class BatchLoad:
-    """Stores batches over one connection."""
+    """Stores batches over one connection; a dry run rolls them back."""
 
-    def __init__(
-        self, connection: Connection, run_id: UUID, rules: LiveRules, log: logging.Logger, *, dry_run: bool = False
-    ) -> None:
+    connection: Connection
+    run_id: UUID
+    rules: LiveRules
+    log: logging.Logger
+    dry_run: bool = False
+    known: KnownMessages | None = None
+    in_doubt: BatchInDoubt | None = None
+
+    def __post_init__(self) -> None:
         """Create the session's staging tables."""
-        self._connection = connection
-        self._run_id = run_id
-        self._rules = rules
-        self._log = log
-        self._dry_run = dry_run
-        self._fast: FastPresses | None = None
-        self.in_doubt: BatchInDoubt | None = None
-        with connection, connection.cursor() as cursor:
-            run_file(cursor, SQL / "create_staging_kiosk.sql")
-            create_staging(cursor)
+        create_staging_tables(self.connection)
 
     def store(
-        self,
-        messages: Sequence[LiveMessage],
-        claims: Mapping[int, Claim],
-        figures: LiveFigures,
-        confirm: Callable[[], None],
+        self, messages: Sequence[LiveMessage], claims: Claims, summary: LiveSummary, confirm: Callable[[], None]
     ) -> None:
-        """Store messages and add what became of them to the figures; in a dry run all of it is rolled back.
+        """Store messages and add what became of them to the summary; what the database refuses becomes a reject.
 
-        `confirm` is called right before the commit and may raise. When the connection breaks during the commit, the
-        batch is left `in_doubt`.
-
-        A message that the database itself refuses is found by halving and kept as a reject, so that it stops nobody.
+        `confirm` is called right before the commit and may raise; a commit without an answer leaves us `in_doubt`.
         Raises Fenced when a partition is not ours any more, DataError when the sum is wrong, and the driver's errors;
-        what the figures do not hold then is not stored.
+        what the summary does not hold then is not stored.
         """
 
         def refuse(message: LiveMessage, error: psycopg2.Error) -> None:
-            self._log.warning("the database refuses a message: %s", server_words(error))
-            figures.add(self._store([message], claims, confirm, refused=True))
+            self.log.warning("the database refuses a message: %s", server_words(error))
+            summary.add(self._store([message], claims, confirm, refused=True))
 
-        store_or_halve(messages, lambda part: figures.add(self._store(part, claims, confirm)), refuse)
+        store_or_halve(messages, lambda part: summary.add(self._store(part, claims, confirm)), refuse)
 
     def _store(
-        self,
-        messages: Sequence[LiveMessage],
-        claims: Mapping[int, Claim],
-        confirm: Callable[[], None],
-        *,
-        refused: bool = False,
-    ) -> LiveFigures:
-        """Run one transaction and return its figures."""
-        figures = LiveFigures(consumed=len(messages), batches=1)
-        with rolled_back_on_error(self._connection), self._connection.cursor() as cursor:
-            reference = read_reference(cursor, self._rules.latest_at())
-            source_ids = self._source_ids(cursor, claims)
-            batch = self._judge(messages, claims, source_ids, reference, refused=refused)
-            self._stage(cursor, batch)
-            if batch.is_reread or self._dry_run:
-                run_file(cursor, LIVE_SQL / "resolve_stored_rejects.sql")
-                figures.already_there = run_file(cursor, LIVE_SQL / "remove_stored_kiosk.sql")
-                figures.already_there += run_file(cursor, LIVE_SQL / "remove_stored_rejects.sql")
-            self._fill(cursor, batch, figures)
-            run_file(cursor, LIVE_SQL / "count_kept.sql", _spans(messages, source_ids))
+        self, messages: Sequence[LiveMessage], claims: Claims, confirm: Callable[[], None], *, refused: bool = False
+    ) -> LiveSummary:
+        """Run one transaction and return what it did."""
+        summary = LiveSummary(consumed=len(messages), batches=1)
+        with rolled_back_on_error(self.connection), self.connection.cursor() as cursor:
+            batch = self._judge(cursor, messages, claims, refused=refused)
+            stage_presses(cursor, [*batch.ratings, *batch.incidents])
+            if batch.rejects:
+                stage_rejects(cursor, batch.rejects)
+            if batch.is_reread or self.dry_run:
+                summary.already_there = remove_stored(cursor)
+            summary.reviews_stored, summary.incidents_stored = fill_presses(
+                cursor, has_ratings=bool(batch.ratings), has_incidents=bool(batch.incidents)
+            )
+            if batch.rejects:
+                counts = fill_rejected_records(cursor, self.run_id)
+                summary.rejected, summary.rejected_earlier = counts.new, counts.open_before
+                run_file(cursor, SQL / "reject" / "list_new_reasons.sql", {"run_id": str(self.run_id)})
+                summary.by_reason.update(dict(cursor.fetchall()))
+            run_file(cursor, SQL / "message" / "count_kept.sql", _spans(messages, batch.source_ids))
             kept = Kept(*(cursor.fetchone() or (0, 0)))
-            if self._dry_run:  # consumers at work may have stored the same after it was looked for
-                figures.already_there = kept.presses - figures.stored
-            figures.check(kept)
-            if not self._dry_run:
+            if self.dry_run:  # consumers at work may have stored the same after it was looked for
+                summary.already_there = kept.presses - summary.stored
+            summary.check(kept)
+            if self.dry_run:
+                self.connection.rollback()
+            else:
                 confirm()
-            self._end_transaction(cursor, batch, claims, figures)
-        self._advance(batch, claims)
-        if not batch.is_reread and not self._dry_run:
+                self._commit(cursor, batch, claims, summary)
+        for partition, last in batch.last.items():
+            claims[partition].move_behind(last, is_stored=not self.dry_run)
+        if not batch.is_reread and not self.dry_run:
             pressed = np.array([press[0] for press in (*batch.ratings, *batch.incidents)], dtype=np.int64)
-            figures.latencies.add(((datetime.now(UTC) - EPOCH) // MICROSECOND - pressed) / 1e6)
-        return figures
+            summary.latencies.add((pressed_at(datetime.now(UTC)) - pressed) / 1e6)
+        return summary
 
-    def _end_transaction(
-        self, cursor: Cursor, batch: JudgedBatch, claims: Mapping[int, Claim], figures: LiveFigures
-    ) -> None:
-        """Move the offsets and commit; roll back in a dry run."""
-        if self._dry_run:
-            self._connection.rollback()
-            return
-        store_offsets(cursor, self._run_id, claims, batch.last, batch.fresh)
-        counts = {"run_id": str(self._run_id), "processed": figures.consumed, "created": figures.stored}
-        run_file(cursor, LIVE_SQL / "add_to_run.sql", counts)
-        self.in_doubt = BatchInDoubt(
-            figures,
-            {partition: message.offset + 1 for partition, message in batch.last.items()},
-        )
-        commit(self._connection)
+    def _commit(self, cursor: Cursor, batch: JudgedBatch, claims: Claims, summary: LiveSummary) -> None:
+        """Move the offsets and commit."""
+        counts = {"run_id": str(self.run_id), "processed": summary.consumed, "created": summary.stored}
+        store_offsets(cursor, claims, batch.last, batch.fresh, counts)
+        self.in_doubt = BatchInDoubt(summary, {partition: last.offset + 1 for partition, last in batch.last.items()})
+        commit(self.connection)
         self.in_doubt = None
 
-    def _source_ids(self, cursor: Cursor, claims: Mapping[int, Claim]) -> dict[int, int]:
-        """Return the partitions' numbers in the ledger; what a dry run misses there gets one until the rollback."""
-        return {
-            partition: claim.source_id or claim_row(cursor, claim.place, claim.stored, None, self._run_id)[0]
+    def _judge(self, cursor: Cursor, messages: Sequence[LiveMessage], claims: Claims, *, refused: bool) -> JudgedBatch:
+        """Judge every message; a partition that a dry run misses in the ledger has a number until the rollback."""
+        reference = read_reference(cursor, self.rules.latest_at())
+        source_ids = {
+            partition: claim.source_id or claim_row(cursor, claim.place, claim.stored, None, self.run_id)[0]
             for partition, claim in claims.items()
         }
-
-    def _judge(
-        self,
-        messages: Sequence[LiveMessage],
-        claims: Mapping[int, Claim],
-        source_ids: Mapping[int, int],
-        reference: Reference,
-        *,
-        refused: bool,
-    ) -> JudgedBatch:
-        """Judge every message."""
-        batch = JudgedBatch()
-        fast = self._fast.follow(reference) if self._fast else FastPresses(self._rules.rules, reference)
-        self._fast = fast
+        batch = JudgedBatch(source_ids)
+        self.known = known = self.known.follow(reference) if self.known else KnownMessages(self.rules.rules, reference)
         for message in messages:
             partition, offset = message.partition, message.offset
             batch.last[partition] = message
@@ -181,85 +154,66 @@ class BatchLoad:
                 batch.is_reread = True
             else:
                 batch.fresh[partition] += 1
-            press = None if refused else fast.read(message.raw)
+            press = None if refused else known.read(message.raw)
             if press is None:
-                press = self._judge_slowly(message, claims[partition], batch, reference, refused=refused)
-            if press is not None:
-                presses = batch.incidents if press[2] == INCIDENT_VAL else batch.ratings
-                presses.append((*press, source_ids[partition], offset))
+                press, reasons = self._judge_slowly(message, reference)
+                if press is None or refused:
+                    source = claims[partition].place.source
+                    batch.rejects.append(Reject(source, str(offset), message.raw or b"", reasons or ("refused",)))
+                    continue
+            presses = batch.incidents if press[2] == INCIDENT_VAL else batch.ratings
+            presses.append((*press, source_ids[partition], offset))
         return batch
 
-    def _judge_slowly(
-        self, message: LiveMessage, claim: Claim, batch: JudgedBatch, reference: Reference, *, refused: bool
-    ) -> GoodPress | None:
-        """Let the rules see a message; return its press, or None when it has become one of the batch's rejects."""
+    def _judge_slowly(self, message: LiveMessage, reference: Reference) -> tuple[GoodPress | None, tuple[str, ...]]:
+        """Let the rules see a message; return its press when it is good, and the reasons against it."""
         created = None
-        if self._rules.takes_create_time and message.created_ms is not None:
+        if self.rules.takes_create_time and message.created_ms is not None:
             created = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=message.created_ms)
-        verdict = judge_message(message.raw, self._rules.rules, reference, created)
-        event = verdict.event
-        if verdict.is_good and event and not refused:
-            return (event.at - EPOCH) // MICROSECOND, event.site, event.val, event.type
-        reasons = verdict.reasons or ("refused",)
-        batch.rejects.append(Reject(claim.place.source, str(message.offset), message.raw or b"", reasons))
-        return None
-
-    def _stage(self, cursor: Cursor, batch: JudgedBatch) -> None:
-        """COPY the batch into the staging tables."""
-        if batch.ratings or batch.incidents:
-            copy_blocks(cursor, SQL / "copy_staging_kiosk.sql", _staging_blocks(batch))
-        if batch.rejects:
-            stage_rejects(cursor, batch.rejects)
-
-    def _fill(self, cursor: Cursor, batch: JudgedBatch, figures: LiveFigures) -> None:
-        """Bring the staged rows into the tables."""
-        if batch.ratings:
-            figures.reviews_stored = run_file(cursor, SQL / "fill_review.sql")
-        if batch.incidents:
-            figures.incidents_stored = run_file(cursor, SQL / "fill_incident.sql")
-            run_file(cursor, LIVE_SQL / "notify_incident.sql")
-        if batch.rejects:
-            counts = fill_rejected_records(cursor, self._run_id)
-            figures.rejected, figures.rejected_earlier = counts.new, counts.open_before
-            run_file(cursor, SQL / "list_new_reasons.sql", {"run_id": str(self._run_id)})
-            figures.by_reason.update(dict(cursor.fetchall()))
-
-    def _advance(self, batch: JudgedBatch, claims: Mapping[int, Claim]) -> None:
-        """Move the claims on, now that the batch is stored."""
-        for partition, last in batch.last.items():
-            claim = claims[partition]
-            claim.position = last.offset + 1
-            if claim.position > claim.stored and not self._dry_run:
-                claim.stored, claim.last_message = claim.position, last.fingerprint
+        verdict = judge_message(message.raw, self.rules.rules, reference, created)
+        event = verdict.event if verdict.is_good else None
+        return (pressed_at(event.at), event.site, event.val, event.type) if event else None, verdict.reasons
 
 
-def _staging_blocks(batch: JudgedBatch) -> list[bytes]:
-    """Return a batch's presses in COPY's binary format; only an incident has a type."""
-    blocks = [BINARY_HEADER]
-    for presses in (batch.ratings, batch.incidents):
-        if presses:
-            at, site, val, type_, source_id, offset = zip(*presses, strict=True)
-            typed = (NULL, None) if type_[0] is None else (SMALLINT, type_)
-            blocks.append(
-                records(
-                    (TIMESTAMPTZ, at), (INTEGER, site), (SMALLINT, val), typed, (INTEGER, source_id), (BIGINT, offset)
-                )
-            )
-    return [*blocks, BINARY_TRAILER]
+def create_staging_tables(connection: Connection) -> None:
+    """Create the TEMP tables that messages pass through."""
+    with connection, connection.cursor() as cursor:
+        run_file(cursor, SQL / "press" / "create_staging_kiosk.sql")
+        create_staging(cursor)
+
+
+def stage_presses(cursor: Cursor, presses: Sequence[StagedPress]) -> None:
+    """COPY presses into staging_kiosk."""
+    if presses:
+        copy_blocks(cursor, SQL / "press" / "copy_staging_kiosk.sql", press_blocks(presses))
+
+
+def remove_stored(cursor: Cursor) -> int:
+    """Take what is stored already out of the staging tables; return how many messages that were."""
+    run_file(cursor, SQL / "message" / "remove_stored.sql")
+    return int(only_value(cursor))
+
+
+def fill_presses(cursor: Cursor, *, has_ratings: bool = True, has_incidents: bool = True) -> tuple[int, int]:
+    """Bring the staged presses into the tables and announce the incidents; return how many reviews and incidents."""
+    reviews = run_file(cursor, SQL / "press" / "fill_review.sql") if has_ratings else 0
+    incidents = run_file(cursor, SQL / "press" / "fill_incident.sql") if has_incidents else 0
+    if has_incidents:
+        run_file(cursor, SQL / "message" / "notify_incident.sql")
+    return reviews, incidents
 
 
 def _spans(messages: Sequence[LiveMessage], source_ids: Mapping[int, int]) -> dict[str, list[int]]:
     """Return a batch as spans of consecutive offsets, usually one a partition."""
-    spans: dict[str, list[int]] = {"source_ids": [], "firsts": [], "lasts": []}
-    lasts = spans["lasts"]
-    newest: dict[int, int] = {}
+    spans: list[list[int]] = []
+    newest: dict[int, list[int]] = {}
     for message in messages:
-        number = newest.get(message.partition)
-        if number is not None and lasts[number] + 1 == message.offset:
-            lasts[number] = message.offset
-            continue
-        newest[message.partition] = len(lasts)
-        spans["source_ids"].append(source_ids[message.partition])
-        spans["firsts"].append(message.offset)
-        lasts.append(message.offset)
-    return spans
+        partition, offset = message.partition, message.offset
+        span = newest.get(partition)
+        if span and span[2] == offset - 1:
+            span[2] = offset
+        else:
+            newest[partition] = span = [source_ids[partition], offset, offset]
+            spans.append(span)
+    columns = (list(column) for column in zip(*spans, strict=True))
+    return dict(zip(("source_ids", "firsts", "lasts"), columns, strict=True))

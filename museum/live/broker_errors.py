@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -13,17 +14,13 @@ from confluent_kafka import KafkaError, KafkaException
 from etlkit.errors import ConfigError, LockedError, RetryableError, SourceError
 
 QUIET_SECONDS = 60.0
-_REFUSALS = frozenset(
-    {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    }
+_REFUSALS = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 )
-_GONE = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
-_LOGIN_FAILURES = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
-_DIGITS = re.compile(r"\d+")
-_STATE = re.compile(r" \(after \d+ms in state [^)]*\)$")
+_GONE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+_LOGIN_FAILURES = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL)
 
 
 class BrokerErrors:
@@ -43,7 +40,7 @@ class BrokerErrors:
     @property
     def words(self) -> str:
         """Return what the client last said of a broker, without what changes each time; nothing where all is well."""
-        return _STATE.sub("", self.trouble.str()) if self.trouble else ""
+        return re.sub(r" \(after \d+ms in state [^)]*\)$", "", self.trouble.str()) if self.trouble else ""
 
     def note_trouble(self, error: KafkaError) -> None:
         """Take the client's own word on what is wrong, as its error callback."""
@@ -73,8 +70,7 @@ class BrokerErrors:
         """Note that messages come again."""
         self._told.clear()
         self.is_down = False
-        self.trouble = None
-        self.gone_since = None
+        self.trouble = self.gone_since = None
 
     def _note_gone(self, error: KafkaError) -> None:
         """Note when the brokers first did not know the topic any more."""
@@ -83,7 +79,7 @@ class BrokerErrors:
 
     def chatter(self, text: str) -> None:
         """Write what the client says into the log file; the same thing once a minute."""
-        kind = _DIGITS.sub("", text)[-60:]
+        kind = re.sub(r"\d+", "", text)[-60:]
         if time.monotonic() - self._logged.get(kind, -QUIET_SECONDS) >= QUIET_SECONDS:
             self._logged[kind] = time.monotonic()
             self._log.debug("Kafka client: %s", text)
@@ -93,10 +89,9 @@ class BrokerErrors:
         if self._fatal is None:
             return
         if KafkaError(KafkaError.FENCED_INSTANCE_ID).str() in self._fatal.str():  # the client tells in words only
-            name = configuration.get("group.instance.id")
             raise LockedError(
-                f"another consumer has joined the group as {name}; this one gave way. What it had stored stays. "
-                "Give every consumer an instance id of its own, or none."
+                f"another consumer has joined the group as {configuration.get('group.instance.id')}; this one gave "
+                "way. What it had stored stays. Give every consumer an instance id of its own, or none."
             )
         raise SourceError(f"the Kafka client gave up: {self._fatal.str()}. What was stored stays; start again.")
 
@@ -115,26 +110,24 @@ class BrokerErrors:
             advice = "The user needs READ on topic and group. What was stored stays."
             raise SourceError(problem, advice) if self.is_connected else RetryableError(problem, advice)
 
-    def retryable(self, what: str, error: KafkaException) -> RetryableError:
-        """Return a client's failure as one that may pass, with what the client says of its brokers."""
-        words = f" ({self.words})" if self.words else ""
-        return RetryableError(f"{what}: {error.args[0].str()}{words}")
+    @contextmanager
+    def asking(self, what: str) -> Iterator[None]:
+        """Turn a client's failure into RetryableError, which may pass, with what the client says of its brokers."""
+        try:
+            yield
+        except KafkaException as error:
+            words = f" ({self.words})" if self.words else ""
+            raise RetryableError(f"{what}: {error.args[0].str()}{words}") from error
+        except TimeoutError as error:
+            raise RetryableError(f"{what}: no answer") from error
 
     def librdkafka_logger(self) -> logging.Logger:
-        """Return a logger that hands on what the client says."""
+        """Return a logger that gives us what the client says, and nobody else."""
         logger = logging.getLogger("librdkafka")
-        logger.propagate = False
-        logger.handlers[:] = [_Handing(self)]
+        logger.filters[:] = [self._take_record]
         return logger
 
-
-class _Handing(logging.Handler):
-    """Hands every record's text on."""
-
-    def __init__(self, errors: BrokerErrors) -> None:
-        super().__init__()
-        self._errors = errors
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Hand on the text."""
-        self._errors.chatter(record.getMessage())
+    def _take_record(self, record: logging.LogRecord) -> bool:
+        """Take a record's text; False keeps it from all handlers."""
+        self.chatter(record.getMessage())
+        return False

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
@@ -19,10 +18,12 @@ import psycopg2
 
 from etlkit.errors import DataError, EtlError
 from etlkit.locks import lock_key, release_advisory_lock, try_advisory_lock
-from etlkit.postgres import Connection, Cursor, load_errors, run_file
-from museum.live.topic import REQUEST_SECONDS, KafkaTopic, LiveMessage, Watermarks
+from etlkit.postgres import Connection, Cursor, load_errors, only_value, run_file
+from museum.live.topic import KafkaTopic, Watermarks
+from museum.live.topic_inspector import REQUEST_SECONDS, LiveMessage
+from museum.settings import SQL
 
-SQL = Path(__file__).resolve().parent.parent.parent / "sql" / "live"
+STATEMENTS = SQL / "partition"
 SILENCE = "30 seconds"
 """How long a lock's holder may be silent; a living consumer says something every HEARTBEAT_SECONDS."""
 HEARTBEAT_SECONDS = 5.0
@@ -50,9 +51,8 @@ class Place(NamedTuple):
 class Claim:
     """A partition that we own: its row of the ledger, our token, and how far it has come.
 
-    `found` is the ledger's offset as it was found, `first` the first one that the partition still has; `stored` is the
-    offset after the last stored message, and `position` where reading goes on, which lies before it while stored
-    messages are read again. A dry run knows no token, and no source id where the ledger has no row.
+    `found` is the ledger's offset as it was found, `first` the first one that the partition still has; `position` is
+    where reading goes on, before `stored` for a while in a re-read. A dry run has no token and may lack a source id.
     """
 
     place: Place
@@ -70,6 +70,12 @@ class Claim:
         """Return how many offsets retention took before anybody read them."""
         return max(0, self.first - self.found)
 
+    def move_behind(self, message: LiveMessage, *, is_stored: bool) -> None:
+        """Read on behind a message; what is stored of it is known again."""
+        self.position = message.offset + 1
+        if is_stored and self.position > self.stored:
+            self.stored, self.last_message = self.position, message.fingerprint
+
 
 class Fenced(Exception):  # noqa: N818 - the field's word; not an error but a state
     """Another consumer has taken over a partition of this batch; the batch was rolled back."""
@@ -85,12 +91,8 @@ class PartitionLedger:
         self._log = log
 
     def claim(self, partition: int, seconds: float, *, accept_new_topic: bool) -> Claim | str:
-        """Take a partition over, or return who still holds its lock; what retention deleted is skipped.
-
-        A broker may take so many seconds to answer. Raises DataError when the topic was re-created and that is not
-        accepted, RetryableError when no broker answers.
-        """
-        place = self._place(partition)
+        """Claim a partition, or return who holds its lock; raises DataError for a re-created topic, RetryableError."""
+        place = Place(self._topic.cluster, self._topic.name, partition)
         if holder := try_advisory_lock(self._connection, place.lock_name):
             self._end_silent_holder(place)
             return holder
@@ -99,12 +101,14 @@ class PartitionLedger:
             claim = self._take_token(place, marks)
             if reason := self._strangeness(claim, marks, seconds):
                 if not accept_new_topic:
-                    raise DataError(
-                        _recreated(place, reason) + " If that is right, start once with --accept-new-topic."
-                    )
+                    raise _recreated(place, reason, "If that is right, start once with --accept-new-topic.")
                 self._retire(place)
                 claim = self._take_token(place, marks)
-            self._skip_deleted(claim)
+            if claim.deleted:  # the ledger moves behind the gap, so that it is told once
+                values = {"source_id": claim.source_id, "token": claim.token, "first_offset": claim.first}
+                with load_errors("skipping a gap"), self._connection, self._connection.cursor() as cursor:
+                    run_file(cursor, STATEMENTS / "skip_deleted.sql", values)
+                claim.stored, claim.last_message = claim.first, None
         except (EtlError, psycopg2.Error):
             with suppress(psycopg2.Error):
                 self._connection.rollback()
@@ -113,112 +117,93 @@ class PartitionLedger:
         return claim
 
     def look_at(self, partition: int) -> Claim:
-        """Return what a dry run needs of a partition: no lock, no token, nothing written.
-
-        Raises DataError when the topic was re-created, RetryableError when no broker answers.
-        """
-        place = self._place(partition)
+        """Return a dry run's claim, which writes nothing; raises DataError for a re-created topic, RetryableError."""
+        place = Place(self._topic.cluster, self._topic.name, partition)
         marks = self._topic.watermarks(partition)
         with load_errors("reading the ledger"), self._connection, self._connection.cursor() as cursor:
-            run_file(cursor, SQL / "find_partition.sql", place._asdict())
+            cursor.execute(
+                "select source_id, next_offset, last_message, topic_id from event_source "
+                "where cluster = %(cluster)s and topic = %(topic)s and partition = %(partition)s",
+                place._asdict(),
+            )
             source_id, stored, last_message, topic_id = cursor.fetchone() or (None, marks.low, None, None)
         claim = Claim(place, marks.low, source_id, 0, stored, stored, last_message, topic_id, max(stored, marks.low))
         if reason := self._strangeness(claim, marks, REQUEST_SECONDS):
-            raise DataError(_recreated(place, reason) + " A dry run cannot accept that.")
+            raise _recreated(place, reason, "A dry run cannot accept that.")
         return claim
 
     def release(self, partitions: Iterable[int]) -> None:
         """Give back locks, so that the group's new owner may go on at once."""
         for partition in partitions:
-            release_advisory_lock(self._connection, self._place(partition).lock_name)
+            release_advisory_lock(self._connection, Place(self._topic.cluster, self._topic.name, partition).lock_name)
 
     def _take_token(self, place: Place, marks: Watermarks) -> Claim:
         """Make or take over the partition's row and return it with our token."""
         with load_errors("taking over a partition"), self._connection, self._connection.cursor() as cursor:
-            row = claim_row(cursor, place, marks.low, self._topic.topic_id, self._run_id)
+            row = claim_row(cursor, place, marks.low, self._topic.inspector.topic_id, self._run_id)
         source_id, token, stored, last_message, topic_id = row
         return Claim(place, marks.low, source_id, token, stored, stored, last_message, topic_id, max(stored, marks.low))
 
-    def _skip_deleted(self, claim: Claim) -> None:
-        """Move the ledger behind what is gone, so that a gap is told once."""
-        if not claim.deleted:
-            return
-        values = {"source_id": claim.source_id, "token": claim.token, "first_offset": claim.first}
-        with load_errors("skipping a gap"), self._connection, self._connection.cursor() as cursor:
-            run_file(cursor, SQL / "skip_deleted.sql", values)
-        claim.stored, claim.last_message = claim.first, None
-
     def _strangeness(self, claim: Claim, marks: Watermarks, seconds: float) -> str | None:
         """Return why a partition cannot be the one whose messages are stored, None when nothing speaks against it."""
-        if claim.topic_id and self._topic.topic_id and claim.topic_id != self._topic.topic_id:
+        if claim.topic_id and self._topic.inspector.topic_id and claim.topic_id != self._topic.inspector.topic_id:
             return "the brokers know it by another id than the one of the stored messages."
         if claim.stored > marks.high:
             return f"offset {claim.stored:,} comes next, but the partition ends at {marks.high:,}."
         last = claim.stored - 1
-        if claim.last_message is None or last < marks.low:
-            return None
-        found = self._topic.message_at(claim.place.partition, last, seconds)
-        if found is None or found.fingerprint == claim.last_message:
-            return None
-        return f"offset {last:,} holds another message than the one that was stored."
+        if claim.last_message is not None and last >= marks.low:
+            found = self._topic.inspector.message_at(claim.place.partition, last, seconds)
+            if found is not None and found.fingerprint != claim.last_message:
+                return f"offset {last:,} holds another message than the one that was stored."
+        return None
 
     def _retire(self, place: Place) -> None:
         """Keep the old topic's rows and rejects under another name."""
         with load_errors("retiring a partition"), self._connection, self._connection.cursor() as cursor:
-            run_file(cursor, SQL / "retire_partition.sql", place._asdict())
-            retired = place._replace(topic=(cursor.fetchone() or ("",))[0])
-            names = {"source": place.source, "retired": retired.source}
-            run_file(cursor, SQL / "retire_partition_rejects.sql", names)
+            run_file(cursor, STATEMENTS / "retire_partition.sql", place._asdict())
+            retired = place._replace(topic=only_value(cursor))
         self._log.warning("%s was re-created; what is stored of the old one is now %s", place.source, retired.source)
 
     def _end_silent_holder(self, place: Place) -> None:
         """Let the server end a holder that hangs; its transaction, if any, is rolled back."""
         values = {"key": lock_key(place.lock_name), "silence": SILENCE}
         with load_errors("looking at a lock"), self._connection, self._connection.cursor() as cursor:
-            if run_file(cursor, SQL / "end_silent_holder.sql", values):
+            if run_file(cursor, STATEMENTS / "end_silent_holder.sql", values):
                 self._log.warning("%s: its holder was silent for %s; its session was ended", place.lock_name, SILENCE)
-
-    def _place(self, partition: int) -> Place:
-        """Return a partition's natural key."""
-        return Place(self._topic.cluster, self._topic.name, partition)
 
 
 def claim_row(
     cursor: Cursor, place: Place, first_offset: int, topic_id: str | None, run_id: UUID
 ) -> tuple[int, int, int, str | None, str | None]:
     """Make the partition's row or take its next token; return source id, token, next offset, last message, topic id."""
-    run_file(
-        cursor,
-        SQL / "claim_partition.sql",
-        {**place._asdict(), "first_offset": first_offset, "topic_id": topic_id, "run_id": str(run_id)},
-    )
+    values = {**place._asdict(), "first_offset": first_offset, "topic_id": topic_id, "run_id": str(run_id)}
+    run_file(cursor, STATEMENTS / "claim_partition.sql", values)
     source_id, token, stored, last_message, known_id = cursor.fetchone() or ()
     return source_id, token, stored, last_message, known_id
 
 
 def store_offsets(
-    cursor: Cursor, run_id: UUID, claims: Mapping[int, Claim], last: Mapping[int, LiveMessage], fresh: Mapping[int, int]
+    cursor: Cursor,
+    claims: Mapping[int, Claim],
+    last: Mapping[int, LiveMessage],
+    fresh: Mapping[int, int],
+    counts: Mapping[str, object],
 ) -> None:
-    """Move partitions' offsets behind their last messages, in the transaction of their rows.
-
-    `fresh` counts the messages that were not read before. Raises Fenced when a partition is not ours any more.
-    """
-    run_file(
-        cursor,
-        SQL / "store_offsets.sql",
-        {
-            "run_id": str(run_id),
-            "source_ids": [claims[partition].source_id for partition in last],
-            "tokens": [claims[partition].token for partition in last],
-            "next_offsets": [message.offset + 1 for message in last.values()],
-            "last_messages": [message.fingerprint for message in last.values()],
-            "rows": [fresh[partition] for partition in last],
-        },
-    )
+    """Move the offsets and the run's counts; raises Fenced when a partition is not ours any more."""
+    values = {
+        **counts,
+        "source_ids": [claims[partition].source_id for partition in last],
+        "tokens": [claims[partition].token for partition in last],
+        "next_offsets": [message.offset + 1 for message in last.values()],
+        "last_messages": [message.fingerprint for message in last.values()],
+        "rows": [fresh[partition] for partition in last],  # messages that were not read before
+    }
+    run_file(cursor, STATEMENTS / "store_offsets.sql", values)
     if cursor.rowcount != len(last):
         raise Fenced
 
 
-def _recreated(place: Place, reason: str) -> str:
-    """Return the sentence for a topic that is not the one of the ledger."""
-    return f"{place.topic}[{place.partition}]: the topic was re-created: {reason} Nothing more was stored."
+def _recreated(place: Place, reason: str, advice: str) -> DataError:
+    """Return the error for a topic that is not the one of the ledger."""
+    problem = f"{place.topic}[{place.partition}]: the topic was re-created: {reason} Nothing more was stored."
+    return DataError(problem, advice)

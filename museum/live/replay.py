@@ -9,188 +9,151 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, ClassVar, NamedTuple
 
 import psycopg2
 
 from etlkit.console import Outcome
-from etlkit.copying import copy_rows, store_or_halve
-from etlkit.postgres import (
-    Connection,
-    Cursor,
-    load_errors,
-    run_file,
-    server_words,
-    unit_of_work,
-)
+from etlkit.copying import store_or_halve
+from etlkit.postgres import Connection, Cursor, load_errors, run_file, server_words, unit_of_work
 from etlkit.rejects import create_rejudged_staging, stage_rejudged, update_rejudged
 from etlkit.runs import Run, RunFigures, complete_run
-from museum.database import open_museum_run
-from museum.live.claims import SQL as LIVE_SQL
-from museum.live.figures import Kept, not_added_up
+from museum.binary_copy import StagedPress, pressed_at
+from museum.command import Command, outcome_of
+from museum.database import open_museum_run, read_reference
+from museum.live.batch import create_staging_tables, fill_presses, remove_stored, stage_presses
+from museum.live.live_summary import Kept, StoringSummary, not_added_up
 from museum.live.message import LONGEST_MESSAGE, judge_message
-from museum.reference import SQL, read_reference
-from museum.settings import Command
+from museum.live.session import count_open_rejects
+from museum.settings import SQL
 
 BATCH_ROWS = 500
 
 
 @dataclass
-class ReplayFigures:
+class ReplaySummary(StoringSummary):
     """What became of the rejects that were judged again."""
 
+    stage: ClassVar[str] = "replay"
+    counts = ("judged", "reviews_stored", "incidents_stored", "already_there", "still_rejected")
     judged: int = 0
-    reviews_stored: int = 0
-    incidents_stored: int = 0
-    already_there: int = 0
     still_rejected: int = 0
-    open_rejects: int = 0
-
-    @property
-    def stored(self) -> int:
-        """Return the presses that were added."""
-        return self.reviews_stored + self.incidents_stored
 
     def check(self, kept: Kept) -> None:
         """Raise DataError unless every reject is accounted for, here and in the tables."""
-        parts = (self.stored, self.already_there, self.still_rejected)
-        if sum(parts) != self.judged or Kept(self.stored + self.already_there, self.still_rejected) != kept:
-            line = "{:,} judged = {:,} stored + {:,} already there + {:,} still rejected".format(self.judged, *parts)
-            raise not_added_up(line, kept)
+        counted = Kept(self.stored + self.already_there, self.still_rejected)
+        if sum(counted) != self.judged or counted != kept:
+            raise not_added_up(self.lines()[0], kept)
 
-    def add(self, other: ReplayFigures) -> None:
-        """Take in the figures of a batch."""
-        for name, value in vars(other).items():
-            setattr(self, name, getattr(self, name) + value)
+    def lines(self) -> list[str]:
+        """Return the law as a sum."""
+        parts = (self.judged, self.stored, self.already_there, self.still_rejected)
+        return ["{:,} judged = {:,} stored + {:,} already there + {:,} still rejected".format(*parts)]
+
+    def sentence(self) -> str:
+        """Return the outcome of a replay."""
+        stored = f"{'Would store' if self.dry_run else 'Stored'} {self.stored:,} of {self.judged:,} rejected messages"
+        still = f"{self.still_rejected:,} of them are still rejected"
+        return f"{stored}; {still}, {self.open_rejects:,} live rejects are open."
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures for the JSON object and the run's history."""
+        return {name: getattr(self, name) for name in (*self.counts, "open_rejects", "stored")}
 
 
-@dataclass(frozen=True)
-class OpenReject:
-    """An open reject of a live message."""
+class OpenReject(NamedTuple):
+    """An open reject of a live message, as sql/message/list_replayable.sql lists it."""
 
     source: str
     position: str
-    raw: bytes | None
-    reasons: tuple[str, ...]
+    raw: bytes
+    reasons: list[str]
     source_id: int
 
 
 def replay_rejects(command: Command, log: logging.Logger) -> Outcome:
-    """Judge open live rejects again, batch by batch; a dry run rolls each back.
+    """Judge open live rejects again, batch by batch; finished batches stay, but a dry run rolls each back.
 
-    Raises LockedError when another replay is at work, LoadError when the database fails, DataError when the sum is
-    wrong; finished batches stay.
+    Raises LockedError when another replay is at work, LoadError when the database fails, DataError for a wrong sum.
     """
     with (
         open_museum_run(command, log, "replay", "museum replay", {"reason": command.flags.reason}) as running,
         load_errors("replaying rejects", "Finished batches stay; run again."),
     ):
-        figures = Replay(running.connection, running.run, command, log).run()
-    verb = "Would store" if command.dry_run else "Stored"
-    sentence = (
-        f"{verb} {figures.stored:,} of {figures.judged:,} rejected messages; {figures.still_rejected:,} of them are "
-        f"still rejected, {figures.open_rejects:,} live rejects are open."
-    )
-    return Outcome(sentence, {"replay": {**asdict(figures), "stored": figures.stored}})
+        return outcome_of(Replay(running.connection, running.run, command, log).replay_all())
 
 
+@dataclass
 class Replay:
     """One replay over one connection; each batch is a transaction."""
 
-    def __init__(self, connection: Connection, run: Run, command: Command, log: logging.Logger) -> None:
-        """Create the session's staging table."""
-        self._connection = connection
-        self._run = run
-        self._command = command
-        self._log = log
-        with connection, connection.cursor() as cursor:
-            run_file(cursor, SQL / "create_staging_kiosk.sql")
+    connection: Connection
+    run: Run
+    command: Command
+    log: logging.Logger
 
-    def run(self) -> ReplayFigures:
-        """Replay everything that is open, and complete the run."""
-        figures = ReplayFigures()
-        after = ("", "")
-        while batch := self._next_batch(after):
-            after = (batch[-1].source, batch[-1].position)
-            self._replay(batch, figures)
-        with self._connection, self._connection.cursor() as cursor:
-            run_file(cursor, LIVE_SQL / "count_open_rejects.sql")
-            figures.open_rejects = (cursor.fetchone() or (0,))[0]
-            complete_run(cursor, self._run, RunFigures(figures.judged, figures.stored, 0, asdict(figures)))
-        return figures
-
-    def _next_batch(self, after: tuple[str, str]) -> list[OpenReject]:
-        """Begin a transaction with the next rejects locked in it."""
-        values = {
-            "reason": self._command.flags.reason,
-            "longest": LONGEST_MESSAGE,
-            "after_source": after[0],
-            "after_position": after[1],
-            "limit": BATCH_ROWS,
-        }
-        with self._connection.cursor() as cursor:
-            run_file(cursor, LIVE_SQL / "list_replayable.sql", values)
-            return [
-                OpenReject(source, position, None if "no_value" in reasons else bytes(raw), tuple(reasons), source_id)
-                for source, position, raw, reasons, source_id in cursor.fetchall()
-            ]
-
-    def _replay(self, batch: list[OpenReject], figures: ReplayFigures) -> None:
-        """Judge and store a batch; what only the database refuses is found by halving and stays rejected for that."""
+    def replay_all(self) -> ReplaySummary:
+        """Replay everything that is open, and complete the run; what only the database refuses stays rejected."""
+        create_staging_tables(self.connection)
+        summary = ReplaySummary(dry_run=self.command.dry_run)
+        after = {"after_source": "", "after_position": ""}
 
         def refuse(reject: OpenReject, error: psycopg2.Error) -> None:
-            self._log.warning("the database refuses a message: %s", server_words(error))
-            figures.add(self._store([reject], refused=True))
+            self.log.warning("the database refuses a message: %s", server_words(error))
+            summary.add(self._store([reject], refused=True))
 
-        store_or_halve(batch, lambda part: figures.add(self._store(part)), refuse)
+        while batch := self._next_batch(after):
+            after = {"after_source": batch[-1].source, "after_position": batch[-1].position}
+            store_or_halve(batch, lambda part: summary.add(self._store(part)), refuse)
+        with self.connection, self.connection.cursor() as cursor:
+            summary.open_rejects = count_open_rejects(cursor)
+            figures = {name: count for name, count in summary.figures().items() if name != "stored"}
+            complete_run(cursor, self.run, RunFigures(summary.judged, summary.stored, 0, figures))
+        return summary
 
-    def _store(self, batch: Sequence[OpenReject], *, refused: bool = False) -> ReplayFigures:
+    def _next_batch(self, after: dict[str, str]) -> list[OpenReject]:
+        """Begin a transaction with the next rejects locked in it."""
+        values = {"reason": self.command.flags.reason, "longest": LONGEST_MESSAGE, "limit": BATCH_ROWS, **after}
+        with self.connection.cursor() as cursor:
+            run_file(cursor, SQL / "message" / "list_replayable.sql", values)
+            return [OpenReject(*row) for row in cursor.fetchall()]
+
+    def _store(self, batch: Sequence[OpenReject], *, refused: bool = False) -> ReplaySummary:
         """Run one transaction; a consumer that reads the same messages again locks their rejects first, too."""
-        figures = ReplayFigures(judged=len(batch))
-        with unit_of_work(self._connection, dry_run=self._command.dry_run) as cursor:
+        summary = ReplaySummary(judged=len(batch))
+        with unit_of_work(self.connection, dry_run=self.command.dry_run) as cursor:
             are_good = self._judge(cursor, batch, refused=refused)
-            figures.still_rejected = are_good.count(False)
-            figures.already_there = run_file(cursor, LIVE_SQL / "remove_stored_kiosk.sql")
-            figures.reviews_stored = run_file(cursor, SQL / "fill_review.sql")
-            figures.incidents_stored = run_file(cursor, SQL / "fill_incident.sql")
-            run_file(cursor, LIVE_SQL / "notify_incident.sql")
-            run_file(
-                cursor,
-                LIVE_SQL / "count_replayed.sql",
-                {
-                    "sources": [reject.source for reject in batch],
-                    "positions": [reject.position for reject in batch],
-                    "source_ids": [reject.source_id for reject in batch],
-                    "are_good": are_good,
-                },
-            )
-            figures.check(Kept(*(cursor.fetchone() or (0, 0))))
-        return figures
+            summary.still_rejected = are_good.count(False)
+            summary.already_there = remove_stored(cursor)
+            summary.reviews_stored, summary.incidents_stored = fill_presses(cursor)
+            sources, positions, _, _, source_ids = (list(column) for column in zip(*batch, strict=True))
+            values = {"sources": sources, "positions": positions, "source_ids": source_ids, "are_good": are_good}
+            run_file(cursor, SQL / "message" / "count_replayed.sql", values)
+            summary.check(Kept(*(cursor.fetchone() or (0, 0))))
+        return summary
 
     def _judge(self, cursor: Cursor, batch: Sequence[OpenReject], *, refused: bool) -> list[bool]:
         """Judge a batch by today's rules, stage what is good, note other reasons; return which are good."""
-        present = self._command.now if self._command.flags.now else datetime.now(UTC)
-        reference = read_reference(cursor, self._command.latest_at_of(present))
-        presses: list[tuple[object, ...]] = []
+        present = self.command.now if self.command.flags.now else datetime.now(UTC)
+        reference = read_reference(cursor, self.command.latest_at_of(present))
+        presses: list[StagedPress] = []
         judged: list[tuple[str, str, tuple[str, ...]]] = []
         are_good: list[bool] = []
         for reject in batch:
-            verdict = judge_message(reject.raw, self._command.museum.live_rules, reference)
+            raw = None if "no_value" in reject.reasons else bytes(reject.raw)
+            verdict = judge_message(raw, self.command.museum.live_rules, reference)
             reasons = verdict.reasons or (("refused",) if refused else ())
             are_good.append(not reasons)
             if not reasons and (event := verdict.event):
-                place = (reject.source_id, reject.position)
-                presses.append((event.at.isoformat(), event.site, event.val, event.type, *place))
-            if reasons != reject.reasons and not _lost_its_time(reasons, reject.reasons):
+                press = (pressed_at(event.at), event.site, event.val, event.type)
+                presses.append((*press, reject.source_id, int(reject.position)))
+            has_lost_its_time = "missing_at" in reasons and "missing_at" not in reject.reasons  # it was CreateTime
+            if list(reasons) != reject.reasons and not has_lost_its_time:
                 judged.append((reject.source, reject.position, reasons))
         create_rejudged_staging(cursor)
         stage_rejudged(cursor, judged)
         update_rejudged(cursor)
-        copy_rows(cursor, SQL / "copy_judged_kiosk.sql", presses)
+        stage_presses(cursor, presses)
         return are_good
-
-
-def _lost_its_time(reasons: tuple[str, ...], before: tuple[str, ...]) -> bool:
-    """Tell whether a message had Kafka's CreateTime for its `at`, which the reject does not keep."""
-    return "missing_at" in reasons and "missing_at" not in before

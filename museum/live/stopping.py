@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -39,10 +39,7 @@ class Stop:
 
 @contextmanager
 def orderly_stop(cancel: Callable[[], None], log: logging.Logger) -> Iterator[Stop]:
-    """Note the first stopping signal inside instead of raising it.
-
-    A statement that then takes over 4 seconds is cancelled; after 4 more the process ends as it is.
-    """
+    """Note the first stopping signal instead of raising it; cancel after 4 seconds, end the process after 4 more."""
     stop = Stop()
     is_over = threading.Event()
 
@@ -59,16 +56,12 @@ def orderly_stop(cancel: Callable[[], None], log: logging.Logger) -> Iterator[St
             log.error("the database or a broker does not answer; ending. What was not committed will be read again")
             _end_at_once(number[0])
 
-    handlers = {number: signal.signal(number, note) for number in heard_signals()}
-    try:
-        with woken_by_signals("orderly-stop", watch_the_clock):
-            try:
-                yield stop
-            finally:
-                is_over.set()
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    with ExitStack() as leaving:
+        for number in heard_signals():
+            leaving.callback(signal.signal, number, signal.signal(number, note))
+        leaving.enter_context(woken_by_signals("orderly-stop", watch_the_clock))
+        leaving.callback(is_over.set)
+        yield stop
 
 
 def _end_at_once(number: int) -> None:

@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: incident_tally, from one moment to another, of some exhibitions, by local weekday and hour.
--- Twice is safe: it only reads.
 select exhibition_id,
        incident_type_id,
        extract(isodow from hour at time zone %(timezone)s)::integer as weekday,

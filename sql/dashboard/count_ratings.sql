@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: review_tally, from one moment to another, of some exhibitions.
--- Twice is safe: it only reads.
 select exhibition_id,
        rating_id,
        sum(reviews)::bigint as reviews

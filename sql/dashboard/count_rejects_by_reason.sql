@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: the open rejects of the museum; a record with two reasons counts under both.
--- Twice is safe: it only reads.
 select reason,
        count(*) as rejects,
        max(r.last_seen) as last_seen

@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: review_tally, from one moment to another, of some exhibitions, by hour of the local day.
--- Twice is safe: it only reads.
 select extract(hour from hour at time zone %(timezone)s)::integer as hour_of_day,
        sum(reviews)::bigint as reviews,
        (sum(rating_id * reviews) / sum(reviews))::float8 as average

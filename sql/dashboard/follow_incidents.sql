@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: incident_tally, from one moment to another, of some exhibitions, by local hour, day, week or month.
--- Twice is safe: it only reads.
 select incident_type_id,
        date_trunc(%(grain)s, hour at time zone %(timezone)s) as period,
        sum(incidents)::bigint as incidents

@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: review_tally, from one moment to another, of some exhibitions, by local hour, day, week or month.
--- Twice is safe: it only reads.
 select exhibition_id,
        date_trunc(%(grain)s, hour at time zone %(timezone)s) as period,
        sum(reviews)::bigint as reviews,

@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: exhibition_info, floor_assignment, floor.
--- Twice is safe: it only reads.
 select i.exhibition_id,
        case when count(*) over (partition by i.exhibition_name) > 1
             then concat(i.exhibition_name, ' (', i.exhibition_code, ')')

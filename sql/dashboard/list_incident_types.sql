@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: incident_type.
--- Twice is safe: it only reads.
 select incident_type_id,
        case when count(*) over (partition by description) > 1
             then concat(description, ' (', incident_type_id, ')')

@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: request_info, the latest between two moments, of some exhibitions and of one type or all; the index on at makes it quick.
--- Twice is safe: it only reads.
 select incident_id,
        at,
        at at time zone %(timezone)s as local_at,

@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: meta.ingestion_runs of the museum.
--- Twice is safe: it only reads.
 select left(run_id::text, 8) as run,
        entity_type as kind,
        started_at,

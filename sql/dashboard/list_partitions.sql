@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: the ledger's Kafka partitions, those that grew last first.
--- Twice is safe: it only reads.
 select concat(topic, ' [', partition, ']') as partition,
        left(cluster, 8) as cluster,
        rows as messages,

@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: rating_desc.
--- Twice is safe: it only reads.
 select rating_id,
        case when count(*) over (partition by description) > 1
             then concat(description, ' (', rating_id, ')')

@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: how many presses there are, the latest of them between two moments, and when objects were last loaded; by indexes and counts.
--- Twice is safe: it only reads.
 select (select coalesce(sum(reviews), 0)::bigint from review_tally) as reviews,
        (select coalesce(sum(incidents), 0)::bigint from incident_tally) as incidents,
        greatest(

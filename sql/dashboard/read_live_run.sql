@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: the latest run of the live consumer in meta.ingestion_runs; one that runs before one that has ended.
--- Twice is safe: it only reads.
 select status,
        (metadata -> 'live' ->> 'lag')::bigint as lag,
        (metadata ->> 'reported_at')::timestamptz as reported_at,

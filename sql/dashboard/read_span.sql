@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: the hourly counts: the first and the last hour between two moments, and how many presses lie outside of them.
--- Twice is safe: it only reads.
 select least(
            (select min(hour) from review_hour where hour >= %(earliest)s and hour < %(latest)s),
            (select min(hour) from review_hour_change where hour >= %(earliest)s and hour < %(latest)s),

@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: exhibition, review, incident: what live messages brought since a moment, by exhibition.
--- Twice is safe: it only reads.
 with arrived as (
     select r.exhibition_id, r.rating_id
     from review r

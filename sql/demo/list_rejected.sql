@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: meta.rejected_records: the live messages rejected since a moment, by reasons, with the longest one of each.
--- Twice is safe: it only reads.
 select array_to_string(reasons, ', '),
        count(*) as messages,
        (array_agg(

@@ -16,6 +16,7 @@ from etlkit.settings import (
     DatabaseSettings,
     Settings,
     load_settings,
+    setting_names,
     unknown_settings,
     warning_of_readers,
 )
@@ -180,14 +181,17 @@ def test_a_name_that_nobody_knows_is_told_with_the_near_one(environment, tmp_pat
     path.write_text("BUCKET_LIMITS=1\nBUCKETNAME=x\nBUCKET_TOKEN_FILE=x\nSOMETHING_ELSE=1\nDB_EMPTY=\n")
     environment.setenv("DB_HOTS", "db.example.org")
     environment.setenv("BUCKETS_NAME", "of somebody else")
-    assert unknown_settings((DatabaseSettings, BucketSettings), ("DB_",), path) == [
+    assert unknown_settings(setting_names((DatabaseSettings, BucketSettings)), ("DB_",), path) == [
         "unknown setting BUCKETNAME in .env; did you mean BUCKET_NAME?",
         "unknown setting BUCKET_LIMITS in .env; did you mean BUCKET_LIMIT?",
         "unknown setting DB_HOTS in the environment; did you mean DB_HOST?",
     ]
     environment.setenv("DB_HOTS", "")
     environment.setenv("DB_WATER", "")
-    assert unknown_settings((DatabaseSettings,), ("DB_",), None)[-1] == "unknown setting DB_WATER in the environment"
+    assert (
+        unknown_settings(setting_names((DatabaseSettings,)), ("DB_",), None)[-1]
+        == "unknown setting DB_WATER in the environment"
+    )
 
 
 def test_a_flag_beats_the_environment_and_the_file(environment, tmp_path):

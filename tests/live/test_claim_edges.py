@@ -11,8 +11,9 @@ import pytest
 from etlkit.locks import try_advisory_lock
 from etlkit.postgres import connect
 from museum.live import claims
-from museum.live.claims import Claim, PartitionLedger, Place
-from museum.live.topic import LiveMessage, Watermarks
+from museum.live.claims import Claim, PartitionLedger, Place, claim_row
+from museum.live.topic import Watermarks
+from museum.live.topic_inspector import LiveMessage
 
 LAST = LiveMessage(0, 9, b"last", None)
 OTHER = LiveMessage(0, 9, b"other", None)
@@ -26,6 +27,7 @@ class Topic:
 
     def __init__(self, topic_id, found):
         self.topic_id, self._found = topic_id, found
+        self.inspector = self
 
     def message_at(self, partition, offset, seconds):
         assert (partition, offset) == (0, 9)
@@ -104,6 +106,8 @@ def test_a_dry_run_s_look_finds_the_ledger_s_offset_and_takes_nothing(ledger, co
     fresh = ledger.look_at(0)
     assert (fresh.source_id, fresh.found) == (None, 0)
     with connection.cursor() as cursor:
+        for place in (Place("d", "t", 0), Place("c", "u", 0), Place("c", "t", 1)):
+            claim_row(cursor, place, 7, None, UUID(int=3))
         cursor.execute(
             "insert into event_source (kind, cluster, topic, partition, next_offset, run_id) "
             "values ('kafka', 'c', 't', 0, 10, %s) returning source_id",

@@ -305,7 +305,7 @@ def test_the_json_object_and_the_last_line_say_the_same(live):
 
 
 def test_a_line_a_minute(live, monkeypatch):
-    monkeypatch.setattr("museum.live.stream.REPORT_SECONDS", 0.2)
+    monkeypatch.setattr("museum.live.live_summary.REPORT_SECONDS", 0.2)
     live.produce([press(0), press(1)], partition=0)
     result = live.consume("--idle-exit", "1.5")
     lines = [line for line in result.lines if line.startswith("live ")]

@@ -19,12 +19,12 @@ REFUSE = """
     create trigger refuse before insert on review for each row execute function refuse()
 """
 FORGETFUL_FILLS = [
-    ("load/fill_review.sql", "where s.val <> -1", "where s.val <> -1 and s.row <> 3"),
-    ("load/fill_incident.sql", "where s.val = -1", "where s.val = -1 and s.row <> 4"),
+    ("press/fill_review.sql", "where s.val <> -1", "where s.val <> -1 and s.row <> 3"),
+    ("press/fill_incident.sql", "where s.val = -1", "where s.val = -1 and s.row <> 4"),
 ]
 GREEDY_REMOVALS = [
-    ("live/remove_stored_kiosk.sql", "and r.position = k.row", ""),
-    ("live/remove_stored_rejects.sql", "and r.position = k.position::bigint", ""),
+    ("message/remove_stored.sql", "and r.position = s.row)", ")"),
+    ("message/remove_stored.sql", "and r.position = s.position::bigint", ""),
 ]
 MESSAGES = [press(0), press(1), call(2, 1), press(3), call(4, 0)]
 DOES_NOT_ADD_UP = "the messages do not add up"
@@ -41,8 +41,7 @@ def spoil(tmp_path, monkeypatch):
         assert text.count(clause) == 1
         (tree / name).write_text(text.replace(clause, instead))
         for module in ("batch", "replay"):
-            monkeypatch.setattr(f"museum.live.{module}.SQL", tree / "load")
-            monkeypatch.setattr(f"museum.live.{module}.LIVE_SQL", tree / "live")
+            monkeypatch.setattr(f"museum.live.{module}.SQL", tree)
 
     return spoil
 
@@ -77,7 +76,7 @@ def test_what_is_read_again_is_already_there_only_if_it_is(live, spoil, removal)
     live.consume()
     live.query("delete from review where position = 1")
     live.query("delete from meta.rejected_records")
-    if "rejects" in removal[0]:  # stored, and bad by today's rules
+    if "bigint" in removal[1]:  # stored, and bad by today's rules
         live.setenv("MUSEUM_OPENING_TIME", "17:00")
     spoil(*removal)
     result = live.consume("--from-beginning")

@@ -20,11 +20,12 @@ from etlkit.errors import DataError
 from etlkit.postgres import connect, run_file
 from etlkit.rejects import create_rejudged_staging, create_staging
 from museum.kiosk import Rules
-from museum.live.batch import BatchLoad, LiveRules
-from museum.live.claims import SQL, Claim, Fenced, Place, claim_row, store_offsets
-from museum.live.figures import LiveFigures
-from museum.live.topic import LiveMessage
-from museum.reference import SQL as LOAD_SQL
+from museum.live.batch import BatchLoad, LiveRules, remove_stored
+from museum.live.claims import Claim, Fenced, Place, claim_row, store_offsets
+from museum.live.live_summary import LiveSummary
+from museum.live.session import count_open_rejects, read_run_counts
+from museum.live.topic_inspector import LiveMessage
+from museum.settings import SQL
 
 pytestmark = pytest.mark.database
 
@@ -38,6 +39,12 @@ LEDGER = """
     from event_source order by source_id
 """
 REJECTS = "select source, position, resolved_at is null from meta.rejected_records order by 1, 2"
+
+
+def statement(name):
+    """Return the path of one of the museum's statements."""
+    (path,) = SQL.glob(f"*/{name}.sql")
+    return path
 
 
 class Store:
@@ -62,7 +69,7 @@ class Store:
     def run(self, name, **values):
         """Run a statement of the live stream and return its rows, or how many it touched."""
         with self.connection, self.connection.cursor() as cursor:
-            count = run_file(cursor, SQL / name, values)
+            count = run_file(cursor, statement(name), values)
             return cursor.fetchall() if cursor.description else count
 
     def take(self, place=OURS, first_offset=0, topic_id=None):
@@ -80,7 +87,8 @@ class Store:
         claims = {number: claim for number, (claim, *_) in enumerate(moves)}
         last = {number: LiveMessage(number, offset, raw, None) for number, (_, offset, raw) in enumerate(moves)}
         with self.connection, self.connection.cursor() as cursor:
-            store_offsets(cursor, run_id, claims, last, dict.fromkeys(last, 1))
+            counts = {"run_id": str(run_id), "processed": 5, "created": 3}
+            store_offsets(cursor, claims, last, dict.fromkeys(last, 1), counts)
 
     def ledger(self):
         return self.read(LEDGER)
@@ -118,7 +126,7 @@ class Store:
 def store(database):
     with closing(connect(database, "test")) as connection:
         with connection, connection.cursor() as cursor:
-            run_file(cursor, LOAD_SQL / "create_staging_kiosk.sql")
+            run_file(cursor, statement("create_staging_kiosk"))
             create_staging(cursor)
             create_rejudged_staging(cursor)
         yield Store(connection)
@@ -139,12 +147,6 @@ def test_a_partition_is_taken_over_by_its_whole_key_and_keeps_its_place(store):
     assert again.last_message == before[0][5]
     assert store.take(topic_id="another id").topic_id == "an id"
     assert store.ledger()[1:] == before[1:]
-
-
-def test_a_partition_is_found_by_its_whole_key(store):
-    ours, *_ = store.take_all()
-    found = store.run("find_partition.sql", **OURS._asdict())
-    assert found == [(ours.source_id, 0, None, None)]
 
 
 def test_offsets_move_under_our_own_token_only(store):
@@ -180,36 +182,36 @@ def test_a_gap_is_skipped_under_our_own_token_and_never_back(store):
     store.move((ours, 9, b"nine"))
     before = store.ledger()
     place = {"source_id": ours.source_id, "token": ours.token}
-    assert store.run("skip_deleted.sql", **{**place, "token": before_us.token}, first_offset=20) == 0
-    assert store.run("skip_deleted.sql", **place, first_offset=4) == 0
+    assert store.run("skip_deleted", **{**place, "token": before_us.token}, first_offset=20) == 0
+    assert store.run("skip_deleted", **place, first_offset=4) == 0
     assert store.ledger() == before
     same_token = store.take(NEIGHBOURS[0])
     assert same_token.token == ours.token
     before = store.ledger()
-    assert store.run("skip_deleted.sql", **place, first_offset=20) == 1
+    assert store.run("skip_deleted", **place, first_offset=20) == 1
     assert store.ledger() == [(*before[0][:4], 20, None, *before[0][6:]), before[1]]
 
 
 def test_a_recreated_topics_partition_alone_is_retired_and_numbered(store):
     store.take_all()
-    assert store.run("retire_partition.sql", **OURS._asdict()) == [("t#1",)]
+    assert store.run("retire_partition", **OURS._asdict()) == [("t#1",)]
     assert [row[:3] for row in store.ledger()] == [OURS._replace(topic="t#1"), *NEIGHBOURS]
-    assert store.run("retire_partition.sql", **OURS._asdict()) == []
+    assert store.run("retire_partition", **OURS._asdict()) == []
     for place in (OURS, OURS._replace(topic="tt#1"), OURS._replace(topic="u#1")):
         store.take(place)
-    assert store.run("retire_partition.sql", **OURS._asdict()) == [("t#2",)]
+    assert store.run("retire_partition", **OURS._asdict()) == [("t#2",)]
     for place in (NEIGHBOURS[0], NEIGHBOURS[2]):  # each cluster and partition counts for itself
-        assert store.run("retire_partition.sql", **place._asdict()) == [("t#1",)]
-    assert store.run("retire_partition.sql", **NEIGHBOURS[1]._asdict()) == [("u#2",)]
+        assert store.run("retire_partition", **place._asdict()) == [("t#1",)]
+    assert store.run("retire_partition", **NEIGHBOURS[1]._asdict()) == [("u#2",)]
 
 
 def test_a_recreated_topics_rejects_alone_are_retired(store):
+    store.take_all()
     for place in (OURS, *NEIGHBOURS):
         store.reject(place.source, 0)
-    names = {"source": OURS.source, "retired": OURS._replace(topic="t#1").source}
-    assert store.run("retire_partition_rejects.sql", **names) == 1
+    store.run("retire_partition", **OURS._asdict())
     sources = {source for source, *_ in store.read(REJECTS)}
-    assert sources == {names["retired"], *(place.source for place in NEIGHBOURS)}
+    assert sources == {OURS._replace(topic="t#1").source, *(place.source for place in NEIGHBOURS)}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -230,15 +232,17 @@ def runs(store):
 
 
 def test_a_run_counts_for_itself(runs):
-    for _ in range(2):
-        runs.run("add_to_run.sql", run_id=str(RUN), processed=5, created=3)
-    assert runs.run("read_run_counts.sql", run_id=str(RUN)) == [(10, 6)]
-    assert runs.run("read_run_counts.sql", run_id=str(OTHER_RUN)) == [(0, 0)]
+    ours = runs.take()
+    for offset in range(2):
+        runs.move((ours, offset, b"x"))
+    with runs.connection.cursor() as cursor:
+        assert read_run_counts(cursor, RUN) == (10, 6)
+        assert read_run_counts(cursor, OTHER_RUN) == (0, 0)
 
 
 def test_a_run_reports_for_itself_and_lives(runs):
     runs.write("update meta.ingestion_runs set status = 'failed', completed_at = now()")
-    runs.run("update_run.sql", run_id=str(RUN), metadata=json.dumps({"live": 1}))
+    runs.run("update_run", run_id=str(RUN), metadata=json.dumps({"live": 1}))
     found = runs.read(
         "select status, completed_at is null, error_message, metadata - 'reported_at' "
         "from meta.ingestion_runs order by run_id"
@@ -256,7 +260,7 @@ def test_only_running_live_runs_of_others_may_be_dead(runs):
             "insert into meta.ingestion_runs (run_id, source_system, entity_type, status) values (%s, %s, %s, %s)",
             str(uuid4()), system, entity, status,
         )  # fmt: skip
-    assert runs.run("list_running_runs.sql", run_id=str(RUN)) == [(str(OTHER_RUN),)]
+    assert runs.run("list_running_runs", run_id=str(RUN)) == [(str(OTHER_RUN),)]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -272,7 +276,7 @@ def test_only_what_is_stored_leaves_the_staged_presses(store, table):
     for claim, position in [(ours, 1), (ours, 2), (other, 1)]:
         store.stage(claim, position)
     with store.connection.cursor() as cursor:
-        assert run_file(cursor, SQL / "remove_stored_kiosk.sql") == 1
+        assert remove_stored(cursor) == 1
         cursor.execute("select source_id, row from staging_kiosk order by 1, 2")
         assert cursor.fetchall() == [(ours.source_id, 2), (other.source_id, 1)]
 
@@ -285,7 +289,7 @@ def test_only_what_is_stored_leaves_the_staged_rejects(store, table):
     for claim, position in [(ours, 1), (ours, 2), (other, 1), (more[0], 1), (more[1], 1)]:
         store.stage_reject(claim, position)
     with store.connection.cursor() as cursor:
-        assert run_file(cursor, SQL / "remove_stored_rejects.sql") == 1
+        assert remove_stored(cursor) == 1
         cursor.execute("select count(*) from staging_reject where (source, position) = (%s, '1')", (OURS.source,))
         assert cursor.fetchone() == (0,)
 
@@ -301,7 +305,7 @@ def test_only_rejects_whose_message_is_good_now_are_resolved(store):
     store.stage(ours, 1)
     store.stage(ours, 3)
     with store.connection.cursor() as cursor:
-        assert run_file(cursor, SQL / "resolve_stored_rejects.sql") == 1
+        assert remove_stored(cursor) == 0
         cursor.execute(REJECTS)
         still_open = {(source, position) for source, position, is_open in cursor.fetchall() if is_open}
         assert still_open == {(OURS.source, "2"), *((place.source, "1") for place in NEIGHBOURS)}
@@ -313,7 +317,8 @@ def test_the_open_rejects_of_messages_are_counted(store):
     store.reject(OURS.source, 1)
     store.reject(OURS.source, 2, resolved=True)
     store.reject("s3://bucket/key", 1)
-    assert store.run("count_open_rejects.sql") == [(1,)]
+    with store.connection.cursor() as cursor:
+        assert count_open_rejects(cursor) == 1
 
 
 def test_what_is_replayed_is_open_wanted_short_and_not_yet_seen(store):
@@ -328,7 +333,7 @@ def test_what_is_replayed_is_open_wanted_short_and_not_yet_seen(store):
     wanted = {"reason": None, "longest": 10, "after_source": "", "after_position": "", "limit": 10}
 
     def listed(**changes):
-        found = store.run("list_replayable.sql", **{**wanted, **changes})
+        found = store.run("list_replayable", **{**wanted, **changes})
         return [(source, position, source_id) for source, position, _, _, source_id in found]
 
     everything = [(OURS.source, str(position), ours.source_id) for position in (1, 2, 3)]
@@ -344,7 +349,7 @@ def test_what_is_replayed_is_locked_meanwhile(store, database):
     store.reject(OURS.source, 1)
     with store.connection.cursor() as cursor, closing(connect(database, "another")) as another:
         values = {"reason": None, "longest": 10, "after_source": "", "after_position": "", "limit": 10}
-        run_file(cursor, SQL / "list_replayable.sql", values)
+        run_file(cursor, statement("list_replayable"), values)
         with another.cursor() as other_cursor, pytest.raises(psycopg2.errors.LockNotAvailable):
             other_cursor.execute("select from meta.rejected_records for update nowait")
 
@@ -370,7 +375,7 @@ def test_what_is_kept_of_a_batch_is_counted_by_its_own_spans(store):
         store.stage_reject(ours, position)
     with store.connection.cursor() as cursor:
         spans = {"source_ids": [ours.source_id] * 2, "firsts": [1, 7], "lasts": [4, 8]}
-        run_file(cursor, SQL / "count_kept.sql", spans)
+        run_file(cursor, statement("count_kept"), spans)
         assert cursor.fetchone() == (5, 1), "presses 1, 2, 3, 4 and 7, reject 6"
 
 
@@ -388,7 +393,7 @@ def test_what_became_of_a_replayed_batch_is_counted_one_by_one(store):
         "sources": [OURS.source] * 8, "positions": [str(position) for position in range(1, 9)],
         "source_ids": [ours.source_id] * 8, "are_good": [position != 3 for position in range(1, 9)],
     }  # fmt: skip
-    assert store.run("count_replayed.sql", **replayed) == [(2, 1)]
+    assert store.run("count_replayed", **replayed) == [(2, 1)]
 
 
 def test_a_new_message_that_is_there_already_is_no_new_message(store):
@@ -399,7 +404,7 @@ def test_a_new_message_that_is_there_already_is_no_new_message(store):
     raws = [json.dumps(message).encode() for message in (press(0), call(1, 1))]
     messages = [LiveMessage(0, offset, raw, None) for offset, raw in enumerate(raws)]
     with pytest.raises(DataError, match="the messages do not add up"):
-        load.store(messages, {0: claim}, LiveFigures(), lambda: None)
+        load.store(messages, {0: claim}, LiveSummary(), lambda: None)
     assert store.read("select count(*) from incident") == [(0,)]
     assert store.ledger()[0][4] == 0
 
@@ -416,7 +421,7 @@ def test_only_calls_for_help_are_announced_each_with_its_own_place(store):
     store.stage(other, 2, val=-1, kind=0)
     store.stage(ours, 3, val=3, kind=1)
     with store.connection, store.connection.cursor() as cursor:
-        run_file(cursor, SQL / "notify_incident.sql")
+        run_file(cursor, statement("notify_incident"))
     store.connection.poll()
     told = [json.loads(notice.payload) for notice in store.connection.notifies]
     assert sorted((one["position"], one["source"], one["incident_type"], one["exhibition_id"]) for one in told) == [

@@ -17,15 +17,17 @@ from museum_case import PROJECT_DIR
 
 from etlkit.locks import lock_key
 from etlkit.postgres import connect, fetch_dicts, run_file
+from museum.live.batch import remove_stored
 from museum.live.claims import Claim, Fenced, Place, store_offsets
-from museum.live.topic import LiveMessage
+from museum.live.session import count_open_rejects, read_run_counts
+from museum.live.topic_inspector import LiveMessage
 
-SQL = PROJECT_DIR / "sql" / "live"
 OURS, OTHERS = UUID(int=1), UUID(int=2)
 PLACE = Place("c", "t", 0)
 NEIGHBOURS = (Place("c", "t", 1), Place("c", "u", 0), Place("d", "t", 0))
 PLACES = (PLACE, *NEIGHBOURS)
 RAW = b"?"
+COUNTS = {"run_id": str(OURS), "processed": 3, "created": 2}
 
 
 @pytest.fixture
@@ -36,13 +38,18 @@ def cursor(database):
             "insert into exhibition (exhibition_id, exhibition_code, exhibition_name) "
             "values (1, 'EXH_00', 'Room 0'), (2, 'EXH_01', 'Room 1')"
         )
-        run_file(opened, PROJECT_DIR / "sql" / "load" / "create_staging_kiosk.sql")
+        run(opened, "create_staging_kiosk")
         run_file(opened, PROJECT_DIR / "etlkit" / "sql" / "create_staging_reject.sql")
         yield opened
 
 
 def run(cursor, name, **parameters):
-    return run_file(cursor, SQL / f"{name}.sql", parameters)
+    return run_file(cursor, statement(name), parameters)
+
+
+def statement(name):
+    (path,) = (PROJECT_DIR / "sql").glob(f"*/{name}.sql")
+    return path
 
 
 def ask(cursor, statement, *parameters):
@@ -109,13 +116,6 @@ def message(place, offset):
     return LiveMessage(place.partition, offset, RAW, None)
 
 
-def test_a_partition_is_found_by_its_whole_key(cursor):
-    numbers = add_partitions(cursor, *PLACES)
-    for place, number in zip(PLACES, numbers, strict=True):
-        assert run(cursor, "find_partition", **place._asdict()) == 1
-        assert cursor.fetchone()[0] == number
-
-
 def test_a_claim_takes_the_next_token_of_its_partition_and_keeps_the_topics_id(cursor):
     values = {**PLACE._asdict(), "first_offset": 3, "run_id": str(OURS)}
     run(cursor, "claim_partition", **values, topic_id=None)
@@ -131,7 +131,7 @@ def test_offsets_move_for_their_partition_only_and_never_back(cursor):
     places = (PLACE, NEIGHBOURS[0])
     claims = {place.partition: claim_of(place, number, 1) for place, number in zip(places, numbers, strict=False)}
     before = ledger(cursor)
-    store_offsets(cursor, OURS, claims, {0: message(PLACE, 19), 1: message(NEIGHBOURS[0], 4)}, {0: 10, 1: 0})
+    store_offsets(cursor, claims, {0: message(PLACE, 19), 1: message(NEIGHBOURS[0], 4)}, {0: 10, 1: 0}, COUNTS)
     after = ledger(cursor)
     assert [(offset, last == earlier[2]) for (_, offset, last), earlier in zip(after, before, strict=True)] == [
         (20, False), (10, True), (10, True), (10, True),
@@ -145,7 +145,7 @@ def test_who_has_lost_a_partition_moves_no_offset_of_it(cursor):
     claims = {0: claim_of(PLACE, lost, 1), 1: claim_of(NEIGHBOURS[0], kept, 1)}
     before = ledger(cursor)[0]
     with pytest.raises(Fenced):
-        store_offsets(cursor, OURS, claims, {0: message(PLACE, 19), 1: message(NEIGHBOURS[0], 19)}, {0: 10, 1: 10})
+        store_offsets(cursor, claims, {0: message(PLACE, 19), 1: message(NEIGHBOURS[0], 19)}, {0: 10, 1: 10}, COUNTS)
     assert ledger(cursor)[0] == before
 
 
@@ -167,9 +167,10 @@ def test_a_partition_is_retired_under_its_own_next_number(cursor):
 
 
 def test_the_rejects_of_a_retired_partition_go_with_it_alone(cursor):
+    add_partitions(cursor, *PLACES)
     for place in PLACES:
         add_reject(cursor, place.source, "1")
-    assert run(cursor, "retire_partition_rejects", source=PLACE.source, retired="kafka://c/t#1/0") == 1
+    run(cursor, "retire_partition", **PLACE._asdict())
     sources = {source for (source,) in ask(cursor, "select source from meta.rejected_records")}
     assert sources == {"kafka://c/t#1/0", *(place.source for place in NEIGHBOURS)}
 
@@ -197,13 +198,12 @@ def replayable(cursor):
 )
 def test_what_is_replayed_is_open_and_of_messages(replayable, reason, after, listed):
     values = {"reason": reason, "longest": 10, "after_source": after[0], "after_position": after[1], "limit": 10}
-    found = fetch_dicts(replayable, SQL / "list_replayable.sql", values)
+    found = fetch_dicts(replayable, statement("list_replayable"), values)
     assert [(row["source"], row["position"]) for row in found] == [(place.source, at) for place, at in listed]
 
 
 def test_only_open_rejects_of_messages_are_counted(replayable):
-    run(replayable, "count_open_rejects")
-    assert replayable.fetchone() == (4,)
+    assert count_open_rejects(replayable) == 4
 
 
 def test_other_live_runs_at_work_are_listed(cursor):
@@ -217,10 +217,9 @@ def test_other_live_runs_at_work_are_listed(cursor):
 
 def test_a_run_counts_for_itself(cursor):
     add_runs(cursor, OTHERS, OURS)
-    run(cursor, "add_to_run", processed=3, created=2, run_id=str(OURS))
+    store_offsets(cursor, {}, {}, {}, COUNTS)
     run(cursor, "update_run", metadata='{"a": 1}', run_id=str(OURS))
-    assert run(cursor, "read_run_counts", run_id=str(OURS)) == 1
-    assert cursor.fetchone() == (3, 2)
+    assert read_run_counts(cursor, OURS) == (3, 2)
     other = ask(cursor, "select records_processed, metadata from meta.ingestion_runs where run_id = %s", str(OTHERS))
     assert other == [(0, {})]
 
@@ -232,7 +231,7 @@ def test_only_the_message_that_is_stored_leaves_the_staging(cursor, table, code)
     store(cursor, table, code, two, 2)
     stage(cursor, one, 1, 2)
     stage(cursor, two, 1, 2)
-    assert run(cursor, "remove_stored_kiosk") == 2
+    assert remove_stored(cursor) == 2
     assert ask(cursor, "select source_id, row from staging_kiosk order by 1") == [(one, 2), (two, 1)]
 
 
@@ -244,7 +243,7 @@ def test_only_the_reject_whose_message_is_stored_leaves_the_staging(cursor, tabl
     for place in PLACES[:2]:
         for position in ("1", "2"):
             cursor.execute("insert into staging_reject values (%s, %s, %s, '{}')", (place.source, position, RAW))
-    assert run(cursor, "remove_stored_rejects") == 2
+    assert remove_stored(cursor) == 2
     left = ask(cursor, "select source, position from staging_reject order by 1")
     assert left == [(PLACE.source, "2"), (NEIGHBOURS[0].source, "1")]
 
@@ -256,7 +255,7 @@ def test_only_the_reject_that_is_good_now_is_resolved(cursor):
     add_reject(cursor, PLACE.source, "2")
     add_reject(cursor, PLACE.source, "3", resolved="2026-01-05")
     stage(cursor, one, 1, 3)
-    assert run(cursor, "resolve_stored_rejects") == 1
+    assert remove_stored(cursor) == 0
     left = ask(cursor, "select source, position from meta.rejected_records where resolved_at is null order by 1, 2")
     assert left == [(PLACE.source, "2"), (NEIGHBOURS[0].source, "1")]
 

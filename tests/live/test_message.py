@@ -12,9 +12,9 @@ from live_case import press
 from museum_case import NO_SAMPLE_DATA, SAMPLE_DATA
 
 from etlkit.testing import full_count
+from museum.binary_copy import EPOCH, MICROSECOND
 from museum.kiosk import ROW_REASONS, Reference, Rules, default_reference
-from museum.live.fast_press import EPOCH, MICROSECOND, FastPresses
-from museum.live.message import LONGEST_MESSAGE, MESSAGE_REASONS, judge_message
+from museum.live.message import LONGEST_MESSAGE, MESSAGE_REASONS, KnownMessages, judge_message
 
 RULES = Rules(reject_out_of_hours=True)
 REFERENCE = default_reference(frozenset(range(6)), datetime(2026, 8, 1, tzinfo=UTC))
@@ -189,21 +189,21 @@ def test_the_real_messages_have_the_counted_reasons(real_messages):
 
 
 def test_the_fast_path_knows_the_usual_message():
-    fast = FastPresses(RULES, REFERENCE)
+    fast = KnownMessages(RULES, REFERENCE)
     for number in range(200):
         assert fast.read(json.dumps(press(number)).encode()) is not None
     assert fast.read(None) is None
 
 
 def test_the_fast_path_stays_small(monkeypatch):
-    monkeypatch.setattr("museum.live.fast_press.MOST_REMEMBERED", 10)
-    fast = FastPresses(RULES, REFERENCE)
+    monkeypatch.setattr("museum.live.message.MOST_REMEMBERED", 10)
+    fast = KnownMessages(RULES, REFERENCE)
     for number in range(0, 20_000, 37):
         raw = json.dumps(press(number)).encode()
         verdict = judge_message(raw, RULES, REFERENCE)
         assert fast.read(raw) == ((verdict.event.at - EPOCH) // MICROSECOND, number % 6, number % 5, None)
-    assert len(fast._minutes) <= 10
-    assert len(fast._presses) <= 10
+    assert fast._minute.cache_info().currsize <= 10
+    assert fast._press.cache_info().currsize <= 10
 
 
 def mutated(rng: random.Random, count: int):

@@ -17,9 +17,9 @@ pytest.importorskip("hypothesis", reason="property tests need hypothesis: pip in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from museum.binary_copy import EPOCH, MICROSECOND
 from museum.kiosk import Reference, Rules, default_reference
-from museum.live.fast_press import EPOCH, MICROSECOND, FastPresses
-from museum.live.message import judge_message
+from museum.live.message import KnownMessages, judge_message
 
 RULES = Rules(reject_out_of_hours=True)
 REFERENCE = default_reference(frozenset(range(6)), datetime(2026, 8, 1, tzinfo=UTC))
@@ -60,7 +60,7 @@ ALL_RULES = st.builds(
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(COMMON, min_size=1, max_size=30), ALL_RULES, st.lists(REFERENCES, min_size=1, max_size=3))
 def test_the_fast_path_knows_nothing_but_what_the_rules_say(messages, rules, references):
-    fast = FastPresses(rules, references[0])
+    fast = KnownMessages(rules, references[0])
     for reference in references:
         fast = fast.follow(reference)
         for raw in messages:
@@ -80,7 +80,7 @@ def test_a_field_that_is_named_twice_is_never_a_press(names):
     raw = "{" + ", ".join(f'"{name}": {FIELDS[field]}' for name, field in zip(names, plain, strict=True)) + "}"
     is_repeated = len(set(plain)) < len(plain)
     assert (judge_message(raw.encode(), RULES, REFERENCE).reasons == ("repeated_field",)) == is_repeated
-    assert not is_repeated or FastPresses(RULES, REFERENCE).read(raw.encode()) is None
+    assert not is_repeated or KnownMessages(RULES, REFERENCE).read(raw.encode()) is None
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

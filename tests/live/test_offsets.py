@@ -10,7 +10,7 @@ from live_case import press
 
 from etlkit.errors import RetryableError
 from museum.live.claims import Claim, Place
-from museum.live.stream import start_offset
+from museum.live.partitions import start_offset
 from museum.live.topic import KafkaTopic
 
 

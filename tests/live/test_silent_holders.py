@@ -11,7 +11,7 @@ import pytest
 
 from etlkit.locks import lock_key, try_advisory_lock
 from etlkit.postgres import connect, run_file
-from museum.live.claims import SQL
+from museum.live.claims import STATEMENTS
 
 pytestmark = pytest.mark.database
 
@@ -23,7 +23,7 @@ ACTIVE = """
 
 def end_silent(connection, silence="0 seconds"):
     with connection, connection.cursor() as cursor:
-        return run_file(cursor, SQL / "end_silent_holder.sql", {"key": lock_key(NAME), "silence": silence})
+        return run_file(cursor, STATEMENTS / "end_silent_holder.sql", {"key": lock_key(NAME), "silence": silence})
 
 
 def test_a_silent_holder_of_this_lock_is_ended(connection, database, empty_database):

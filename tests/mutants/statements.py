@@ -31,7 +31,7 @@ _BEFORE_ON = {TokenType.JOIN, TokenType.ON, TokenType.DISTINCT, TokenType.INDEX,
 
 
 def statement_mutants(file: str, text: str) -> Iterator[Mutant]:
-    """Yield the mutants of one statement in the order of its text."""
+    """Yield the mutants of a file's statements in the order of its text."""
     statement = _Statement(text)
     spots = sorted(
         {*statement.conditions(), *statement.conflict_clauses(), *statement.join_columns(), *statement.priorities()}
@@ -72,7 +72,7 @@ class _Statement:
         """Yield where each `on conflict` clause stands."""
         for number in range(len(self._tokens)):
             if self._is_conflict(number):
-                yield self._spot(number, self._end(number + 1, {TokenType.RETURNING}), "")
+                yield self._spot(number, self._end(number + 1, {TokenType.RETURNING, TokenType.SEMICOLON}), "")
 
     def join_columns(self) -> Iterator[tuple[int, int, str]]:
         """Yield each column of a join's `using`; the only one leaves `on true`."""

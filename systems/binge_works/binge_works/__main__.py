@@ -60,7 +60,7 @@ from etlkit.postgres import (
     schema_version,
 )
 from etlkit.process import exit_process
-from etlkit.settings import DatabaseSettings, Settings, secret_values, unknown_settings
+from etlkit.settings import DatabaseSettings, Settings, secret_values, setting_names, unknown_settings
 from etlkit.signals import cancelled_by_signals, stopping_signal
 
 LOGGER_NAME = "binge_works"
@@ -413,7 +413,7 @@ def main(arguments: list[str] | None = None) -> int:
         logger = configure_logging(
             LOGGER_NAME, log_file, level=flags.log_level or "INFO", console=console, secrets=secrets
         )
-        for sentence in unknown_settings(EVERY_SETTING, PREFIXES, ENV_FILE):
+        for sentence in unknown_settings(setting_names(EVERY_SETTING), PREFIXES, ENV_FILE):
             logger.warning("%s", sentence)
         return BingeCommand(
             logger,

@@ -35,7 +35,7 @@ from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, EXIT_FAILED
 from etlkit.postgres import apply_schema, connect
 from etlkit.process import exit_process
-from etlkit.settings import stand_alone
+from etlkit.settings import setting_names, stand_alone
 
 DATABASE = "binge_works_demo"
 DATA_DIR = PROJECT_DIR / ".local" / "demo"
@@ -44,7 +44,7 @@ DAYS = 3
 
 def main() -> int:
     """Run the demo and return 0 when every day was loaded and every promise holds."""
-    stand_alone(EVERY_SETTING, (*PREFIXES, "DAGSTER_"))
+    stand_alone(setting_names(EVERY_SETTING), (*PREFIXES, "DAGSTER_"))
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     server = EmbeddedServer(default_home(Path(etlkit.__file__).resolve().parents[1]))

@@ -10,7 +10,7 @@ from django.conf import settings
 from etlkit.console import Session
 from etlkit.errors import ConfigError
 from etlkit.logs import configure_logging
-from etlkit.settings import load_settings, unknown_settings
+from etlkit.settings import load_settings, setting_names, unknown_settings
 from file_monitoring.monitor_settings import ENV_FILE, EVERY_SETTING, PREFIXES, QueueSettings
 
 LOGGER = "file_monitoring"
@@ -25,7 +25,7 @@ def open_session(*, as_json: bool) -> Session:
         console=sys.stderr if as_json else sys.stdout,
         secrets=settings.SECRETS,
     )
-    for sentence in unknown_settings(EVERY_SETTING, PREFIXES, ENV_FILE):
+    for sentence in unknown_settings(setting_names(EVERY_SETTING), PREFIXES, ENV_FILE):
         logger.warning("%s", sentence)
     return Session(logger, settings.SECRETS, ENV_FILE, "")
 

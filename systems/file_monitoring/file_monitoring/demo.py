@@ -32,7 +32,7 @@ from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_REJECTS
 from etlkit.postgres import Connection, apply_schema, connect, only_value
 from etlkit.process import exit_process
-from etlkit.settings import DatabaseSettings, stand_alone
+from etlkit.settings import DatabaseSettings, setting_names, stand_alone
 from file_monitoring.monitor_settings import EVERY_SETTING, PREFIXES, PROJECT_DIR
 from file_monitoring.sample_files import AGENCY, BUCKET, SHIFTS, STAFF, SampleFile, sample_files
 
@@ -45,7 +45,7 @@ MOST_ROWS_SHOWN = 8
 
 def main() -> int:
     """Run the demo and return 0 when every file has the score that it should have."""
-    stand_alone(EVERY_SETTING, PREFIXES)
+    stand_alone(setting_names(EVERY_SETTING), PREFIXES)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # the commands write to the same pipe in between

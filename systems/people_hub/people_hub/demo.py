@@ -26,7 +26,7 @@ from etlkit.console import run_plainly
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, EXIT_REJECTS
 from etlkit.process import exit_process
-from etlkit.settings import stand_alone
+from etlkit.settings import setting_names, stand_alone
 from people_hub.hub_settings import EVERY_SETTING, PREFIXES, PROJECT_DIR
 from people_hub.sample_sources import directories
 from people_hub.sample_sources.directories import SampleDirectory
@@ -46,7 +46,7 @@ DETAILS = 60
 
 def main() -> int:
     """Run the demo and return 0 when both syncs did what they should."""
-    stand_alone(EVERY_SETTING, PREFIXES)
+    stand_alone(setting_names(EVERY_SETTING), PREFIXES)
     logging.getLogger().setLevel(logging.ERROR)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # the hub writes to the same pipe in between

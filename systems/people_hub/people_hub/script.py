@@ -31,7 +31,7 @@ from etlkit.console import (
 from etlkit.errors import EXIT_CLEAN, EXIT_CONFIG, EXIT_FAILED, EXIT_LOCKED, EXIT_REJECTS, ConfigError
 from etlkit.logs import configure_logging, redact, write
 from etlkit.process import exit_process
-from etlkit.settings import Settings, unknown_settings
+from etlkit.settings import Settings, setting_names, unknown_settings
 from people_hub import hub_settings
 from people_hub.bronze.ingestion import IngestionService
 from people_hub.bronze.stream import Stream
@@ -363,7 +363,7 @@ def _read_command(
         LOGGER_NAME, log_file, level=hub.log_level, console=console, secrets=secrets, line_format=LINE_FORMAT
     )
     known = (*hub_settings.EVERY_SETTING, *classes)
-    for sentence in unknown_settings(known, hub_settings.PREFIXES, hub_settings.ENV_FILE):
+    for sentence in unknown_settings(setting_names(known), hub_settings.PREFIXES, hub_settings.ENV_FILE):
         logger.warning("⚠️ %s", sentence)
     return HubCommand(
         logger,

@@ -28,7 +28,7 @@ from etlkit.console import Outcome, Session, add_action, add_console_flags, run_
 from etlkit.errors import ConfigError, DataError
 from etlkit.logs import configure_logging, redact, write
 from etlkit.process import exit_process
-from etlkit.settings import AwsSettings, load_settings, secret_values, unknown_settings
+from etlkit.settings import AwsSettings, load_settings, secret_values, setting_names, unknown_settings
 from warehouse.bronze import BronzeRun, Options, RunDone
 from warehouse.catalog import Catalog
 from warehouse.configuration import Configuration, DatasetConfig, GoldConfig, read_configuration, table_names
@@ -495,7 +495,7 @@ def main(arguments: list[str] | None = None) -> int:
         logger = configure_logging(
             LOGGER_NAME, log_file, level=flags.log_level or "INFO", console=console, secrets=secrets
         )
-        for sentence in unknown_settings(EVERY_SETTING, PREFIXES, ENV_FILE):
+        for sentence in unknown_settings(setting_names(EVERY_SETTING), PREFIXES, ENV_FILE):
             logger.warning("%s", sentence)
         return WarehouseCommand(
             logger=logger,

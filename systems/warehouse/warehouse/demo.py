@@ -19,7 +19,7 @@ from io import TextIOWrapper
 from etlkit.console import run_plainly
 from etlkit.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_REJECTS
 from etlkit.process import exit_process
-from etlkit.settings import stand_alone
+from etlkit.settings import setting_names, stand_alone
 from warehouse import __main__ as command_line
 from warehouse.sample_sources.drugs import Drugs
 from warehouse.sample_sources.server import SampleSources
@@ -33,7 +33,7 @@ OLD_HEADER = {"Application Number or Monograph ID": "Application Number or Citat
 
 def main() -> int:
     """Run the demo and return 0 when every command ended as it should."""
-    stand_alone(EVERY_SETTING, PREFIXES)
+    stand_alone(setting_names(EVERY_SETTING), PREFIXES)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     shutil.rmtree(DATA_DIR, ignore_errors=True)

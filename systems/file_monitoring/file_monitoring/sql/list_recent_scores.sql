@@ -1,6 +1,4 @@
--- Fills: nothing.
 -- Reads: the newest scores of each file, the newest first; one look into the runs' index a file, however many runs it has.
--- Twice is safe: it only reads.
 select f.id, s.quality_id, s.score
 from unnest(%(files)s::integer[]) as f (id)
 cross join lateral (

@@ -17,7 +17,7 @@ from etlkit.command import explain
 from etlkit.console import positive_count
 from etlkit.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_REJECTS
 from etlkit.process import SIGNAL_EXIT_BASE, flush, heard_signals
-from etlkit.settings import unknown_settings
+from etlkit.settings import setting_names, unknown_settings
 from file_monitoring.console import require_queue
 from file_monitoring.logs import log_as_json
 from file_monitoring.monitor_settings import ENV_FILE, EVERY_SETTING, PREFIXES
@@ -52,7 +52,7 @@ class Command(BaseCommand):
         logger = log_as_json(settings.MONITOR.log_level, settings.SECRETS)
         worker: Worker | None = None
         try:
-            for sentence in unknown_settings(EVERY_SETTING, PREFIXES, ENV_FILE):
+            for sentence in unknown_settings(setting_names(EVERY_SETTING), PREFIXES, ENV_FILE):
                 logger.warning("%s", sentence)
             queue_settings = require_queue({"sqs_queue_url": flags["queue_url"]})
             require_tables()

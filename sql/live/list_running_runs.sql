@@ -1,9 +1,0 @@
--- Fills: nothing.
--- Reads: meta.ingestion_runs, the live runs that say they are running, but for ours.
--- Twice is safe: it only reads.
-select run_id::text
-from meta.ingestion_runs
-where source_system = 'museum'
-  and entity_type = 'live'
-  and status = 'running'
-  and run_id <> %(run_id)s::uuid

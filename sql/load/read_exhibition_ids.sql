@@ -1,6 +1,0 @@
--- Fills: nothing.
--- Reads: exhibition, for the id of each of the given sites that has one.
--- Twice is safe: it only reads.
-select s.site, e.exhibition_id
-from unnest(%(sites)s::integer[]) as s (site)
-join exhibition e on e.exhibition_id = site_exhibition_id(s.site)

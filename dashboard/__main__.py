@@ -39,8 +39,11 @@ LARGEST_REPORT = 2_000_000
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the report, or serve the page until it is stopped."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    flags = dashboard_parser().parse_args(given)
+    parser = dashboard_parser()
+    flags = parser.parse_args(given)
     if flags.demo:
+        if flags.db_host:
+            parser.error("--demo cannot go with --embedded or --db-host")
         try:
             flags.db_host, flags.db_name = EMBEDDED_HOST, demo_database()
         except ConfigError as error:

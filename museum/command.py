@@ -42,7 +42,6 @@ SOURCE_FLAGS = (
     ("--secret-key", "KEY", "aws_secret_key", "better AWS_SECRET_KEY: the process list shows flags"),
 )
 DATABASE_FLAGS = (
-    ("--db-host", "HOST", "db_host", "DB_HOST, a name, an address or a socket folder"),
     ("--db-port", "PORT", "db_port", "DB_PORT (5432)"),
     ("--db-name", "NAME", "db_name", "DB_NAME"),
     ("--db-user", "NAME", "db_user", "DB_USER"),
@@ -140,8 +139,10 @@ def argument_parser(
         add_settings_flags(parser.add_argument_group("where the bucket is"), *SOURCE_FLAGS)
     if "database" in groups:
         database = parser.add_argument_group("where the database is")
+        host = database.add_mutually_exclusive_group()
         private = {"action": "store_const", "const": EMBEDDED_HOST, "dest": "db_host"}
-        database.add_argument("--embedded", help="use the suite's own private Postgres", **private)  # type: ignore[arg-type]
+        host.add_argument("--embedded", help="use the suite's own private Postgres", **private)  # type: ignore[arg-type]
+        add_settings_flags(host, ("--db-host", "HOST", "db_host", "DB_HOST, a name, an address or a socket folder"))
         add_settings_flags(database, *DATABASE_FLAGS)
     where = parser.add_argument_group("where and how it runs")
     if "files" in groups:

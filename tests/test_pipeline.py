@@ -440,3 +440,10 @@ def test_a_missing_env_file_is_pointed_out(museum, monkeypatch, capsys):
     monkeypatch.delenv("DB_PASSWORD")
     assert pipeline.main(["--push", "--data-dir", str(museum.data_dir)]) == 2
     assert "copy .env.example" in capsys.readouterr().err
+
+
+def test_two_places_for_the_database_are_one_too_many(capsys):
+    with pytest.raises(SystemExit) as ended:
+        pipeline.main(["--push", "--embedded", "--db-host", "db.example.org"])
+    assert ended.value.code == 2
+    assert "not allowed with argument" in capsys.readouterr().err

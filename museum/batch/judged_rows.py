@@ -25,7 +25,7 @@ from museum.binary_copy import BINARY_HEADER, BINARY_TRAILER, event_records, pre
 from museum.kiosk import Reference
 from museum.settings import SQL
 
-STATEMENTS = SQL / "bulk"
+STATEMENTS = SQL / "first_load"
 BULK_ROWS = 100_000
 """From how many rows on a rebuild of the constraints is cheaper than checking them row by row."""
 

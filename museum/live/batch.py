@@ -25,7 +25,7 @@ from museum.kiosk import INCIDENT_VAL, Reference, Rules
 from museum.live.claims import Claim, claim_row, store_offsets
 from museum.live.live_summary import Kept, LiveSummary
 from museum.live.message import GoodPress, KnownMessages, judge_message
-from museum.live.topic_inspector import LiveMessage
+from museum.live.topic_identity import LiveMessage
 from museum.settings import SQL
 
 Claims = Mapping[int, Claim]

@@ -20,7 +20,7 @@ from etlkit.errors import DataError, EtlError
 from etlkit.locks import lock_key, release_advisory_lock, try_advisory_lock
 from etlkit.postgres import Connection, Cursor, load_errors, only_value, run_file
 from museum.live.topic import KafkaTopic, Watermarks
-from museum.live.topic_inspector import REQUEST_SECONDS, LiveMessage
+from museum.live.topic_identity import REQUEST_SECONDS, LiveMessage
 from museum.settings import SQL
 
 STATEMENTS = SQL / "partition"
@@ -140,19 +140,19 @@ class PartitionLedger:
     def _take_token(self, place: Place, marks: Watermarks) -> Claim:
         """Make or take over the partition's row and return it with our token."""
         with load_errors("taking over a partition"), self._connection, self._connection.cursor() as cursor:
-            row = claim_row(cursor, place, marks.low, self._topic.inspector.topic_id, self._run_id)
+            row = claim_row(cursor, place, marks.low, self._topic.identity.topic_id, self._run_id)
         source_id, token, stored, last_message, topic_id = row
         return Claim(place, marks.low, source_id, token, stored, stored, last_message, topic_id, max(stored, marks.low))
 
     def _strangeness(self, claim: Claim, marks: Watermarks, seconds: float) -> str | None:
         """Return why a partition cannot be the one whose messages are stored, None when nothing speaks against it."""
-        if claim.topic_id and self._topic.inspector.topic_id and claim.topic_id != self._topic.inspector.topic_id:
+        if claim.topic_id and self._topic.identity.topic_id and claim.topic_id != self._topic.identity.topic_id:
             return "the brokers know it by another id than the one of the stored messages."
         if claim.stored > marks.high:
             return f"offset {claim.stored:,} comes next, but the partition ends at {marks.high:,}."
         last = claim.stored - 1
         if claim.last_message is not None and last >= marks.low:
-            found = self._topic.inspector.message_at(claim.place.partition, last, seconds)
+            found = self._topic.identity.message_at(claim.place.partition, last, seconds)
             if found is not None and found.fingerprint != claim.last_message:
                 return f"offset {last:,} holds another message than the one that was stored."
         return None

@@ -20,7 +20,7 @@ from etlkit.errors import RetryableError
 from museum.live.claims import Claim, PartitionLedger
 from museum.live.live_summary import LiveReport, LiveSummary
 from museum.live.topic import KafkaTopic
-from museum.live.topic_inspector import LiveMessage
+from museum.live.topic_identity import LiveMessage
 
 BUSY_REQUEST_SECONDS = 1.0
 """How long a question about one partition may keep the others waiting."""

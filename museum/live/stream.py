@@ -22,7 +22,7 @@ from museum.live.partitions import LONGEST_PAUSE, Partitions
 from museum.live.session import LiveSession, is_permanent
 from museum.live.stopping import Stop
 from museum.live.topic import KafkaTopic
-from museum.live.topic_inspector import LiveMessage, TopicChanged
+from museum.live.topic_identity import LiveMessage, TopicChanged
 from museum.settings import KafkaSettings
 
 FIRST_PAUSE = 0.5
@@ -119,7 +119,7 @@ class LiveStream:
         self._last_activity = time.monotonic()
         claims = self._partitions.claims
         try:
-            ends = self._topic.inspector.ends(claims)
+            ends = self._topic.identity.ends(claims)
         except RetryableError as error:
             self._topic.errors.is_down = True
             self.report.tell_trouble(str(error))
@@ -189,7 +189,7 @@ class LiveStream:
         session, partitions = self._session, self._partitions
         batch = LiveSummary()
         try:
-            session.batches.store(messages, partitions.claims, batch, self._topic.inspector.ask_identity())
+            session.batches.store(messages, partitions.claims, batch, self._topic.identity.ask_identity())
             self._pause = FIRST_PAUSE
             self._last_progress = time.monotonic()
             self.report.forget_troubles()

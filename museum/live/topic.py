@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from etlkit.errors import ConfigError, RetryableError, SourceError
 from museum.live.broker_errors import BrokerErrors
-from museum.live.topic_inspector import REQUEST_SECONDS, LiveMessage, TopicInspector, live_message
+from museum.live.topic_identity import REQUEST_SECONDS, LiveMessage, TopicIdentity, live_message
 
 CONNECT_SECONDS = 10.0
 RETRY_SECONDS = 0.5
@@ -68,7 +68,7 @@ class KafkaTopic:
         self._advertised = ""
         try:
             self._consumer = Consumer(self._configuration, logger=self.errors.librdkafka_logger())
-            self.inspector = TopicInspector(name, self._configuration, self.errors)
+            self.identity = TopicIdentity(name, self._configuration, self.errors)
         except KafkaException as error:
             problem = f"the Kafka client refuses its settings: {error.args[0].str()}."
             raise ConfigError(problem, "Check KAFKA_CA_FILE and the login. Nothing was touched.") from error
@@ -111,7 +111,7 @@ class KafkaTopic:
         self.cluster = metadata.cluster_id
         self.partitions = sorted(found.partitions)
         try:
-            self.inspector.read_topic_id(self.cluster)
+            self.identity.read_topic_id(self.cluster)
         except (KafkaException, TimeoutError) as error:
             raise self._no_answer(error) from error
 
@@ -165,7 +165,7 @@ class KafkaTopic:
             if len(found) < wanted:
                 break
         self.errors.raise_fatal(self._configuration)
-        self.inspector.hear()
+        self.identity.hear()
         if taken:
             self.errors.forget()
         else:
@@ -202,7 +202,7 @@ class KafkaTopic:
 
     def close(self) -> None:
         """Leave the group, once the last commit is through."""
-        self.inspector.close()
+        self.identity.close()
         self._consumer.close()
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

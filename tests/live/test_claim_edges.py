@@ -13,7 +13,7 @@ from etlkit.postgres import connect
 from museum.live import claims
 from museum.live.claims import Claim, PartitionLedger, Place, claim_row
 from museum.live.topic import Watermarks
-from museum.live.topic_inspector import LiveMessage
+from museum.live.topic_identity import LiveMessage
 
 LAST = LiveMessage(0, 9, b"last", None)
 OTHER = LiveMessage(0, 9, b"other", None)
@@ -27,7 +27,7 @@ class Topic:
 
     def __init__(self, topic_id, found):
         self.topic_id, self._found = topic_id, found
-        self.inspector = self
+        self.identity = self
 
     def message_at(self, partition, offset, seconds):
         assert (partition, offset) == (0, 9)

@@ -22,7 +22,7 @@ from live_case import press
 from museum_case import PROJECT_DIR
 
 import consumer
-from museum.live.topic_inspector import TopicInspector
+from museum.live.topic_identity import TopicIdentity
 
 WORDS = {"UNKNOWN": "Failed to resolve", "CLOSED": "Connection refused"}
 
@@ -76,8 +76,8 @@ def test_an_address_that_leads_nowhere_is_named_with_who_told_it(live, impatient
 @pytest.mark.parametrize("flags", [(), ("--dry-run",)])
 def test_an_address_that_leads_nowhere_later_on_is_named_too(live, impatient, monkeypatch, flags):
     """One broker of many would do the same: the topic is found, a partition's leader or the group's is not."""
-    monkeypatch.setattr(TopicInspector, "read_topic_id", lambda *_: None)
-    monkeypatch.setattr("museum.live.topic_inspector.REQUEST_SECONDS", 1)
+    monkeypatch.setattr(TopicIdentity, "read_topic_id", lambda *_: None)
+    monkeypatch.setattr("museum.live.topic_identity.REQUEST_SECONDS", 1)
     live.setenv("BOOTSTRAP_SERVERS", live.kafka.bootstrap("UNKNOWN"))
     result = live.consume(*flags)
     assert (result.exit_code, "Failed to resolve 'broker.invalid:9092'" in result.last_line) == (1, True), result.lines

@@ -24,7 +24,7 @@ from museum.live.batch import BatchLoad, LiveRules, remove_stored
 from museum.live.claims import Claim, Fenced, Place, claim_row, store_offsets
 from museum.live.live_summary import LiveSummary
 from museum.live.session import count_open_rejects, read_run_counts
-from museum.live.topic_inspector import LiveMessage
+from museum.live.topic_identity import LiveMessage
 from museum.settings import SQL
 
 pytestmark = pytest.mark.database

@@ -20,7 +20,7 @@ from etlkit.postgres import connect, fetch_dicts, run_file
 from museum.live.batch import remove_stored
 from museum.live.claims import Claim, Fenced, Place, store_offsets
 from museum.live.session import count_open_rejects, read_run_counts
-from museum.live.topic_inspector import LiveMessage
+from museum.live.topic_identity import LiveMessage
 
 OURS, OTHERS = UUID(int=1), UUID(int=2)
 PLACE = Place("c", "t", 0)

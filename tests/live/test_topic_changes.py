@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from live_case import ended, press
 
-from museum.live.topic_inspector import TopicInspector
+from museum.live.topic_identity import TopicIdentity
 
 
 def test_what_retention_deleted_is_a_gap_and_is_skipped(live):
@@ -113,7 +113,7 @@ def test_a_recreated_topic_is_known_by_its_id_where_no_message_can_tell(live):
 
 def test_a_batch_of_a_topic_that_changes_before_the_commit_is_rolled_back(live, monkeypatch):
     live.produce([press(number) for number in range(10)], partition=0)
-    monkeypatch.setattr(TopicInspector, "read_topic_id", lambda self, _: setattr(self, "topic_id", "the id before"))
+    monkeypatch.setattr(TopicIdentity, "read_topic_id", lambda self, _: setattr(self, "topic_id", "the id before"))
     result = live.consume()
     assert live.stored() == 0
     assert (result.exit_code, "another id" in result.last_line) == (1, True)

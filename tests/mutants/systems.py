@@ -33,7 +33,7 @@ _OF_A_RUN = ("values", "flags", "cases", "fields", "runs", "laws", "histories")
 """Tests of silver's statements: a record is judged by itself, what is read and written shows over several runs."""
 
 _HUB_NOUNS = ("head", "version", "listing", "tombstone", "detail", "reject", "stream")
-_NOUNS = ("bulk", "exhibition", "hour", "message", "object", "partition", "press", "reject", "run")
+_NOUNS = ("first_load", "exhibition", "hour", "message", "object", "partition", "press", "reject", "run")
 """The museum's statements that guard data; what DuckDB, pages and demos ask is left out."""
 
 SYSTEMS = {

@@ -51,7 +51,7 @@ class TopicChanged(Exception):  # noqa: N818 - not an error but news
     """The topic is not the one any more that was connected to; what was fetched last belongs to neither for sure."""
 
 
-class TopicInspector:
+class TopicIdentity:
     """Asks about one topic; `topic_id` is None where the brokers know no ids."""
 
     def __init__(self, name: str, configuration: Mapping[str, Any], errors: BrokerErrors) -> None:

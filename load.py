@@ -246,7 +246,7 @@ def run_load(command: Command, logger: logging.Logger) -> Outcome:
             if flags.apply_schema:
                 return _apply_schema(connection, logger)
             require_schema(connection, SCHEMA)
-            if flags.rebuild_hours:
+            if not flags.apply_roles:
                 return _rebuild_hours(connection, dry_run=command.dry_run)
             execute_schema(connection, ROLES_FILE, logger)
         return Outcome("The roles museum_reader and museum_loader are in place.")

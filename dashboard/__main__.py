@@ -20,7 +20,7 @@ from dashboard.command_line import check_flags, chosen_selection, dashboard_pars
 from dashboard.database import Reader
 from dashboard.figures import read_catalogue
 from dashboard.report import Heading, render_report, write_report
-from dashboard.settings import DashboardSettings, as_reader, dashboard_settings
+from dashboard.settings import as_reader, dashboard_settings
 from etlkit.console import Outcome, say_settings_error
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.errors import EXIT_CLEAN, EXIT_REJECTS, ConfigError
@@ -31,7 +31,7 @@ from etlkit.signals import stopping_signal
 from museum.command import Command, run_stage
 from museum.database import database_settings
 from museum.demo.private_database import BATCH_DATABASE, LIVE_DATABASE
-from museum.settings import PROJECT_DIR, SCHEMA
+from museum.settings import PROJECT_DIR, SCHEMA, DashboardSettings
 
 LARGEST_REPORT = 2_000_000
 

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 from dashboard.figures import Catalogue
 from dashboard.selection import Period, Selection
-from dashboard.settings import DashboardSettings
 from etlkit.errors import ConfigError
 from museum.command import Command, argument_parser, read_command
+from museum.settings import DashboardSettings
 
 EXIT_CODES = (
     "exit codes: 0 the page was stopped, or the report is written; 1 failed; 2 usage or settings; "

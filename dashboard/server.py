@@ -14,9 +14,9 @@ import streamlit
 import uvicorn
 
 from dashboard.gate import Gate
-from dashboard.settings import DashboardSettings
 from etlkit.errors import ConfigError
 from etlkit.signals import Terminated
+from museum.settings import DashboardSettings
 
 APP = Path(__file__).with_name("app.py")
 LARGEST_MESSAGE = 1_000_000

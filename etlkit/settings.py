@@ -11,7 +11,6 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
-import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -204,12 +203,6 @@ def setting_names(classes: Iterable[type[Settings]]) -> set[str]:
     """Return the names of every setting, and of the files that secrets may stand in."""
     known = {name.upper() for settings_class in classes for name in settings_class.model_fields}
     return known | {f"{name.upper()}_FILE" for one in classes for name in one.model_fields if _is_secret(one, name)}
-
-
-def documented_names(example_file: Path) -> set[str]:
-    """Return the names of every setting that a `.env.example` shows, and of the files that they may stand in."""
-    shown = re.findall(r"^([A-Z][A-Z0-9_]*)=", example_file.read_text(encoding="utf-8"), re.MULTILINE)
-    return {name for one in shown for name in (one, f"{one}_FILE")}
 
 
 def unknown_settings(known: set[str], prefixes: Sequence[str], env_file: Path | None) -> list[str]:

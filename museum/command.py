@@ -22,9 +22,9 @@ from etlkit.settings import (
     EMBEDDED_HOST,
     DatabaseSettings,
     Settings,
-    documented_names,
     load_settings,
     secret_values,
+    setting_names,
     unknown_settings,
 )
 from museum import settings
@@ -202,7 +202,7 @@ def run_stage(
         logger = setup_logging(log_file, command.museum.museum_log_level, as_json=flags.json, secrets=command.secrets)
         for flag in (flag for flag, setting in SECRET_FLAGS.items() if getattr(flags, setting, None)):
             logger.warning("%s shows its value in the process list; set it in the environment or .env", flag)
-        for sentence in unknown_settings(documented_names(settings.EXAMPLE_FILE), settings.PREFIXES, settings.ENV_FILE):
+        for sentence in unknown_settings(setting_names(settings.EVERY_SETTING), settings.PREFIXES, settings.ENV_FILE):
             logger.warning(sentence)
         return MuseumSession(
             logger,

@@ -21,9 +21,6 @@ from museum.kiosk import EARLIEST, Rules
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT_DIR / ".env"
-EXAMPLE_FILE = PROJECT_DIR / ".env.example"
-PREFIXES = ("MUSEUM_", "DB_", "KAFKA_")
-"""How a name begins that must be one of the settings, which `.env.example` has all."""
 SQL = PROJECT_DIR / "sql"
 SCHEMA_FILE = PROJECT_DIR / "schema.sql"
 ROLES_FILE = PROJECT_DIR / "roles.sql"
@@ -32,6 +29,7 @@ BUCKET_DIR, COMBINED_DIR = "bucket_data", "combined_data"
 SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 LARGEST_PORT = 65_535
+SHORTEST_PASSWORD = 12
 
 
 class MuseumDatabase(DatabaseSettings):
@@ -203,3 +201,41 @@ class KafkaCredentials(Settings):
     prefers_env_file = True
     username: str | None = None
     password: SecretStr | None = None
+
+
+class DashboardSettings(Settings):
+    """The reader's login, and the address, port and password of the page."""
+
+    museum_name: str = Field(default="Liverpool Museum of Natural History", min_length=1)
+    museum_reader_user: str | None = None
+    museum_reader_password: SecretStr | None = None
+    museum_dashboard_address: str = Field(default="127.0.0.1", description="an IP address or localhost")
+    museum_dashboard_port: int = Field(default=8501, ge=1, le=65535, description="a number from 1 to 65535")
+    museum_dashboard_password: SecretStr | None = None
+    museum_dashboard_login_hours: float = Field(default=12, gt=0, le=720, description="a number up to 720")
+    museum_dashboard_refresh_seconds: float = Field(default=30, ge=1, le=3600, description="a number from 1 to 3600")
+
+    @model_validator(mode="after")
+    def _guarded_where_others_reach_it(self) -> DashboardSettings:
+        """Refuse an open page on a network, and half a login."""
+        password = self.museum_dashboard_password
+        if password is not None and len(password.get_secret_value()) < SHORTEST_PASSWORD:
+            raise ValueError(f"MUSEUM_DASHBOARD_PASSWORD must have at least {SHORTEST_PASSWORD} characters")
+        if password is None and not self.is_loopback:
+            raise ValueError(
+                f"MUSEUM_DASHBOARD_ADDRESS {self.museum_dashboard_address} can be reached by others, "
+                "so MUSEUM_DASHBOARD_PASSWORD must be set"
+            )
+        if bool(self.museum_reader_user) != bool(self.museum_reader_password):
+            raise ValueError("MUSEUM_READER_USER and MUSEUM_READER_PASSWORD must be set together")
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether only this machine reaches the page."""
+        return is_loopback(self.museum_dashboard_address)
+
+
+EVERY_SETTING = (MuseumSettings, MuseumDatabase, KafkaSettings, KafkaCredentials, DashboardSettings)
+PREFIXES = ("MUSEUM_", "DB_", "KAFKA_")
+"""How a name begins that must be one of these settings."""

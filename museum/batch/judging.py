@@ -123,6 +123,7 @@ def judge_plain_file(path: Path, combined_dir: Path, rules: Rules, reference: Re
     judging = judge_files([file], combined.judged_dir, folder / SPILL_DIR, rules, reference, {})
     with duckdb_errors("judging the file", advice), closing(judging):
         combined.manifest.kiosk_objects.extend(judging)
+    shutil.rmtree(folder / SPILL_DIR, ignore_errors=True)
     shutil.copyfile(combined.judged_dir / combined.manifest.kiosk_objects[0].rejects_file, folder / REJECTS_FILE)
     return combined
 

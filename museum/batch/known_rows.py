@@ -1,7 +1,7 @@
 """What the fast path knows: texts and times that need no judging, found by trying them on the rules.
 
-DuckDB looks these up (sql/transform/create_day.sql, create_known_press.sql); a row that is not found there is judged by
-`museum.kiosk` itself, so a lookup may know too little but never anything else than the rules.
+DuckDB looks these up (create_day.sql, create_known_press.sql in sql/kiosk_file/); a row that is not found there is
+judged by `museum.kiosk` itself, so a lookup may know too little but never anything else than the rules.
 """
 
 from __future__ import annotations

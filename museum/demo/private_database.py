@@ -10,8 +10,8 @@ from io import TextIOWrapper
 
 from etlkit.embedded import EmbeddedServer, default_home
 from etlkit.postgres import Cursor, apply_schema, connect
-from etlkit.settings import documented_names, stand_alone
-from museum.settings import EXAMPLE_FILE, PREFIXES, PROJECT_DIR, SCHEMA_FILE
+from etlkit.settings import setting_names, stand_alone
+from museum.settings import EVERY_SETTING, PREFIXES, PROJECT_DIR, SCHEMA_FILE
 
 BATCH_DATABASE, LIVE_DATABASE = "museum_demo", "museum_live"
 SERVER = EmbeddedServer(default_home(PROJECT_DIR))
@@ -19,7 +19,7 @@ SERVER = EmbeddedServer(default_home(PROJECT_DIR))
 
 def begin_demo(name: str) -> None:
     """Shut the user's settings out, and bring a demo's database up to today's schema: an older clone's demo goes on."""
-    stand_alone(documented_names(EXAMPLE_FILE), PREFIXES)
+    stand_alone(setting_names(EVERY_SETTING), PREFIXES)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # the programs write to the same pipe in between
     with closing(connect(SERVER.ensure_database(name), "museum demo")) as connection:

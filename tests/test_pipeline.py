@@ -350,10 +350,10 @@ def test_a_database_that_goes_away_in_the_middle_is_one_clear_line(museum, stock
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_during_the_merge_is_a_signal_s_exit(number, exit_code):
+def test_a_signal_during_the_merge_is_a_signal_s_exit(tmp_path, number, exit_code):
     program = (
         "import duckdb, logging, os, signal, threading; from etlkit.command import run_command; "
-        "query = 'copy (select range, random() from range(3000000000)) to $$/dev/null$$ (format csv)'; "
+        f"query = 'copy (select range, random() from range(3000000000)) to $${tmp_path}/merged.csv$$ (format csv)'; "
         f"timer = threading.Timer(0.3, os.kill, (os.getpid(), {int(number)})); "
         "body = lambda: timer.start() or duckdb.sql(query).fetchone(); "
         "raise SystemExit(run_command(body, logging.getLogger('x'), report=lambda code, message: print(code, message)))"

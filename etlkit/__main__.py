@@ -237,8 +237,10 @@ def command_parser() -> argparse.ArgumentParser:
     )
     database = argparse.ArgumentParser(add_help=False)
     database.add_argument("--env-file", metavar="FILE", help="settings file (.env in the project's folder)")
-    database.add_argument("--embedded", action="store_true", help="the suite's own private Postgres")
-    for name in ("host", "port", "name", "user"):
+    host = database.add_mutually_exclusive_group()
+    host.add_argument("--embedded", action="store_true", help="the suite's own private Postgres")
+    host.add_argument("--db-host", metavar="HOST", help="DB_HOST")
+    for name in ("port", "name", "user"):
         database.add_argument(f"--db-{name}", metavar=name.upper(), help=f"DB_{name.upper()}")
     areas = parser.add_subparsers(required=True, metavar="AREA")
 

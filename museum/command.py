@@ -140,8 +140,8 @@ def argument_parser(
     if "database" in groups:
         database = parser.add_argument_group("where the database is")
         host = database.add_mutually_exclusive_group()
-        private = {"action": "store_const", "const": EMBEDDED_HOST, "dest": "db_host"}
-        host.add_argument("--embedded", help="use the suite's own private Postgres", **private)  # type: ignore[arg-type]
+        private = "use the suite's own private Postgres"
+        host.add_argument("--embedded", action="store_const", const=EMBEDDED_HOST, dest="db_host", help=private)
         add_settings_flags(host, ("--db-host", "HOST", "db_host", "DB_HOST, a name, an address or a socket folder"))
         add_settings_flags(database, *DATABASE_FLAGS)
     where = parser.add_argument_group("where and how it runs")

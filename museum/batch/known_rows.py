@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
-from itertools import groupby, product
+from itertools import groupby, pairwise, product
+from operator import itemgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -38,8 +39,9 @@ def spans_of_known_offset(timezone: ZoneInfo) -> tuple[OffsetSpan, ...]:
     days = [FIRST_DAY + timedelta(days=number) for number in range((LAST_DAY - FIRST_DAY).days + 1)]
     offsets = [_offset(day, 0, timezone) for day in days]
     spans: list[OffsetSpan | None] = []
-    for (offset, following), group in groupby(zip(offsets, offsets[1:], days), key=lambda item: item[:2]):  # noqa: B905 - the last day only ends the one before
-        run = [day for _, _, day in group]
+    # The last day only ends the one before: it begins no pair.
+    for (offset, following), group in groupby(zip(pairwise(offsets), days, strict=False), key=itemgetter(0)):
+        run = [day for _, day in group]
         if offset != following:
             spans.extend(_change(day, offset, following, timezone) for day in run)
         elif offset.seconds % 60 == 0:

@@ -202,9 +202,17 @@ def test_a_process_prints_data_on_standard_output_only(connection, database, tmp
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("runs",), ("rejects", "resolve"), ("runs", "show"), ("runs", "list", "--limit", "x")]
+    "arguments",
+    [
+        (),
+        ("runs",),
+        ("rejects", "resolve"),
+        ("runs", "show"),
+        ("runs", "list", "--limit", "x"),
+        ("runs", "list", "--embedded", "--db-host", "db.example.org"),
+    ],
 )
-def test_a_command_that_does_not_exist_is_answered_with_the_usage(etl, capsys, arguments):
+def test_a_command_that_cannot_be_meant_is_answered_with_the_usage(etl, capsys, arguments):
     with pytest.raises(SystemExit, match="2"):
         etl(*arguments)
     assert capsys.readouterr().err.startswith("usage: python -m etlkit")

@@ -18,8 +18,7 @@ from contextlib import closing
 
 from dashboard.command_line import check_flags, chosen_selection, dashboard_parser
 from dashboard.database import Reader
-from dashboard.figures import read_catalogue
-from dashboard.report import Heading, render_report, write_report
+from dashboard.report import DATA_PART, EXHIBITION_PART, EXHIBITIONS_PART, SAFETY_PART, report_of, write_report
 from dashboard.settings import as_reader, dashboard_settings
 from etlkit.console import Outcome, say_settings_error
 from etlkit.embedded import EmbeddedServer, default_home
@@ -58,25 +57,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def export(command: Command, logger: logging.Logger) -> Outcome:
     """Write the report."""
-    reader = checked_reader(command, logger)
-    settings, timezone = dashboard_settings(command), command.museum.museum_timezone
-    with closing(reader), reader.look() as cursor:
-        catalogue = read_catalogue(cursor, timezone)
-        selection = chosen_selection(command, catalogue)
-        heading = Heading(
-            museum=settings.museum_name,
-            database=command.database.db_name if command.database else "",
-            choice=", ".join([*command.flags.department, *command.flags.exhibition]),
-            timezone=timezone,
-            made=command.now,
+    flags = command.flags
+    first = EXHIBITION_PART if len(set(flags.exhibition)) == 1 else EXHIBITIONS_PART
+    with closing(checked_reader(command, logger)) as reader:
+        report = report_of(
+            command,
+            reader,
+            lambda catalogue: chosen_selection(command, catalogue),
+            (first, SAFETY_PART, DATA_PART),
+            ", ".join([*flags.department, *flags.exhibition]),
         )
-        report = render_report(cursor, catalogue, selection, heading)
-    path = command.flags.export.resolve()
+    path = flags.export.resolve()
     size = write_report(path, report.page)
     if size > LARGEST_REPORT:
         logger.warning("the report is larger than %s MB; choose fewer days or exhibitions", LARGEST_REPORT / 1e6)
-    period = str(selection.period) if selection else "no presses yet"
-    said = [f"Wrote {path} ({size / 1000:,.0f} kB): {period}.", catalogue.left_out_says]
+    said = [f"Wrote {path} ({size / 1000:,.0f} kB): {report.period or 'no presses yet'}.", report.left_out_says]
     if report.undrawn:
         said.append(f"{len(report.undrawn)} of {report.charts} charts could not be drawn.")
     return Outcome(

@@ -1,113 +1,153 @@
-"""The pictures: one function a chart, from a frame of `dashboard.figures` to an Altair chart without a width.
+"""The pictures: one function a chart, from a frame of the figures to an Altair chart without a width.
 
 Colours can be told apart by colour-blind people: Okabe and Ito's palette for kinds (Color Universal Design, 2008),
-viridis for ratings, one hue for amounts. Nothing is told by colour alone: bars carry numbers, lines have dashes.
+viridis for ratings, one hue for amounts. Nothing is told by colour alone: bars carry numbers, lines have dashes. A
+name that is cut has a tooltip that holds it whole, across its row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import textwrap
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from dashboard.figures import FEW_REVIEWS
+from dashboard.time_axis import TimeAxis, time_axis
+
 AnyChart = alt.Chart | alt.LayerChart
+Link = Callable[[str], str]
+"""Where the page of an exhibition is, by its name."""
 
 PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D31"]
 DASHES = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 4], [1, 1], [10, 3]]
 KNOWN_TYPES = {0: PALETTE[0], 1: PALETTE[5]}
 OTHER_TYPES = [PALETTE[2], PALETTE[3], PALETTE[1], PALETTE[6]]
-MUTED = "#666666"
+INK, INK_ON_DARK = "#3d4752", "#d5dae0"
+COUNT_BARS = "#9db4c8"
 BLACK_TO_WHITE = 0.65
 """From which share of the most on a cell is so dark that its number is white."""
 
 WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
-BAR_HEIGHT = 34
+BAR_HEIGHT, TALL_BAR_HEIGHT = 34, 48
 LABEL_PIXELS = 130
+LABEL_LETTERS = 21
+LABEL_LINES = 3
 LEGEND_PIXELS = 220
-TWO_LINES = "split(replace(datum.label, regexp('^(?=.{25})(.{8,24}) '), '$1\\n'), '\\n')"
-"""Vega's expression that breaks a label of 25 letters or more at the last blank before the 25th."""
-
-PERIOD_FORMATS = {"hour": "%d %b %H:%M", "day": "%d %b %Y", "week": "week of %d %b %Y", "month": "%b %Y"}
-_DAY = 86_400_000
-STEPS = {"hour": _DAY / 24, "day": _DAY, "week": 7 * _DAY, "month": 28 * _DAY}
-"""The shortest way from one mark of a time axis to the next, in milliseconds."""
-
-FREQUENCIES = {"hour": "h", "day": "D", "week": "W-MON", "month": "MS"}
-MOST_LINES = len(PALETTE)
+LEGEND_LETTERS = 44
+"""The labels of a legend in one line together have at most so many letters, so that they fit a phone."""
 
 
-def average_bars(frame: pd.DataFrame, name: str, best: int) -> alt.LayerChart:
+def average_bars(frame: pd.DataFrame, name: str, best: int, link: Link | None = None) -> alt.LayerChart:
     """Show the average rating of each `name`, best first; one without reviews says so instead of standing at zero."""
     shown = frame.assign(
-        text=[
-            "no ratings yet" if pd.isna(average) else f"{average:.2f}  ({reviews:,})"
-            for average, reviews in _values(frame, "average", "reviews")
-        ],
+        text=[_average_text(average, reviews) for average, reviews in _values(frame, "average", "reviews")],
         average=frame["average"].fillna(0),
     )
     order = list(shown.sort_values(["average", name], ascending=[False, True])[name])
-    base = alt.Chart(shown).encode(
-        x=alt.X("average:Q", title="average rating", scale=alt.Scale(domain=[0, best * 1.25]), axis=_ticks(best)),
+    base = alt.Chart(_linked(shown, name, link)).encode(
+        x=alt.X("average:Q", title="average rating", scale=alt.Scale(domain=[0, best * 1.3]), axis=_ticks(best)),
         y=_names(name, order),
         tooltip=[alt.Tooltip(f"{name}:N"), alt.Tooltip("text:N", title="average (reviews)")],
+        **_href(link),
     )
     bars = base.mark_bar(color=PALETTE[0], height={"band": 0.7})
-    return (bars + base.mark_text(align="left", dx=4, color=MUTED).encode(text="text:N")).properties(
-        height=_height(len(shown))
-    )
+    words = base.mark_text(align="left", dx=4).encode(text="text:N")
+    return (bars + words + _rows(base)).properties(height=_height(order))
 
 
-def distribution_bars(frame: pd.DataFrame, order: list[str]) -> alt.Chart:
+def distribution_bars(frame: pd.DataFrame, order: list[str], link: Link | None = None) -> alt.LayerChart:
     """Show how each exhibition's reviews are spread over the ratings, as shares of 100 %."""
     ratings = frame.drop_duplicates("rating_id").sort_values("rating_id")
-    return (
-        alt.Chart(frame[frame["reviews"] > 0])
-        .mark_bar(height={"band": 0.7}, stroke="white", strokeWidth=0.5)
-        .encode(
-            x=alt.X("share:Q", stack="zero", title="share of the reviews", axis=alt.Axis(format="%")),
-            y=_names("exhibition", order),
-            color=alt.Color(
-                "rating:O",
-                scale=alt.Scale(domain=list(ratings["rating"]), scheme="viridis"),
-                legend=_legend(2),
-            ),
-            order=alt.Order("rating_id:Q"),
-            tooltip=[
-                "exhibition:N",
-                "rating:N",
-                alt.Tooltip("reviews:Q", format=","),
-                alt.Tooltip("share:Q", format=".1%"),
-            ],
-        )
-        .properties(height=_height(len(order)))
+    given = frame[frame["reviews"] > 0].sort_values("rating_id")
+    ends = given.groupby("exhibition")["share"].cumsum().clip(upper=1)
+    given = given.assign(end=ends, begin=(ends - given["share"]).clip(lower=0))
+    base = alt.Chart(_linked(given, "exhibition", link)).encode(y=_names("exhibition", order), **_href(link))
+    bars = base.mark_bar(height={"band": 0.7}, stroke="white", strokeWidth=0.5).encode(
+        x=alt.X(
+            "begin:Q",
+            title="share of the reviews",
+            scale=alt.Scale(domain=[0, 1], nice=False, clamp=True),
+            axis=alt.Axis(format="%", tickCount=5),
+        ),
+        x2="end:Q",
+        color=alt.Color(
+            "rating:O",
+            scale=alt.Scale(domain=list(ratings["rating"]), scheme="viridis"),
+            legend=_legend(ratings["rating"]),
+        ),
+        tooltip=[
+            "exhibition:N",
+            "rating:N",
+            alt.Tooltip("reviews:Q", format=","),
+            alt.Tooltip("share:Q", format=".1%"),
+        ],
     )
+    rows = _rows(base.encode(tooltip=["exhibition:N"]))
+    return (rows + bars).properties(height=_height(order))
 
 
-def average_lines(frame: pd.DataFrame, grain: str, best: int) -> alt.Chart:
-    """Show each exhibition's average over time; of many exhibitions those with the most reviews."""
-    sizes = frame.groupby("exhibition")["reviews"].sum().sort_values(ascending=False)
-    names = sorted(sizes.index[:MOST_LINES])
-    return (
-        alt.Chart(_with_gaps(frame[frame["exhibition"].isin(names)], grain))
-        .mark_line(point=alt.OverlayMarkDef(size=18), strokeWidth=2)
-        .encode(
-            x=_periods(grain),
-            y=alt.Y("average:Q", title="average rating", scale=alt.Scale(domain=[0, best]), axis=_ticks(best)),
-            color=alt.Color(
-                "exhibition:N", scale=alt.Scale(domain=names, range=PALETTE[: len(names)]), legend=_legend(1, "stroke")
-            ),
-            strokeDash=alt.StrokeDash("exhibition:N", scale=alt.Scale(domain=names, range=DASHES[: len(names)])),
-            tooltip=[
-                "exhibition:N",
-                alt.Tooltip("period:T", title=grain, format=PERIOD_FORMATS[grain]),
-                alt.Tooltip("average:Q", format=".2f"),
-                alt.Tooltip("reviews:Q", format=","),
-            ],
-        )
-        .properties(height=300)
+def average_lines(frame: pd.DataFrame, grain: str, best: int, link: Link | None = None) -> alt.LayerChart:
+    """Show each exhibition's average over time; a line of one point says its figure."""
+    axis = time_axis(frame["period"], grain)
+    names = sorted(frame["exhibition"].unique())
+    lonely = frame.groupby("exhibition")["period"].transform("count") == 1
+    tooltip = [
+        alt.Tooltip("exhibition:N"),
+        alt.Tooltip("when:N", title=grain),
+        alt.Tooltip("average:Q", format=".2f"),
+        alt.Tooltip("reviews:Q", format=","),
+    ]
+    y = alt.Y("average:Q", title="average rating", scale=alt.Scale(domain=[0, best]), axis=_ticks(best))
+    base = alt.Chart(_linked(_with_breaks(frame, axis), "exhibition", link)).encode(
+        x=axis.encoding(),
+        y=y,
+        color=alt.Color(
+            "exhibition:N",
+            scale=alt.Scale(domain=names, range=PALETTE[: len(names)]),
+            legend=_legend(names, "stroke"),
+        ),
+        tooltip=tooltip,
+        **_href(link),
     )
+    dash = alt.StrokeDash("exhibition:N", scale=alt.Scale(domain=names, range=DASHES[: len(names)]))
+    lines = base.mark_line(strokeWidth=2).encode(strokeDash=dash)
+    points = base.mark_point(filled=True, size=32, opacity=1).transform_filter("isValid(datum.average)")
+    labels = (
+        alt.Chart(axis.placed(frame[lonely]))
+        .mark_text(align="left", dx=7)
+        .encode(x=axis.encoding(), y=y, text=alt.Text("average:Q", format=".2f"), tooltip=tooltip)
+    )
+    return _over_time([lines, points, labels], axis, 300)
+
+
+def rating_over_time(frame: pd.DataFrame, grain: str, best: int) -> alt.LayerChart:
+    """Show one exhibition's average as a line over the number of its reviews as bars."""
+    axis = time_axis(frame["period"], grain)
+    base = alt.Chart(_with_breaks(frame, axis)).encode(
+        x=axis.encoding(),
+        tooltip=[
+            alt.Tooltip("when:N", title=grain),
+            alt.Tooltip("average:Q", format=".2f"),
+            alt.Tooltip("reviews:Q", format=","),
+        ],
+    )
+    count_axis = alt.Axis(orient="right", grid=False, tickMinStep=1, format="~s")
+    counts = base.mark_bar(color=COUNT_BARS, opacity=0.6).encode(
+        y=alt.Y("reviews:Q", title="reviews (bars)", axis=count_axis)
+    )
+    y = alt.Y("average:Q", title="average rating (line)", scale=alt.Scale(domain=[0, best]), axis=_ticks(best))
+    line = base.mark_line(color=PALETTE[0], strokeWidth=2.5).encode(y=y)
+    points = base.mark_point(color=PALETTE[0], filled=True, size=36, opacity=1).encode(y=y)
+    averages = [line, points.transform_filter("isValid(datum.average)")]
+    if len(frame) == 1:
+        averages.append(base.mark_text(align="left", dx=8).encode(y=y, text=alt.Text("average:Q", format=".2f")))
+    gaps = axis.gap_marks()
+    layers = [counts, alt.layer(*averages), *([gaps] if gaps else [])]
+    return alt.layer(*layers).resolve_scale(y="independent").properties(height=280)
 
 
 def hour_bars(frame: pd.DataFrame) -> alt.LayerChart:
@@ -125,31 +165,40 @@ def hour_bars(frame: pd.DataFrame) -> alt.LayerChart:
     bars = base.mark_bar().encode(
         color=alt.condition("datum.is_busiest", alt.value(PALETTE[1]), alt.value(PALETTE[0])),
     )
-    labels = base.mark_text(dy=-6, color=MUTED, fontSize=10).encode(text=alt.Text("reviews:Q", format=".3~s"))
+    labels = base.mark_text(dy=-6, fontSize=10).encode(text=alt.Text("reviews:Q", format=".3~s"))
     return (bars + labels).properties(height=240)
 
 
-def incident_bars(frame: pd.DataFrame, name: str, types: dict[str, int]) -> alt.LayerChart:
+def incident_bars(frame: pd.DataFrame, name: str, types: dict[str, int], link: Link | None = None) -> alt.LayerChart:
     """Show the requests for help of each `name`, by type, the most first."""
-    sums = frame.groupby([name, "incident_type"], as_index=False)["incidents"].sum()
-    totals = sums.groupby(name, as_index=False)["incidents"].sum().sort_values("incidents", ascending=False)
+    sums = frame.groupby([name, "incident_type"], as_index=False)[["incidents"]].sum()
+    totals = frame.groupby(name, as_index=False)[["incidents"]].sum().sort_values("incidents", ascending=False)
     order = list(totals[name])
+    x = alt.X(
+        "incidents:Q",
+        title="requests for help",
+        axis=alt.Axis(tickMinStep=1),
+        scale=alt.Scale(domain=[0, max(float(totals["incidents"].max()), 1.0) * 1.15], nice=False),
+    )
     bars = (
-        alt.Chart(sums)
+        alt.Chart(_linked(sums, name, link))
         .mark_bar(height={"band": 0.7})
         .encode(
-            x=alt.X("incidents:Q", title="requests for help", axis=alt.Axis(tickMinStep=1)),
+            x=x,
             y=_names(name, order),
             color=_types(types),
             tooltip=[f"{name}:N", "incident_type:N", alt.Tooltip("incidents:Q", format=",")],
+            **_href(link),
         )
     )
-    labels = (
-        alt.Chart(totals)
-        .mark_text(align="left", dx=4, color=MUTED)
-        .encode(x="incidents:Q", y=_names(name, order), text=alt.Text("incidents:Q", format=","))
+    base = alt.Chart(_linked(totals, name, link)).encode(
+        x=x,
+        y=_names(name, order),
+        tooltip=[f"{name}:N", alt.Tooltip("incidents:Q", title="all requests", format=",")],
+        **_href(link),
     )
-    return (bars + labels).properties(height=_height(len(order)))
+    labels = base.mark_text(align="left", dx=4).encode(text=alt.Text("incidents:Q", format=","))
+    return (_rows(base) + bars + labels).properties(height=_height(order))
 
 
 def incident_hours(frame: pd.DataFrame, types: dict[str, int]) -> alt.Chart:
@@ -172,27 +221,24 @@ def incident_hours(frame: pd.DataFrame, types: dict[str, int]) -> alt.Chart:
     )
 
 
-def incident_heat(frame: pd.DataFrame) -> alt.LayerChart:
+def weekday_heat(frame: pd.DataFrame) -> alt.LayerChart:
     """Show weekday against hour of the local day; a cell says its number, an empty one stays empty."""
     sums = frame.groupby(["weekday", "hour_of_day"], as_index=False)[["incidents"]].sum()
     sums["day"] = [WEEKDAYS[number - 1] for number in sums["weekday"]]
-    most = int(sums["incidents"].max())
-    base = alt.Chart(sums).encode(
-        x=_hours(sums),
-        y=alt.Y("day:O", title=None, scale=alt.Scale(domain=WEEKDAYS)),
-        tooltip=["day:O", alt.Tooltip("hour_of_day:O", title="hour"), alt.Tooltip("incidents:Q", format=",")],
-    )
-    cells = base.mark_rect(cornerRadius=2).encode(
-        color=alt.Color("incidents:Q", scale=alt.Scale(scheme="blues", domain=[0, most]), legend=None),
-    )
-    numbers = base.mark_text(fontSize=10, fontWeight="bold").encode(
-        text=alt.Text("incidents:Q", format=".3~s"),
-        color=alt.condition(f"datum.incidents > {most * BLACK_TO_WHITE}", alt.value("white"), alt.value("#1B2A3A")),
-    )
-    return (cells + numbers).properties(height=240)
+    y = alt.Y("day:O", title=None, scale=alt.Scale(domain=WEEKDAYS))
+    return _heat(sums, y, "day").properties(height=240)
 
 
-def rate_bars(frame: pd.DataFrame) -> alt.LayerChart:
+def floor_heat(frame: pd.DataFrame, emergency: str) -> alt.LayerChart:
+    """Show floor against hour of the local day; a cell says its number, a sign marks emergencies."""
+    sums = frame.groupby(["floor", "hour_of_day"], as_index=False)[["incidents"]].sum()
+    urgent = frame[frame["incident_type"] == emergency].groupby(["floor", "hour_of_day"])["incidents"].sum()
+    sums["emergencies"] = [int(urgent.get((floor, hour), 0)) for floor, hour in _values(sums, "floor", "hour_of_day")]
+    order = sorted(sums["floor"].unique())
+    return _heat(sums, _names("floor", order), "floor").properties(height=_height(order))
+
+
+def rate_bars(frame: pd.DataFrame, link: Link | None = None) -> alt.LayerChart:
     """Show the requests for help per 1,000 reviews of each exhibition; one without reviews has no rate."""
     shown = frame.assign(
         text=[
@@ -202,34 +248,36 @@ def rate_bars(frame: pd.DataFrame) -> alt.LayerChart:
         per_1000=frame["per_1000"].fillna(0),
     )
     most = max(float(shown["per_1000"].max()), 1.0)
-    base = alt.Chart(shown).encode(
-        x=alt.X("per_1000:Q", title="requests per 1,000 reviews", scale=alt.Scale(domain=[0, most * 1.45])),
-        y=_names("exhibition", list(shown["exhibition"])),
+    order = list(shown["exhibition"])
+    base = alt.Chart(_linked(shown, "exhibition", link)).encode(
+        x=alt.X("per_1000:Q", title="requests per 1,000 reviews", scale=alt.Scale(domain=[0, most * 1.6], nice=False)),
+        y=_names("exhibition", order),
         tooltip=["exhibition:N", alt.Tooltip("text:N", title="per 1,000 (requests of reviews)")],
+        **_href(link),
     )
     bars = base.mark_bar(color=PALETTE[2], height={"band": 0.7})
-    return (bars + base.mark_text(align="left", dx=4, color=MUTED).encode(text="text:N")).properties(
-        height=_height(len(shown))
-    )
+    words = base.mark_text(align="left", dx=4).encode(text="text:N")
+    return (bars + words + _rows(base)).properties(height=_height(order))
 
 
-def incident_trend(frame: pd.DataFrame, grain: str, types: dict[str, int]) -> alt.Chart:
+def incident_trend(frame: pd.DataFrame, grain: str, types: dict[str, int]) -> alt.LayerChart:
     """Show the requests for help over time, by type."""
-    return (
-        alt.Chart(frame)
+    axis = time_axis(frame["period"], grain)
+    bars = (
+        alt.Chart(axis.placed(frame))
         .mark_bar()
         .encode(
-            x=_periods(grain),
+            x=axis.encoding(),
             y=alt.Y("incidents:Q", title="requests for help", axis=alt.Axis(tickMinStep=1)),
             color=_types(types),
             tooltip=[
-                alt.Tooltip("period:T", title=grain, format=PERIOD_FORMATS[grain]),
+                alt.Tooltip("when:N", title=grain),
                 "incident_type:N",
                 alt.Tooltip("incidents:Q", format=","),
             ],
         )
-        .properties(height=240)
     )
+    return _over_time([bars], axis, 240)
 
 
 def reject_bars(frame: pd.DataFrame) -> alt.LayerChart:
@@ -240,26 +288,99 @@ def reject_bars(frame: pd.DataFrame) -> alt.LayerChart:
         y=_names("reason", order),
         tooltip=["reason:N", alt.Tooltip("rejects:Q", format=",")],
     )
-    labels = base.mark_text(align="left", dx=4, color=MUTED).encode(text=alt.Text("rejects:Q", format=","))
-    return (base.mark_bar(color=PALETTE[6], height={"band": 0.7}) + labels).properties(height=_height(len(order)))
+    labels = base.mark_text(align="left", dx=4).encode(text=alt.Text("rejects:Q", format=","))
+    return (base.mark_bar(color=PALETTE[6], height={"band": 0.7}) + labels + _rows(base)).properties(
+        height=_height(order)
+    )
 
 
-def fitted(chart: AnyChart) -> AnyChart:
+def fitted(chart: AnyChart, *, is_dark: bool = False) -> AnyChart:
     """Return a chart whose labels lie within its width, while the plot keeps its height whatever stands around it.
 
-    It is drawn as SVG, whose words a screen reader finds and a browser can search.
+    It is drawn as SVG, whose words a screen reader finds and a browser can search, with words that can be read on a
+    light or dark page.
     """
     return chart.properties(
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
         usermeta={"embedOptions": {"renderer": "svg"}},
+    ).configure_text(color=INK_ON_DARK if is_dark else INK)
+
+
+def label_lines(name: str) -> list[str]:
+    """Return a name in lines that fit beside the bars; what does not fit is cut, and the tooltip has it."""
+    lines = textwrap.wrap(name, LABEL_LETTERS, break_on_hyphens=False) or [name]
+    if len(lines) > LABEL_LINES:
+        lines[LABEL_LINES - 1] = f"{lines[LABEL_LINES - 1][: LABEL_LETTERS - 1]}…"
+    return lines[:LABEL_LINES]
+
+
+def _average_text(average: float, reviews: int) -> str:
+    """Return an average with the number of its reviews, few ones as such."""
+    if pd.isna(average):
+        return "no ratings yet"
+    return f"{average:.2f}  ({reviews:,}{', few' if reviews < FEW_REVIEWS else ''})"
+
+
+def _heat(sums: pd.DataFrame, y: alt.Y, name: str) -> alt.LayerChart:
+    """Return cells by hour of the local day whose colour and number say how many incidents there are."""
+    most = int(sums["incidents"].max())
+    kinds = ["emergencies"] if "emergencies" in sums else []
+    base = alt.Chart(sums).encode(
+        x=_hours(sums),
+        y=y,
+        tooltip=[
+            f"{name}:N",
+            alt.Tooltip("hour_of_day:O", title="hour"),
+            alt.Tooltip("incidents:Q", title="requests", format=","),
+            *(alt.Tooltip(f"{kind}:Q", format=",") for kind in kinds),
+        ],
     )
+    cells = base.mark_rect(cornerRadius=2).encode(
+        color=alt.Color("incidents:Q", scale=alt.Scale(scheme="blues", domain=[0, most]), legend=None),
+    )
+    numbers = base.mark_text(fontSize=10, fontWeight="bold").encode(
+        text=alt.Text("incidents:Q", format=".3~s"),
+        color=alt.condition(f"datum.incidents > {most * BLACK_TO_WHITE}", alt.value("white"), alt.value("#1B2A3A")),
+    )
+    chart = cells + numbers
+    for kind in kinds:
+        corner = base.transform_filter(f"datum.{kind} > 0").mark_point(
+            shape="triangle-up", color=PALETTE[5], filled=True, size=34, opacity=1, xOffset=-9, yOffset=-9
+        )
+        chart += corner
+    return chart
 
 
-def _with_gaps(frame: pd.DataFrame, grain: str) -> pd.DataFrame:
-    """Return a line's points with a row without average for each step that has none, so that the line breaks there."""
-    steps = pd.date_range(frame["period"].min(), frame["period"].max(), freq=FREQUENCIES[grain])
-    grid = pd.MultiIndex.from_product([steps, frame["exhibition"].unique()], names=["period", "exhibition"])
-    return frame.set_index(["period", "exhibition"]).reindex(grid).reset_index()
+def _over_time(layers: list[AnyChart], axis: TimeAxis, height: int) -> alt.LayerChart:
+    """Return layers over a time axis, with its gaps marked."""
+    gaps = axis.gap_marks()
+    return alt.LayerChart(layer=[*([gaps] if gaps else []), *layers]).properties(height=height)
+
+
+def _with_breaks(frame: pd.DataFrame, axis: TimeAxis) -> pd.DataFrame:
+    """Return a line's points by their places, with an empty row for each place that has none: there the line breaks."""
+    named = "exhibition" in frame
+    names = list(frame["exhibition"].unique()) if named else [""]
+    placed = axis.placed(frame if named else frame.assign(exhibition=""))
+    grid = pd.MultiIndex.from_product([range(len(axis.steps)), names], names=["place", "exhibition"])
+    return placed.set_index(["place", "exhibition"]).reindex(grid).reset_index()
+
+
+def _linked(frame: pd.DataFrame, name: str, link: Link | None) -> pd.DataFrame:
+    """Return a frame with the address of each exhibition's page, if there are such pages."""
+    return frame if link is None else frame.assign(link=[link(value) for value in frame[name]])
+
+
+def _href(link: Link | None) -> dict[str, Any]:
+    """Return the encoding by which a click leads to an exhibition's page."""
+    return {} if link is None else {"href": alt.Href("link:N")}
+
+
+def _rows(base: alt.Chart) -> alt.Chart:
+    """Return the whole rows, unseen, so that a name's tooltip and link are there wherever its row is pointed at."""
+    encoding = base.copy().encoding
+    encoding.x = alt.Undefined
+    return alt.Chart(base.data, encoding=encoding).mark_rect(opacity=0)
 
 
 def _values(frame: pd.DataFrame, *columns: str) -> Iterable[tuple[Any, ...]]:
@@ -268,8 +389,9 @@ def _values(frame: pd.DataFrame, *columns: str) -> Iterable[tuple[Any, ...]]:
 
 
 def _names(name: str, order: list[str]) -> alt.Y:
-    """Return the axis with one line for each name, in this order; a long name takes two lines."""
-    axis = alt.Axis(labelLimit=LABEL_PIXELS, labelExpr=TWO_LINES)
+    """Return the axis with one row for each name, in this order; a long name takes several lines."""
+    lines = {value: label_lines(value) for value in order}
+    axis = alt.Axis(labelLimit=LABEL_PIXELS, labelExpr=f"({json.dumps(lines, ensure_ascii=False)})[datum.value]")
     return alt.Y(f"{name}:N", title=None, sort=None, scale=alt.Scale(domain=order), axis=axis)
 
 
@@ -280,30 +402,23 @@ def _hours(frame: pd.DataFrame) -> alt.X:
     return alt.X("hour_of_day:O", title=title, scale=alt.Scale(domain=hours), axis=alt.Axis(labelAngle=0))
 
 
-def _periods(grain: str) -> alt.X:
-    """Return the time axis of a grain."""
-    return alt.X(
-        "period:T",
-        title=None,
-        axis=alt.Axis(labelOverlap=True, tickCount=6, tickMinStep=STEPS[grain], format=_axis_format(grain)),
-    )
-
-
-def _axis_format(grain: str) -> str:
-    """Return how a time axis writes its steps."""
-    return {"hour": "%d %b %H:%M", "day": "%d %b", "week": "%d %b %y", "month": "%b %Y"}[grain]
-
-
 def _types(types: dict[str, int]) -> alt.Color:
     """Return the colours of the types of requests, by their ids: emergencies in vermilion whatever they are called."""
     others = iter(OTHER_TYPES * len(types))
     colours = [KNOWN_TYPES.get(number) or next(others) for number in types.values()]
-    return alt.Color("incident_type:N", scale=alt.Scale(domain=list(types), range=colours), legend=_legend(1))
+    return alt.Color("incident_type:N", scale=alt.Scale(domain=list(types), range=colours), legend=_legend(types))
 
 
-def _legend(columns: int, symbol: str = "square") -> alt.Legend:
-    """Return a legend above the chart, narrow enough for a phone."""
-    return alt.Legend(title=None, orient="top", columns=columns, labelLimit=LEGEND_PIXELS, symbolType=symbol)
+def _legend(labels: Iterable[str], symbol: str = "square") -> alt.Legend:
+    """Return a legend above the chart: in one small line where that fits a phone, else line by line."""
+    names = list(labels)
+    fits = sum(map(len, names)) <= LEGEND_LETTERS
+    columns = len(names) if fits else (1 if max(map(len, names)) > LABEL_LETTERS else 2)
+    return alt.Legend(
+        title=None, orient="top", columns=columns, labelLimit=LEGEND_PIXELS, symbolType=symbol,
+        symbolStrokeWidth=0 if symbol == "square" else 2, symbolSize=60,
+        labelFontSize=11, columnPadding=8, rowPadding=1, offset=4,
+    )  # fmt: skip
 
 
 def _ticks(best: int) -> alt.Axis:
@@ -311,6 +426,7 @@ def _ticks(best: int) -> alt.Axis:
     return alt.Axis(values=list(range(best + 1)))
 
 
-def _height(lines: int) -> int:
-    """Return the height of a chart with so many horizontal bars."""
-    return max(lines, 1) * BAR_HEIGHT
+def _height(order: list[str]) -> int:
+    """Return the height of a chart with a row for each of these names."""
+    is_tall = any(len(label_lines(name)) == LABEL_LINES for name in order)
+    return max(len(order), 1) * (TALL_BAR_HEIGHT if is_tall else BAR_HEIGHT)

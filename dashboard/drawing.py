@@ -1,10 +1,12 @@
-"""Charts as SVG, drawn in a process of their own: on what it does not expect, the renderer ends the process it is in.
+"""Charts as SVG or PNG, drawn in a process of their own: on what it does not expect, the renderer ends its process.
 
-Run as a program, this file is that process: a chart's specification a line in, its picture or a complaint a line out.
+Run as a program, this file is that process: a form and a chart's specification a line in, its picture or a complaint
+a line out.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
@@ -13,6 +15,10 @@ import tempfile
 import threading
 from contextlib import suppress
 from typing import IO, Any, Self
+
+SVG, PNG = "svg", "png"
+PNG_SCALE = 2
+"""Pixels for one of the chart's, so that a slide shows it sharp."""
 
 LONGEST_SECONDS = 60.0
 """After that long a chart is given up, with the process that draws it."""
@@ -43,9 +49,9 @@ class Renderer:
         self._end()
         self._complaints.close()
 
-    def draw(self, specification: dict[str, Any]) -> str:
-        """Return a chart as SVG; DrawingError with the renderer's words when there is none."""
-        text = json.dumps(specification, ensure_ascii=False)
+    def draw(self, specification: dict[str, Any], form: str = SVG) -> str:
+        """Return a chart as SVG, or as PNG in base64; DrawingError with the renderer's words when there is none."""
+        text = json.dumps({"form": form, "chart": specification}, ensure_ascii=False)
         text = _LONG_LETTER.sub(lambda found: f"U+{ord(found[0]):X}", text)
         process = self._process = self._process or self._start()
         timer = threading.Timer(LONGEST_SECONDS, process.kill)
@@ -64,7 +70,7 @@ class Renderer:
         answer = json.loads(said)
         if "error" in answer:
             raise DrawingError(answer["error"])
-        return str(answer["svg"])
+        return str(answer["picture"])
 
     def _start(self) -> subprocess.Popen[str]:
         """Start the process; it imports nothing from the folder it lies in."""
@@ -99,7 +105,12 @@ def main() -> None:
 
     for line in sys.stdin.buffer:
         try:
-            answer = {"svg": vl_convert.vegalite_to_svg(json.loads(line))}
+            asked = json.loads(line)
+            if asked["form"] == SVG:
+                answer = {"picture": vl_convert.vegalite_to_svg(asked["chart"])}
+            else:
+                picture = vl_convert.vegalite_to_png(asked["chart"], scale=PNG_SCALE)
+                answer = {"picture": base64.b64encode(picture).decode()}
         except ValueError as error:
             answer = {"error": " ".join(str(error).split())}
         print(json.dumps(answer), flush=True)  # noqa: T201 - the other process reads it

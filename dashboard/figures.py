@@ -1,73 +1,44 @@
-"""The figures of the pages and of the report, read by the statements in sql/dashboard; nothing is written.
+"""How the exhibitions do: the figures of their pages and of the report, read by sql/dashboard; nothing is written.
 
-Frames are small: the database has added up the presses. Text is as it is shown (`dashboard.names`), times without a
-zone are the museum's local times.
+Frames are small: the database has added up the presses. Times without a zone are the museum's local times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from dashboard.names import MOST_LETTERS, shown
-from dashboard.selection import EARLIEST, LATEST, SHOWN_TIMES, Period, Selection
-from etlkit.postgres import Cursor, run_file
+from dashboard.catalogue import Catalogue, read_grain
+from dashboard.reading import read_frame
+from dashboard.safety_figures import Incident, SafetyFigures, read_latest_incidents, read_safety_figures
+from dashboard.selection import Selection
+from etlkit.postgres import Cursor
 
-SQL = Path(__file__).resolve().parent.parent / "sql" / "dashboard"
-EMERGENCY = 1
-FEED_LENGTH = 10
-EMERGENCIES_SHOWN = 5
-RUNS_SHOWN = 15
-ERROR_LETTERS = 300
-PARTITIONS_SHOWN = 24
+MOST_LINES = 7
+"""More lines than this in one picture nobody tells apart; those with the most reviews have theirs."""
 
+FEW_REVIEWS = 30
+"""Below this an average says little, and the normal distribution nothing of how sure it is."""
 
-@dataclass(frozen=True)
-class Catalogue:
-    """What can be chosen: exhibitions (exhibition_id, exhibition, department, floors), and the days with presses.
+SURE = 1.96
+"""Standard errors to each side of an average that hold 95 % of a normal distribution."""
 
-    `left_out` presses have times of other centuries.
-    """
-
-    exhibitions: pd.DataFrame
-    span: Period | None
-    left_out: int = 0
-
-    @property
-    def left_out_says(self) -> str:
-        """Return the sentence about presses that are not shown, nothing where all are."""
-        if not self.left_out:
-            return ""
-        return f"Left out: {self.left_out:,} presses with times before {EARLIEST.year} or from {LATEST.year} on."
-
-    @property
-    def departments(self) -> list[str]:
-        """Return the names of the departments."""
-        return sorted(set(self.exhibitions["department"]))
-
-    def chosen_ids(self, departments: Iterable[str] = (), names: Iterable[str] = ()) -> tuple[int, ...]:
-        """Return the ids of the exhibitions of these departments and names; none given stands for all."""
-        frame = self.exhibitions
-        if wanted := set(departments):
-            frame = frame[frame["department"].isin(wanted)]
-        if wanted := set(names):
-            frame = frame[frame["exhibition"].isin(wanted)]
-        return tuple(int(number) for number in frame["exhibition_id"])
+REQUESTS_SHOWN = 10
 
 
 @dataclass(frozen=True)
 class ExhibitionFigures:
     """How the exhibitions do.
 
-    exhibitions: exhibition, department, floors, reviews, average (NaN without reviews), label; best first.
-    distribution: exhibition, rating_id, rating, reviews, share. departments, floors: name, reviews, average.
-    trend: period, exhibition, reviews, average. hours: hour_of_day, reviews, average.
+    exhibitions: exhibition, department, floors, reviews, average (NaN without reviews), low and high (the interval that
+    holds the average with 95 %, NaN of fewer than FEW_REVIEWS), label; best first. distribution: exhibition,
+    rating_id, rating, reviews, share. departments, floors: name, reviews, average. trend: period, exhibition,
+    reviews, average, of the MOST_LINES exhibitions with the most reviews. hours: hour_of_day, reviews, average.
+    before: reviews and average of each exhibition in the period of equal length before; None where there is no data
+    of it.
     """
 
     exhibitions: pd.DataFrame
@@ -76,6 +47,7 @@ class ExhibitionFigures:
     floors: pd.DataFrame
     trend: pd.DataFrame
     hours: pd.DataFrame
+    before: pd.DataFrame | None
     grain: str
 
     @property
@@ -86,8 +58,7 @@ class ExhibitionFigures:
     @property
     def average(self) -> float | None:
         """Return the average of all reviews."""
-        given = self.exhibitions.dropna(subset="average")
-        return float((given["average"] * given["reviews"]).sum() / self.reviews) if self.reviews else None
+        return average_of(self.exhibitions)
 
     @property
     def busiest_hour(self) -> int | None:
@@ -99,169 +70,125 @@ class ExhibitionFigures:
 
 
 @dataclass(frozen=True)
-class SafetyFigures:
-    """Where and when help was needed.
+class Rank:
+    """A place among the rated ones, the best first; equal averages share the better place."""
 
-    incidents: exhibition, incident_type, weekday (1 is Monday), hour_of_day, incidents. floors: floor, incident_type,
-    incidents, an exhibition on two floors counting on both. rates: exhibition, incidents, reviews, per_1000 (NaN
-    without reviews). trend: period, incident_type, incidents. types: each type's id by its label. totals and
-    totals_before: incidents by type, of the period and of the one of equal length before it; None where there is no
-    data before.
+    place: int
+    among: int
+
+
+@dataclass(frozen=True)
+class SingleFigures:
+    """How one exhibition does.
+
+    `row` is its row of ExhibitionFigures.exhibitions with its code and description; the figures are of it alone,
+    `rank` among all exhibitions and `department_rank` in its department, None while it has no reviews. `latest` are
+    its latest requests for help in the period.
     """
 
-    incidents: pd.DataFrame
-    floors: pd.DataFrame
-    rates: pd.DataFrame
-    trend: pd.DataFrame
-    types: dict[str, int]
-    totals: dict[str, int]
-    totals_before: dict[str, int] | None
-    grain: str
-
-    @property
-    def per_1000(self) -> float | None:
-        """Return how many requests there were for every 1,000 reviews."""
-        reviews = int(self.rates["reviews"].sum())
-        return 1000 * float(self.rates["incidents"].sum()) / reviews if reviews else None
-
-
-@dataclass(frozen=True)
-class LiveRun:
-    """The latest run of the live consumer: its status, how far behind it said it was, and when it said so."""
-
-    status: str
-    lag: int | None
-    reported_at: datetime | None
-    started_at: datetime | None
-
-
-@dataclass(frozen=True)
-class DataFigures:
-    """How the data got here: runs, open rejects by reason, partitions, and what the freshest press is."""
-
-    runs: pd.DataFrame
-    rejects: pd.DataFrame
-    partitions: pd.DataFrame
-    reviews: int
-    incidents: int
-    files: int
-    open_rejects: int
-    latest_press: datetime | None
-    latest_file: datetime | None
-    live: LiveRun | None
-
-
-def read_catalogue(cursor: Cursor, timezone: str) -> Catalogue:
-    """Return what can be chosen."""
-    exhibitions = _frame(cursor, "list_exhibitions")
-    run_file(cursor, SQL / "read_span.sql", SHOWN_TIMES)
-    first, last, left_out = cursor.fetchone() or (None, None, 0)
-    if first is None or last is None:
-        return Catalogue(exhibitions, None, left_out)
-    zone = ZoneInfo(timezone)
-    return Catalogue(exhibitions, Period(first.astimezone(zone).date(), last.astimezone(zone).date()), left_out)
+    row: dict[str, Any]
+    figures: ExhibitionFigures
+    safety: SafetyFigures
+    rank: Rank | None
+    department_rank: Rank | None
+    latest: list[Incident]
 
 
 def read_exhibition_figures(cursor: Cursor, catalogue: Catalogue, selection: Selection) -> ExhibitionFigures:
     """Return how the selected exhibitions do in the selected period."""
     parameters = selection.parameters()
-    ratings = _frame(cursor, "list_ratings")
-    counts = _frame(cursor, "count_ratings", parameters)
-    trend = _frame(cursor, "follow_ratings", parameters)
-    hours = _frame(cursor, "count_reviews_by_hour", parameters)
-    chosen = _chosen(catalogue, selection)
-    grid = chosen.merge(ratings, how="cross").merge(counts, how="left", on=["exhibition_id", "rating_id"])
-    grid["reviews"] = grid["reviews"].fillna(0).astype("int64")
-    grid["points"] = grid["reviews"] * grid["rating_id"]
-    exhibitions = _averages(grid, ["exhibition", "department"])
-    exhibitions["label"] = exhibitions["average"].map(lambda average: _nearest_label(average, ratings))
-    exhibitions = exhibitions.merge(chosen[["exhibition", "floors"]], on="exhibition")
+    grain = read_grain(cursor, selection)
+    chosen = catalogue.chosen(selection)
+    ratings = read_frame(cursor, "list_ratings")
+    grid = _grid(chosen, ratings, read_frame(cursor, "count_ratings", parameters))
+    hours = read_frame(cursor, "count_reviews_by_hour", parameters)
     distribution = grid[["exhibition", "rating_id", "rating", "reviews"]].copy()
     distribution["share"] = distribution["reviews"] / distribution.groupby("exhibition")["reviews"].transform("sum")
     by_floor = grid.explode("floors").rename(columns={"floors": "floor"})
+    sizes = grid.groupby("exhibition_id")["reviews"].sum()
+    largest = [int(number) for number in sizes[sizes > 0].nlargest(MOST_LINES).index]
+    trend = read_frame(cursor, "follow_ratings", {**parameters, "exhibitions": largest, "grain": grain})
     return ExhibitionFigures(
-        exhibitions=exhibitions.sort_values(["average", "exhibition"], ascending=[False, True], ignore_index=True),
+        exhibitions=_ranked(grid, chosen, ratings),
         distribution=distribution,
         departments=_averages(grid, ["department"]),
         floors=_averages(by_floor, ["floor"]),
         trend=trend.merge(chosen[["exhibition_id", "exhibition"]], on="exhibition_id").drop(columns="exhibition_id"),
         hours=hours,
-        grain=selection.period.grain,
+        before=_before(cursor, catalogue, selection, ratings),
+        grain=grain,
     )
 
 
-def read_safety_figures(cursor: Cursor, catalogue: Catalogue, selection: Selection) -> SafetyFigures:
-    """Return where and when help was needed in the selected exhibitions and period."""
-    parameters = selection.parameters()
-    types = _frame(cursor, "list_incident_types")
-    counts = _frame(cursor, "count_incidents", parameters)
-    trend = _frame(cursor, "follow_incidents", parameters)
-    reviews = _frame(cursor, "count_ratings", parameters).groupby("exhibition_id", as_index=False)["reviews"].sum()
-    before = selection.period.before()
-    totals_before = None
-    if catalogue.span is not None and catalogue.span.first_day <= before.first_day:
-        totals_before = _totals(_frame(cursor, "count_incidents", selection.parameters(before)), types)
-    chosen = _chosen(catalogue, selection)
-    incidents = counts.merge(types, on="incident_type_id").merge(chosen, on="exhibition_id")
-    floors = incidents.explode("floors").rename(columns={"floors": "floor"})
-    requests = counts.groupby("exhibition_id", as_index=False)["incidents"].sum()
-    rates = chosen.merge(requests, how="left", on="exhibition_id").merge(reviews, how="left", on="exhibition_id")
-    rates = rates.fillna({"incidents": 0, "reviews": 0}).astype({"incidents": "int64", "reviews": "int64"})
-    rates["per_1000"] = 1000 * rates["incidents"] / rates["reviews"].where(rates["reviews"] > 0)
-    return SafetyFigures(
-        incidents=incidents[["exhibition", "incident_type", "weekday", "hour_of_day", "incidents"]],
-        floors=floors.groupby(["floor", "incident_type"], as_index=False)[["incidents"]].sum(),
-        rates=rates[["exhibition", "incidents", "reviews", "per_1000"]].sort_values(
-            ["per_1000", "exhibition"], ascending=[False, True], ignore_index=True
+def read_single_figures(cursor: Cursor, catalogue: Catalogue, selection: Selection) -> SingleFigures:
+    """Return how the one selected exhibition does in the selected period, and where it stands among all of them."""
+    (exhibition_id,) = selection.exhibitions
+    ratings = read_frame(cursor, "list_ratings")
+    everything = Selection(selection.period, catalogue.chosen_ids(), selection.timezone)
+    grid = _grid(catalogue.exhibitions, ratings, read_frame(cursor, "count_ratings", everything.parameters()))
+    ranked = _ranked(grid, catalogue.exhibitions, ratings)
+    about = catalogue.exhibitions.set_index("exhibition_id").loc[exhibition_id]
+    row = ranked[ranked["exhibition"] == about["exhibition"]].iloc[0]
+    return SingleFigures(
+        row=dict(row) | {"code": about["code"], "description": about["description"]},
+        figures=read_exhibition_figures(cursor, catalogue, selection),
+        safety=read_safety_figures(cursor, catalogue, selection),
+        rank=_rank(ranked, row),
+        department_rank=_rank(ranked[ranked["department"] == row["department"]], row),
+        latest=read_latest_incidents(
+            cursor,
+            selection.timezone,
+            REQUESTS_SHOWN,
+            selection.bounds,
+            exhibitions=selection.exhibitions,
         ),
-        trend=trend.merge(types, on="incident_type_id").drop(columns="incident_type_id"),
-        types={str(name): int(number) for number, name in types.itertuples(index=False)},
-        totals=_totals(counts, types),
-        totals_before=totals_before,
-        grain=selection.period.grain,
     )
 
 
-def read_latest_incidents(
-    cursor: Cursor,
-    timezone: str,
-    limit: int,
-    *,
-    exhibitions: Iterable[int] | None = None,
-    incident_type_id: int | None = None,
-) -> list[dict[str, Any]]:
-    """Return the latest requests for help, newest first: of some exhibitions or all, of one type or all."""
-    parameters = {
-        "exhibitions": None if exhibitions is None else list(exhibitions),
-        "timezone": timezone,
-        "type": incident_type_id,
-        "limit": limit,
-        **SHOWN_TIMES,
-    }
-    run_file(cursor, SQL / "list_latest_incidents.sql", parameters)
-    columns = _columns(cursor)
-    return [dict(zip(columns, map(_readable, row), strict=True)) for row in cursor.fetchall()]
+def average_of(frame: pd.DataFrame) -> float | None:
+    """Return the average of all the reviews of a frame with reviews and average, None of none."""
+    given = frame.dropna(subset="average")
+    reviews = int(given["reviews"].sum())
+    return float((given["average"] * given["reviews"]).sum() / reviews) if reviews else None
 
 
-def read_data_figures(cursor: Cursor) -> DataFigures:
-    """Return how the data got here."""
-    run_file(cursor, SQL / "read_freshness.sql", SHOWN_TIMES)
-    values = dict(zip(_columns(cursor), cursor.fetchone() or (), strict=True))
-    run_file(cursor, SQL / "read_live_run.sql")
-    live = cursor.fetchone()
-    return DataFigures(
-        live=LiveRun(*live) if live else None,
-        runs=_frame(cursor, "list_latest_runs", {"limit": RUNS_SHOWN}, most=ERROR_LETTERS),
-        rejects=_frame(cursor, "count_rejects_by_reason"),
-        partitions=_frame(cursor, "list_partitions", {"limit": PARTITIONS_SHOWN}),
-        **values,
-    )
+def _grid(chosen: pd.DataFrame, ratings: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each exhibition and rating, with its reviews, their points and the squares of those."""
+    grid = chosen.merge(ratings, how="cross").merge(counts, how="left", on=["exhibition_id", "rating_id"])
+    grid["reviews"] = grid["reviews"].fillna(0).astype("int64")
+    grid["points"] = grid["reviews"] * grid["rating_id"]
+    grid["squares"] = grid["points"] * grid["rating_id"]
+    return grid
 
 
-def _chosen(catalogue: Catalogue, selection: Selection) -> pd.DataFrame:
-    """Return the selected exhibitions."""
-    frame = catalogue.exhibitions
-    return frame[frame["exhibition_id"].isin(selection.exhibitions)]
+def _ranked(grid: pd.DataFrame, chosen: pd.DataFrame, ratings: pd.DataFrame) -> pd.DataFrame:
+    """Return the exhibitions with their averages and how sure those are, the best first."""
+    frame = _averages(grid, ["exhibition", "department"])
+    squares = grid.groupby(["exhibition", "department"], as_index=False)["squares"].sum()["squares"]
+    enough = frame["reviews"].where(frame["reviews"] >= FEW_REVIEWS)
+    variance = (squares - enough * frame["average"] ** 2) / (enough - 1)
+    error = SURE * (variance.clip(lower=0) / enough).map(math.sqrt, na_action="ignore")
+    worst, best = ratings["rating_id"].min(), ratings["rating_id"].max()
+    frame["low"] = (frame["average"] - error).clip(lower=worst)
+    frame["high"] = (frame["average"] + error).clip(upper=best)
+    frame["label"] = frame["average"].map(lambda average: _nearest_label(average, ratings))
+    frame = frame.merge(chosen[["exhibition", "floors"]], on="exhibition")
+    return frame.sort_values(["average", "exhibition"], ascending=[False, True], ignore_index=True)
+
+
+def _rank(ranked: pd.DataFrame, row: pd.Series) -> Rank | None:
+    """Return the place of a row by its average."""
+    averages = ranked["average"].dropna()
+    return None if pd.isna(row["average"]) else Rank(int((averages > row["average"]).sum()) + 1, len(averages))
+
+
+def _before(cursor: Cursor, catalogue: Catalogue, selection: Selection, ratings: pd.DataFrame) -> pd.DataFrame | None:
+    """Return reviews and average of each exhibition in the period before."""
+    before = catalogue.period_before(selection)
+    if before is None:
+        return None
+    counts = read_frame(cursor, "count_ratings", selection.parameters(before))
+    return _averages(_grid(catalogue.chosen(selection), ratings, counts), ["exhibition"])
 
 
 def _averages(grid: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -277,31 +204,3 @@ def _nearest_label(average: float, ratings: pd.DataFrame) -> str:
         return "no ratings yet"
     nearest = ratings[ratings["rating_id"] == int(average + 0.5)]
     return str(nearest["rating"].iloc[0]) if len(nearest) else ""
-
-
-def _totals(counts: pd.DataFrame, types: pd.DataFrame) -> dict[str, int]:
-    """Return the number of incidents of every type, those without any included."""
-    sums = counts.groupby("incident_type_id")["incidents"].sum()
-    numbers = zip(types["incident_type_id"], types["incident_type"], strict=True)
-    return {str(name): int(sums.get(number, 0)) for number, name in numbers}
-
-
-def _frame(
-    cursor: Cursor, name: str, parameters: dict[str, Any] | None = None, *, most: int = MOST_LETTERS
-) -> pd.DataFrame:
-    """Run a statement and return its rows, with its columns even when there are none."""
-    run_file(cursor, SQL / f"{name}.sql", parameters)
-    rows = [tuple(_readable(value, most) for value in row) for row in cursor.fetchall()]
-    return pd.DataFrame(rows, columns=_columns(cursor))
-
-
-def _readable(value: Any, most: int = MOST_LETTERS) -> Any:
-    """Return a value of the database with its text as it is shown."""
-    if isinstance(value, str):
-        return shown(value, most)
-    return [_readable(item, most) for item in value] if isinstance(value, list) else value
-
-
-def _columns(cursor: Cursor) -> list[str]:
-    """Return the names of the columns of the last statement."""
-    return [column.name for column in cursor.description or ()]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 
-MOST_LETTERS = 120
-"""Longer names are cut: the chart library's time grows with the square of their length."""
+MOST_LETTERS = 250
+"""Longer names are cut: no page has a place for them."""
 
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters
@@ -15,7 +15,8 @@ _UNPRINTABLE = re.compile(
     + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000))
     + "]"
 )
-_FORMULA = re.compile(r"[=+\-@](?!\d+$)")
+_FORMULA = re.compile(r"\s*([=@\uff1d\uff20]|[+\-\uff0b\uff0d](?!\d+$))")
+"""What a spreadsheet computes, in the wide letters of East Asia too; `-1` is a floor."""
 
 
 def shown(text: str, most: int = MOST_LETTERS) -> str:

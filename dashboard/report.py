@@ -7,45 +7,51 @@ state writes the same page but for the time in its head.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import altair as alt
 import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from dashboard.charts import AnyChart, fitted
+from dashboard.catalogue import Catalogue, read_catalogue
+from dashboard.charts import AnyChart
+from dashboard.data_sections import data_sections, data_tiles, footer
+from dashboard.database import Reader
 from dashboard.drawing import Renderer
-from dashboard.figures import Catalogue, read_data_figures, read_exhibition_figures, read_safety_figures
-from dashboard.sections import (
-    UNDRAWN,
-    Section,
-    Tile,
-    data_sections,
-    data_tiles,
-    exhibition_sections,
-    exhibition_tiles,
-    safety_sections,
-    safety_tiles,
-)
+from dashboard.exhibition_sections import exhibition_sections, exhibition_tiles, single_sections, single_tiles
+from dashboard.figures import read_exhibition_figures, read_single_figures
+from dashboard.safety_figures import EMERGENCY, read_latest_incidents, read_safety_figures
+from dashboard.safety_sections import emergency_section, patrol_section, safety_sections, safety_tiles
+from dashboard.sections import UNDRAWN, Section, Tile, moment
 from dashboard.selection import Selection
+from dashboard.settings import dashboard_settings
+from dashboard.state import DataFigures, read_data_figures
+from dashboard.taking_along import draw
 from etlkit.errors import ConfigError
 from etlkit.postgres import Cursor
+from museum.command import Command
 
 LOGGER = logging.getLogger("museum.dashboard")
 TEMPLATE = Path(__file__).with_name("report.html")
-CHART_WIDTH = 560
-WIDE_CHART_WIDTH = 1180
+PAPER_WIDTH, PHONE_WIDTH = 600, 340
+"""Of a chart, in pixels: on A4 and on a screen, and on a phone; a page holds both and shows the one that fits."""
+
 MOST_ROWS = 400
 """A table's longest length, so that years of hours still make a page that can be mailed."""
+
+EMERGENCIES_LISTED = 200
+EXHIBITIONS_PART, EXHIBITION_PART, SAFETY_PART, DATA_PART = "Exhibitions", "Exhibition", "Safety", "Data"
+Choose = Callable[[Catalogue], Selection | str]
+"""What is chosen of what there is, or why nothing of it can be shown."""
 
 
 @dataclass(frozen=True)
@@ -66,58 +72,87 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Heading:
-    """What the report says about itself."""
-
-    museum: str
-    database: str
-    choice: str
-    timezone: str
-    made: datetime
-
-
-@dataclass(frozen=True)
 class Report:
-    """The page, how many charts there are to it, and which of them could not be drawn."""
+    """The page, its period, what is left out, how many charts there are to it, and which of them could not be drawn."""
 
     page: str
+    period: str
+    left_out_says: str
     charts: int
     undrawn: list[str]
 
 
-def render_report(cursor: Cursor, catalogue: Catalogue, selection: Selection | None, heading: Heading) -> Report:
-    """Return the report as HTML; without a selection there are no presses yet, and only the data page has figures."""
-    timezone = heading.timezone
-    contents = []
-    if selection is not None:
-        exhibitions = read_exhibition_figures(cursor, catalogue, selection)
-        safety = read_safety_figures(cursor, catalogue, selection)
-        contents += [
-            ("Exhibitions", exhibition_tiles(exhibitions), exhibition_sections(exhibitions)),
-            ("Safety", safety_tiles(safety), safety_sections(safety)),
-        ]
-    data = read_data_figures(cursor)
-    contents.append(("Data", data_tiles(data, heading.made, timezone), data_sections(data, timezone)))
+def report_of(command: Command, reader: Reader, choose: Choose, parts: tuple[str, ...], choice: str = "") -> Report:
+    """Return the report of some parts in one look; without presses it says so, and the data part alone has figures."""
+    timezone = command.museum.museum_timezone
+    made = command.now if command.flags.now else datetime.now(UTC)
+    with reader.look() as cursor:
+        catalogue = read_catalogue(cursor, timezone)
+        selection = choose(catalogue)
+        data = read_data_figures(cursor, made)
+        contents = []
+        if isinstance(selection, Selection):
+            contents = [_part(part, cursor, catalogue, selection) for part in parts if part != DATA_PART]
+        if DATA_PART in parts:
+            contents.append((DATA_PART, data_tiles(data, made, timezone), data_sections(data, timezone)))
+    numbers = itertools.count(1)
     with Renderer() as renderer:
         pages = [
-            Page(title, tiles, [_laid_out(title, section, renderer) for section in sections])
+            Page(title, tiles, [_laid_out(title, section, renderer, numbers) for section in sections])
             for title, tiles, sections in contents
         ]
+    period = str(selection.period) if isinstance(selection, Selection) else ""
+    charts = [(page.title, section) for page in pages for section in page.sections if section["has_chart"]]
+    return Report(
+        page=_rendered(
+            command, data, made, pages=pages, period=period, choice=choice, left_out=catalogue.left_out_says
+        ),
+        period=period,
+        left_out_says=catalogue.left_out_says,
+        charts=len(charts),
+        undrawn=[f"{title}, {section['title']}" for title, section in charts if not section["pictures"]],
+    )
+
+
+def _part(
+    part: str, cursor: Cursor, catalogue: Catalogue, selection: Selection
+) -> tuple[str, list[Tile], list[Section]]:
+    """Return the title of a part of the report, its tiles and its sections."""
+    if part == EXHIBITIONS_PART:
+        exhibitions = read_exhibition_figures(cursor, catalogue, selection)
+        return part, exhibition_tiles(exhibitions), exhibition_sections(exhibitions)
+    if part == EXHIBITION_PART:
+        single = read_single_figures(cursor, catalogue, selection)
+        return str(single.row["exhibition"]), single_tiles(single), single_sections(single)
+    safety = read_safety_figures(cursor, catalogue, selection)
+    emergencies = read_latest_incidents(
+        cursor,
+        selection.timezone,
+        EMERGENCIES_LISTED,
+        selection.bounds,
+        exhibitions=selection.exhibitions,
+        incident_type_id=EMERGENCY,
+    )
+    listed = emergency_section(emergencies, EMERGENCIES_LISTED)
+    return part, safety_tiles(safety), [listed, patrol_section(safety), *safety_sections(safety)]
+
+
+def _rendered(command: Command, data: DataFigures, made: datetime, **contents: Any) -> str:
+    """Return the report as HTML."""
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["zip"] = zip
-    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        heading=heading,
-        period=str(selection.period) if selection else "",
-        made=f"{heading.made.astimezone(ZoneInfo(timezone)):%-d %B %Y %H:%M}",
-        pages=pages,
-        left_out_says=catalogue.left_out_says,
+    timezone = command.museum.museum_timezone
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        museum=dashboard_settings(command).museum_name,
+        database=command.database.db_name if command.database else "",
+        timezone=timezone,
+        made=moment(made, timezone),
+        footer=footer(data.pulse, data.runs, timezone),
         undrawn_says=UNDRAWN,
+        **contents,
     )
-    charts = [(page.title, section) for page in pages for section in page.sections if section["has_chart"]]
-    undrawn = [f"{title}, {section['title']}" for title, section in charts if not section["picture"]]
-    return Report(page, len(charts), undrawn)
 
 
 def write_report(path: Path, page: str) -> int:
@@ -150,33 +185,40 @@ def _umask() -> int:
     return current
 
 
-def _laid_out(page: str, section: Section, renderer: Renderer) -> dict[str, Any]:
+def _laid_out(page: str, section: Section, renderer: Renderer, numbers: Iterator[int]) -> dict[str, Any]:
     """Return a section as the template takes it."""
     table = section.table
     return {
         "title": section.title,
         "note": section.note,
-        "is_wide": section.is_wide,
         "has_chart": section.chart is not None,
-        "picture": _picture(page, section, section.chart, renderer) if section.chart is not None else "",
+        "pictures": _pictures(page, section, section.chart, renderer, numbers) if section.chart is not None else [],
         "columns": [Column(str(name).replace("_", " "), pd.api.types.is_numeric_dtype(table[name])) for name in table],
         "rows": [[_cell(value) for value in row] for row in table.head(MOST_ROWS).itertuples(index=False)],
         "left_out": max(len(table) - MOST_ROWS, 0),
     }
 
 
-def _picture(page: str, section: Section, make: Callable[[], AnyChart], renderer: Renderer) -> Markup:
-    """Return a chart as SVG that a screen reader can name; nothing, and a warning, where there can be none."""
-    try:
-        sized = fitted(make()).properties(width=WIDE_CHART_WIDTH if section.is_wide else CHART_WIDTH)
-        with alt.data_transformers.enable("default", max_rows=None):
-            svg = renderer.draw(sized.configure(aria=False).configure_view(stroke=None).to_dict())
-    except Exception as error:  # noqa: BLE001 - whatever a library makes of odd data, the other charts are drawn
-        why = " ".join(str(error).split())
-        LOGGER.warning("the chart %s of the page %s could not be drawn: %s", section.title, page, why)
-        return Markup("")
+def _pictures(
+    page: str, section: Section, make: Callable[[], AnyChart], renderer: Renderer, numbers: Iterator[int]
+) -> list[Markup]:
+    """Return a chart for paper and for a phone, as SVG that a screen reader can name; none where it cannot be drawn."""
     label = escape(f"{section.title}, {section.note}".strip(", "))
-    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))  # noqa: S704 - made by the chart library, which escapes
+    pictures = []
+    for kind, width in (("paper", PAPER_WIDTH), ("phone", PHONE_WIDTH)):
+        try:
+            svg = draw(renderer, make, width)
+        except Exception as error:  # noqa: BLE001 - whatever a library makes of odd data, the other charts are drawn
+            why = " ".join(str(error).split())
+            LOGGER.warning("the chart %s of the page %s could not be drawn: %s", section.title, page, why)
+            return []
+        # each picture names its own clips, and the page holds many
+        svg = re.sub(r'(\bid="|url\(#)', rf"\g<1>chart{next(numbers)}-", svg)
+        svg = svg.replace("<svg ", f'<svg role="img" aria-label="{label}" class="{kind}" ', 1).replace(
+            ' class="marks"', "", 1
+        )
+        pictures.append(Markup(svg))  # noqa: S704 - made by the chart library, which escapes
+    return pictures
 
 
 def _cell(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a viewer asks for: a period of local days and a set of exhibitions."""
+"""What a viewer asks for: a period of local days and a set of exhibitions, and the step of its lines."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+EVER = (EARLIEST, LATEST)
 SHOWN_TIMES = {"earliest": EARLIEST, "latest": LATEST}
 """What is shown lies between these; a database may hold times that no calendar and no chart has a place for."""
 
-HOURLY_DAYS = 3
-DAILY_DAYS = 120
-WEEKLY_DAYS = 750
+GRAINS = (("hour", 3), ("day", 120), ("week", 750))
+"""Up to how many days with presses a line still reads well in each step; beyond the last, months do."""
+
+MOST_DAYS = GRAINS[-1][1] + 1
+"""More days than this need not be counted to choose a step."""
+
+TODAY, YESTERDAY, LAST_MONTH, ALL_DAYS = "Today", "Yesterday", "Last month", "All"
+LAST_DAYS = {"7 days": 7, "30 days": 30}
+NAMED_PERIODS = (TODAY, YESTERDAY, *LAST_DAYS, LAST_MONTH, ALL_DAYS)
 
 
 @dataclass(frozen=True)
@@ -27,14 +34,6 @@ class Period:
     def days(self) -> int:
         """Return how many days that are."""
         return (self.last_day - self.first_day).days + 1
-
-    @property
-    def grain(self) -> str:
-        """Return the step in which a line over these days still reads well."""
-        for longest, grain in ((HOURLY_DAYS, "hour"), (DAILY_DAYS, "day"), (WEEKLY_DAYS, "week")):
-            if self.days <= longest:
-                return grain
-        return "month"
 
     def before(self) -> Period:
         """Return the period of the same length that ends the day before this one begins."""
@@ -56,6 +55,19 @@ class Period:
         return first if first == last else f"{first} to {last}"
 
 
+def named_period(name: str, span: Period, today: date) -> Period:
+    """Return the days of one of NAMED_PERIODS: by the calendar, but a number of days ends with the latest press."""
+    if name in LAST_DAYS:
+        return span.last(LAST_DAYS[name])
+    if name == ALL_DAYS:
+        return span
+    if name == LAST_MONTH:
+        last = today.replace(day=1) - timedelta(days=1)
+        return Period(last.replace(day=1), last)
+    day = today if name == TODAY else today - timedelta(days=1)
+    return Period(day, day)
+
+
 @dataclass(frozen=True)
 class Selection:
     """A period, the ids of the exhibitions, and the zone whose days and hours count."""
@@ -64,17 +76,30 @@ class Selection:
     exhibitions: tuple[int, ...]
     timezone: str
 
+    @property
+    def bounds(self) -> tuple[datetime, datetime]:
+        """Return when the period begins and when it has ended."""
+        return self._bounds(self.period)
+
     def parameters(self, period: Period | None = None) -> dict[str, Any]:
         """Return the parameters of the queries, for this period or another one."""
-        period = period or self.period
+        begins, ends = self._bounds(period or self.period)
         return {
-            "begins": self._midnight(period.first_day),
-            "ends": self._midnight(period.last_day + timedelta(days=1)),
+            "begins": begins,
+            "ends": ends,
             "exhibitions": list(self.exhibitions),
             "timezone": self.timezone,
-            "grain": period.grain,
         }
+
+    def _bounds(self, period: Period) -> tuple[datetime, datetime]:
+        """Return when a period begins and when it has ended."""
+        return self._midnight(period.first_day), self._midnight(period.last_day + timedelta(days=1))
 
     def _midnight(self, day: date) -> datetime:
         """Return when a local day begins, within the times that are shown."""
         return min(max(datetime.combine(day, time(), ZoneInfo(self.timezone)), EARLIEST), LATEST)
+
+
+def grain_of(days: int) -> str:
+    """Return the step in which a line over so many days with presses still reads well."""
+    return next((grain for grain, most in GRAINS if days <= most), "month")

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import streamlit
 import uvicorn
+from starlette.requests import Request
+from starlette.responses import FileResponse
+from starlette.routing import Route
 
 from dashboard.gate import Gate
 from etlkit.errors import ConfigError
@@ -19,6 +22,7 @@ from etlkit.signals import Terminated
 from museum.settings import DashboardSettings
 
 APP = Path(__file__).with_name("app.py")
+WATCH = Path(__file__).with_name("watch.js")
 LARGEST_MESSAGE = 1_000_000
 """What a viewer's page may say at once, in bytes: it tells which filters are chosen."""
 
@@ -52,7 +56,7 @@ def serve(listener: socket.socket, settings: DashboardSettings, arguments: Seque
 
     password = settings.museum_dashboard_password
     gate = Gate(
-        streamlit.App(APP, lifespan=shown),
+        streamlit.App(APP, lifespan=shown, routes=[Route("/watch.js", watch)]),
         museum=settings.museum_name,
         password=password.get_secret_value() if password else None,
         # a browser sends a host's cookies to all of its ports
@@ -71,6 +75,11 @@ def serve(listener: socket.socket, settings: DashboardSettings, arguments: Seque
     )
     with suppress(KeyboardInterrupt, Terminated):  # raised again when the server has ended in order
         uvicorn.Server(config).run(sockets=[listener])
+
+
+async def watch(_request: Request) -> FileResponse:
+    """Answer with the one script of our own that the page runs."""
+    return FileResponse(WATCH, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
 
 def _has_screen() -> bool:

@@ -14,6 +14,7 @@ import streamlit as st
 
 from dashboard.charts import AnyChart, fitted
 from dashboard.sections import UNDRAWN, Section, Tile
+from dashboard.taking_along import csv_of, file_name, picture_of
 from etlkit.errors import EtlError
 
 LOGGER = logging.getLogger("museum.dashboard")
@@ -43,54 +44,80 @@ def plain(text: str) -> str:
 
 
 def show_tiles(tiles: list[Tile]) -> None:
-    """Show the main figures side by side, below each other on a phone."""
+    """Show the main figures side by side, below each other on a phone, with how they have changed."""
     with st.container(horizontal=True):
         for tile in tiles:
             st.metric(
                 plain(tile.label),
                 plain(tile.value),
-                plain(tile.note) or None,
+                tile.change or None,
                 delta_color="off",
-                delta_arrow="off",
+                delta_description=plain(tile.note) or None,
                 border=True,
                 width="stretch",
                 height="stretch",
             )
 
 
-def show_sections(sections: list[Section]) -> None:
-    """Show sections in two columns, a wide one across both; on a phone they stand below each other."""
+def show_sections(page: str, sections: list[Section]) -> None:
+    """Show a page's sections in two columns of equal cards, a wide one across both; on a phone below each other."""
     for is_wide, group in itertools.groupby(sections, key=lambda section: section.is_wide):
         members = list(group)
         columns = 1 if is_wide else COLUMNS
         for first in range(0, len(members), columns):
             for place, section in zip(st.columns(columns), members[first : first + columns], strict=False):
-                with place.container(border=True):
-                    show_section(section)
+                with place.container(border=True, height="stretch"):
+                    show_section(page, section)
 
 
-def show_section(section: Section) -> None:
+def show_section(page: str, section: Section) -> None:
     """Show one section: its picture, and its figures to unfold."""
-    st.markdown(f"##### {section.title}")
+    st.markdown(f"### {plain(section.title)}")
     if section.note:
-        st.caption(section.note)
+        st.caption(plain(section.note))
     if section.chart is not None:
         show_chart(section, section.chart)
-        with st.expander("Figures"):
+        with st.expander("Figures and files", key=f"figures of {page} {section.title}"):
             show_table(section.table)
+            offer_files(page, section)
     elif len(section.table):
         show_table(section.table)
+        offer_files(page, section)
     else:
         st.info("Nothing here.")
 
 
 def show_chart(section: Section, make: Callable[[], AnyChart]) -> None:
     """Show a section's chart, or say that there is none; the log says why."""
+    is_dark = st.context.theme.type == "dark"
     try:
-        st.altair_chart(fitted(make()), width="stretch", alt=f"{section.title}, {section.note}".strip(", "))
+        label = f"{section.title}, {section.note}".strip(", ")
+        st.altair_chart(fitted(make(), is_dark=is_dark), width="stretch", alt=label)
     except Exception as error:  # noqa: BLE001 - whatever a library makes of odd data, the rest of the page is shown
         LOGGER.warning("the chart %s could not be drawn: %s", section.title, " ".join(str(error).split()))
         st.warning(UNDRAWN)
+
+
+def offer_files(page: str, section: Section) -> None:
+    """Offer a section's figures and picture to take along, made when they are asked for."""
+    with st.container(horizontal=True):
+        _offer("CSV", page, section, lambda: csv_of(section), "csv", "text/csv")
+        if section.chart is not None:
+            _offer("Picture", page, section, lambda: picture_of(section), "png", "image/png")
+
+
+def _offer(label: str, page: str, section: Section, make: Callable[[], bytes], ending: str, mime: str) -> None:
+    """Offer one file."""
+    st.download_button(
+        label,
+        make,
+        file_name(page, section.title, ending),
+        mime,
+        on_click="ignore",
+        icon=":material/download:",
+        help=f"{section.title}: {label}",
+        key=f"{ending} of {page} {section.title}",
+    )
 
 
 def show_table(table: pd.DataFrame) -> None:

@@ -11,6 +11,8 @@ select i.exhibition_id,
             join floor f using (floor_id)
             where a.exhibition_id = i.exhibition_id),
            array['no floor']
-       ) as floors
+       ) as floors,
+       i.exhibition_code as code,
+       i.description
 from exhibition_info i
 order by exhibition, i.exhibition_id

@@ -14,17 +14,14 @@ import pytest
 from dashboard_case import PHONE
 
 from dashboard.__main__ import main
+from dashboard.catalogue import read_catalogue
+from dashboard.data_sections import BAD, NONE, SLOW, WELL, consumer_sign
 from dashboard.database import Reader
-from dashboard.figures import (
-    EMERGENCY,
-    read_catalogue,
-    read_data_figures,
-    read_exhibition_figures,
-    read_latest_incidents,
-    read_safety_figures,
-)
-from dashboard.sections import data_tiles, safety_sections
+from dashboard.figures import read_exhibition_figures
+from dashboard.safety_figures import EMERGENCY, read_latest_incidents, read_safety_figures
+from dashboard.safety_sections import safety_sections
 from dashboard.selection import Period, Selection
+from dashboard.state import read_data_figures, read_pulse
 from etlkit.errors import LoadError
 from etlkit.postgres import connect
 
@@ -176,7 +173,7 @@ def test_the_real_museum_s_report_has_the_independent_figures(real_museum):
     assert (code, path.stat().st_size < LARGEST_REPORT) == (0, True)
     assert "6 March 2023" in line
     rows = Tables(path.read_text()).rows
-    averages = {row[0]: row[3:6] for row in rows if len(row) == 6 and row[1] in ("Zoology", "Geology", "Paleontology")}
+    averages = {row[0]: row[3:6] for row in rows if len(row) == 8 and row[1] in ("Zoology", "Geology", "Paleontology")}
     assert averages["Cetacean Sensations"] == ["472", "2.8305", "Good"]
     assert averages["Measureless to Man"] == ["301", "1.9169", "Neutral"]
     assert averages["Thunder Lizards"] == ["0", "-", "no ratings yet"]
@@ -214,9 +211,7 @@ def test_the_same_state_gives_the_same_report(sample):
 
 
 def test_a_choice_of_days_and_departments(sample):
-    code, path, line = export(
-        sample, "--department", "Zoology", "--first-day", "2023-10-29", "--last-day", "2023-10-29"
-    )
+    code, path, line = export(sample, "--department", "Zoology", "--since", "2023-10-29", "--until", "2023-10-29")
     assert (code, "29 October 2023" in line) == (0, True)
     page = path.read_text()
     assert "Zoology" in page
@@ -238,9 +233,11 @@ def test_an_empty_museum_has_a_report_too(museum):
             "no department is named 'Astrology'; there are: Geology, Zoology, no department",
         ),
         (["--exhibition", "Nothing"], "no exhibition is named 'Nothing'"),
-        (["--first-day", "2024-01-02", "--last-day", "2024-01-01"], "there are no presses from 2024-01-02"),
-        (["--first-day", "9999-12-31"], "there are no presses from 9999-12-31"),
-        (["--last-day", "0001-01-01"], "there are no presses from 2023-10-29 to 0001-01-01"),
+        (["--since", "2024-01-02", "--until", "2024-01-01"], "--since 2024-01-02 is after --until 2024-01-01"),
+        (["--since", "2024-01-02", "--until", "2024-01-03"], "there are no presses from 2024-01-02"),
+        (["--period", "all", "--since", "2024-01-02"], "--period cannot go with --since or --until"),
+        (["--since", "9999-12-31"], "there are no presses from 9999-12-31"),
+        (["--until", "0001-01-01"], "there are no presses from 2023-10-29 to 0001-01-01"),
         (["--department", "Zoology", "--exhibition", "Whales (EXH_02)"], "no exhibition is in both"),
         (["--export", "/dev/null"], "is there and is no file"),
         (["--export", "/no/such/folder/report.html"], "cannot be written: No such file or directory"),
@@ -333,35 +330,46 @@ def test_equal_labels_stay_apart(sample):
     sample.push()
     safety = figures(sample, read_safety_figures)
     assert safety.totals == {"assistance (0)": 1, "emergency": 1, "assistance (2)": 3}
-    tables = [section.table for section in safety_sections(safety)]
-    assert int(tables[1]["all"].sum()) == int(tables[5]["all"].sum()) == 5
+    tables = {section.title: section.table for section in safety_sections(safety)}
+    assert int(tables["By exhibition"]["all"].sum()) == int(tables["Over time"]["all"].sum()) == 5
     assert figures(sample, read_exhibition_figures).distribution["reviews"].sum() == 5
 
 
-def test_what_the_live_consumer_says_of_itself(sample):
+def test_what_the_live_consumers_say_of_themselves(sample):
     insert = (
         "insert into meta.ingestion_runs (run_id, source_system, entity_type, started_at, status, metadata) values "
         "(gen_random_uuid(), 'museum', %s, %s, %s, %s)"
     )
     now = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
-    def tile() -> tuple[str, str]:
+    def sign() -> tuple[str, str]:
         with closing(Reader(sample.database)) as reader, reader.look() as cursor:
-            found = data_tiles(read_data_figures(cursor), now, "Europe/London")[-1]
-        return found.value, found.note
+            found = consumer_sign(read_pulse(cursor, now), now, "Europe/London")
+        return found.kind, found.says
 
-    assert tile() == ("-", "no live run yet")
-    said = json.dumps({"live": {"lag": 123456}, "reported_at": "2026-01-05T11:59:30+00:00"})
+    assert sign() == (NONE, "none has run")
+    said = json.dumps({"live": {"lag": 123}, "reported_at": "2026-01-05T11:59:30+00:00"})
     sample.query(insert, ("live", "2026-01-04T00:00:00+00:00", "running", said))
     for hour in range(20):
         sample.query(insert, ("batch", f"2026-01-04T{hour:02}:00:00+00:00", "completed", "{}"))
-    assert tile() == ("123,456", "said 30 s ago")
+        sample.query(insert, ("live", f"2026-01-04T{hour:02}:00:00+00:00", "completed", "{}"))
+    assert sign() == (WELL, "running, 123 behind")
+    sample.query(insert, ("live", "2026-01-05T11:59:00+00:00", "running", "{}"))
+    assert sign() == (WELL, "2 running, 123 behind")
+    sample.query(insert, ("live", "2026-01-05T11:59:00+00:00", "running", said.replace("123", "9000")))
+    assert sign() == (SLOW, "3 running, 9,123 behind")
+    sample.query("delete from meta.ingestion_runs where started_at = '2026-01-05T11:59:00+00:00'")
     sample.query(
-        "update meta.ingestion_runs set metadata = %s where entity_type = 'live'", (said.replace("59:30", "10:00"),)
+        "update meta.ingestion_runs set metadata = %s where status = 'running'", (said.replace("59:30", "10:00"),)
     )
-    assert tile() == ("?", "not heard from for 50 min")
-    sample.query("update meta.ingestion_runs set status = 'failed' where entity_type = 'live'")
-    assert tile() == ("-", "the consumer ended (failed)")
+    assert sign() == (BAD, "silent since 11:10"), "a consumer that was killed stays running in the history"
+    sample.query("update meta.ingestion_runs set status = 'failed', completed_at = %s where status = 'running'",
+                 ("2026-01-05T11:20:00+00:00",))  # fmt: skip
+    assert sign() == (BAD, "failed since 11:20")
+    sample.query("update meta.ingestion_runs set status = 'completed' where status = 'failed'")
+    assert sign() == (BAD, "ended since 11:20")
+    sample.query("delete from meta.ingestion_runs where completed_at is not null")
+    assert sign() == (BAD, "ended since 4 Jan 2026 19:00")
 
 
 def test_a_port_that_is_taken_is_named(sample):

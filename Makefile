@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 CDK_VERSION := 2.1148.1
+AXE_VERSION := 4.14.1
 UV := $(BIN)/uv --system-certs
 STAMP := $(VENV)/.set-up
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
@@ -58,8 +59,12 @@ $(SYSTEMS:%=demo-%): demo-%: systems/%/.venv/.set-up
 dashboard: $(STAMP) ## the staff's page, on demo-live's database or else the demo's
 	@$(BIN)/python -m dashboard --demo
 
-test: $(STAMP) ## museum and kit tests on real servers, short counts
+test: $(STAMP) .local/axe-core-$(AXE_VERSION) ## museum and kit tests on real servers, short counts
 	@$(BIN)/$(PYTEST)
+
+.local/axe-core-%: $(STAMP) # what holds the dashboard's pages against WCAG in the browser
+	@$(BIN)/npm install --silent --no-audit --no-fund --prefix $@ axe-core@$* || \
+		{ rm -rf $@; echo "npm cannot bring axe-core; the test that needs it will be left out"; }
 
 $(SYSTEMS:%=test-%): test-%: systems/%/.venv/.set-up
 	@cd systems/$* && .venv/bin/$(PYTEST)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.choosing import choose
+from dashboard.choosing import choose, take_address, write_address
 from dashboard.pages import (
     show_data,
     show_exhibition,
@@ -40,6 +40,7 @@ def main() -> None:
         position="top",
     )
     page.run()
+    take_address()
     show_strip()
     st.title(page.title, anchor=False)
     show_body(page.title)
@@ -51,9 +52,11 @@ def show_body(title: str) -> None:
     if title == SAFETY:
         show_feed()
     if title == DATA:
+        write_address()
         show_data()
     else:
-        choice = choose(is_single=title == EXHIBITION)
+        choice = choose(is_single=title == EXHIBITION, has_weekday=title == SAFETY)
+        write_address()
         show_left_out()
         {EXHIBITIONS: show_exhibitions, EXHIBITION: show_exhibition, SAFETY: show_safety}[title](choice)
     show_footer()

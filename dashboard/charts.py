@@ -380,7 +380,7 @@ def _rows(base: alt.Chart) -> alt.Chart:
     """Return the whole rows, unseen, so that a name's tooltip and link are there wherever its row is pointed at."""
     encoding = base.copy().encoding
     encoding.x = alt.Undefined
-    return alt.Chart(base.data, encoding=encoding).mark_rect(opacity=0)
+    return alt.Chart(base.data, encoding=encoding).mark_rect(opacity=0, aria=False)
 
 
 def _values(frame: pd.DataFrame, *columns: str) -> Iterable[tuple[Any, ...]]:

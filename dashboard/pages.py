@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboard.charts import WEEKDAYS, Link
-from dashboard.choosing import Choice
+from dashboard.choosing import Choice, exhibition_link
 from dashboard.data_sections import data_sections, data_tiles, footer
 from dashboard.exhibition_sections import exhibition_sections, exhibition_tiles, single_sections, single_tiles
 from dashboard.feed import render_feed
 from dashboard.report import DATA_PART, EXHIBITION_PART, EXHIBITIONS_PART, SAFETY_PART, report_of
 from dashboard.safety_figures import Incident
-from dashboard.safety_sections import EVERY_DAY, patrol_section, safety_sections, safety_tiles
+from dashboard.safety_sections import patrol_section, safety_sections, safety_tiles
 from dashboard.selection import Selection
 from dashboard.show import explained, plain, show_sections, show_tiles
 from dashboard.strip import SEEN, Seen
@@ -28,7 +26,6 @@ from dashboard.viewing import (
     older_emergencies,
     open_command,
     pulse_now,
-    query_now,
     recent_emergencies,
     safety_figures,
     settings,
@@ -57,7 +54,7 @@ def show_exhibitions(choice: Choice) -> None:
         figures = exhibition_figures(selection)
         _show_period(selection)
         show_tiles(exhibition_tiles(figures))
-        show_sections(EXHIBITIONS_PART, exhibition_sections(figures, _link()))
+        show_sections(EXHIBITIONS_PART, exhibition_sections(figures, exhibition_link()))
         _offer_report(EXHIBITIONS_PART, choice)
 
 
@@ -122,11 +119,8 @@ def show_safety(choice: Choice) -> None:
         figures = safety_figures(selection)
         _show_period(selection)
         show_tiles(safety_tiles(figures))
-        weekday = st.segmented_control(
-            "Weekday", [EVERY_DAY, *WEEKDAYS], default=EVERY_DAY, required=True, key="weekday", bind="query-params"
-        )
-        show_sections(SAFETY_PART, [patrol_section(figures, weekday or EVERY_DAY)])
-        show_sections(SAFETY_PART, safety_sections(figures, _link()))
+        show_sections(SAFETY_PART, [patrol_section(figures, choice.weekday)])
+        show_sections(SAFETY_PART, safety_sections(figures, exhibition_link()))
         _offer_report(SAFETY_PART, choice)
 
 
@@ -162,12 +156,6 @@ def _show_period(selection: Selection) -> None:
     """Say which days the figures are of."""
     period = selection.period
     st.markdown(f"**{'From ' if period.days > 1 else 'On '}{period}**")
-
-
-def _link() -> Link:
-    """Return where each exhibition's page is, with what is chosen here."""
-    kept = {name: values for name, values in query_now().items() if name != "of"}
-    return lambda name: f"exhibition?{urlencode({**kept, 'of': name}, doseq=True)}"
 
 
 def _offer_report(part: str, choice: Choice) -> None:

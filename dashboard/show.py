@@ -99,18 +99,20 @@ def show_chart(section: Section, make: Callable[[], AnyChart]) -> None:
 
 
 def offer_files(page: str, section: Section) -> None:
-    """Offer a section's figures and picture to take along, made when they are asked for."""
+    """Offer a section's figures to take along, and its picture, which is made when it is asked for."""
     with st.container(horizontal=True):
-        _offer("CSV", page, section, lambda: csv_of(section), "csv", "text/csv")
+        _offer("CSV", page, section, csv_of(section), "csv", "text/csv")
         if section.chart is not None:
             _offer("Picture", page, section, lambda: picture_of(section), "png", "image/png")
 
 
-def _offer(label: str, page: str, section: Section, make: Callable[[], bytes], ending: str, mime: str) -> None:
+def _offer(
+    label: str, page: str, section: Section, content: bytes | Callable[[], bytes], ending: str, mime: str
+) -> None:
     """Offer one file."""
     st.download_button(
         label,
-        make,
+        content,
         file_name(page, section.title, ending),
         mime,
         on_click="ignore",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, date, datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -128,8 +127,3 @@ def latest_runs() -> pd.DataFrame:
     """Return the latest run, if there is one."""
     with open_command()[1].look() as cursor:
         return read_frame(cursor, "list_latest_runs", {"limit": 1})
-
-
-def query_now() -> dict[str, Any]:
-    """Return the address's query: what a link to another page takes along."""
-    return {name: st.query_params.get_all(name) for name in st.query_params}

@@ -48,10 +48,11 @@
   });
   for (const event of ["click", "keydown"]) document.addEventListener(event, allow, true);
 
-  // Streamlit applies a typed date when its field is left; Enter leaves it.
+  // Streamlit applies a typed date when the focus leaves its field and calendar; so Enter moves it away, and back.
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target.closest?.('[data-testid="stDateInput"]') && event.target.role === "spinbutton") {
-      event.target.blur();
+    if (event.key === "Enter" && event.target.role === "spinbutton" && event.target.closest('[data-testid="stDateInput"]')) {
+      document.querySelector('[data-testid="stMain"]').focus({ preventScroll: true });
+      setTimeout(() => event.target.focus({ preventScroll: true }), 50);
     }
   }, true);
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +31,13 @@ class Page:
     """One page as a viewer sees it; every question waits until the page answers it."""
 
     playwright: Any
-    address: str
+    server: Server
     foreign: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        return self.server.address
 
     def open(self, name: str = "", **query: str) -> None:
         asked = "&".join(f"{key}={value}" for key, value in query.items())
@@ -60,6 +64,22 @@ class Page:
     def wait_for_text(self, text: str, where: Any = None) -> None:
         (where or self.playwright).get_by_text(text, exact=False).first.wait_for(timeout=WAIT_MS)
 
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds."""
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while not holds():
+            assert time.monotonic() < deadline, (self.playwright.url, self.playwright.title())
+            time.sleep(0.1)
+
+    def wait_for_title(self, title: str) -> None:
+        """Wait until the tab is called so."""
+        self.wait_until(lambda: self.playwright.title() == title)
+
+    def type_date(self, label: str, digits: str) -> None:
+        """Type the digits of a date into one of the fields for days."""
+        self.playwright.get_by_role("group", name=label).get_by_role("spinbutton").first.click(timeout=WAIT_MS)
+        self.playwright.keyboard.type(digits)
+
     def wait_for_count(self, found: Any, count: int) -> None:
         """Wait until there are so many of something."""
         deadline = time.monotonic() + WAIT_MS / 1000
@@ -78,6 +98,47 @@ class Page:
                 return words
             assert time.monotonic() < deadline, f"{len(words)} of {count} pictures, {without} is {gone and 'gone'}"
             time.sleep(0.1)
+
+    def card(self, title: str) -> Any:
+        """Return the card with this title."""
+        heading = self.playwright.get_by_role("heading", name=title, exact=True, level=3)
+        return self.playwright.get_by_test_id("stColumn").filter(has=heading).last
+
+    def picture(self, title: str) -> list[str]:
+        """Return the words of the picture of a card."""
+        drawn = self.card(title).locator(".stVegaLiteChart svg.marks")
+        drawn.first.wait_for(timeout=WAIT_MS)
+        return [str(text) for text in drawn.locator("text").all_text_contents()]
+
+    def change(self, label: str) -> str:
+        """Return what a tile says of the period before."""
+        tile = self.playwright.get_by_test_id("stMetric").filter(has_text=re.compile(f"^{re.escape(label)}"))
+        return str(tile.get_by_test_id("stMetricDelta").inner_text(timeout=WAIT_MS)).strip()
+
+    def sign(self, name: str, says: str) -> Any:
+        """Wait until a sign of the strip says something; return it."""
+        sign = self.playwright.locator(".strip .sign").filter(has_text=name)
+        self.wait_for_text(says, sign)
+        return sign
+
+    def take(self, button: Any) -> tuple[str, bytes]:
+        """Click what offers a file; return its name and what is in it.
+
+        A click while Streamlit runs the page anew, as it does just after a page was opened, may ask for what has gone.
+        """
+        self.wait_for_text("open rejects:")
+        with suppress(Exception), self.playwright.expect_download(timeout=WAIT_MS / 3) as download:
+            button.click(timeout=WAIT_MS)
+            return str(download.value.suggested_filename), Path(download.value.path()).read_bytes()
+        with self.playwright.expect_download(timeout=WAIT_MS) as download:
+            button.click(timeout=WAIT_MS)
+        return str(download.value.suggested_filename), Path(download.value.path()).read_bytes()
+
+    def files_of(self, title: str) -> Any:
+        """Unfold a card's figures and files; return the card."""
+        card = self.card(title)
+        card.get_by_text("Figures and files").click(timeout=WAIT_MS)
+        return card
 
     def choose(self, label: str, option: str) -> None:
         """Click an option of one of the filters that take several."""
@@ -118,9 +179,12 @@ class Server:
 @contextmanager
 def served(database: DatabaseSettings, folder: Path, *flags: str, **environment: str) -> Iterator[Server]:
     """Serve the page of a database; yield its server once it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    if "--port" in flags:
+        port = int(flags[flags.index("--port") + 1])
+    else:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
     output = (folder / "page.txt").open("w+")
     process = subprocess.Popen(
         [

@@ -345,7 +345,7 @@ def _heat(sums: pd.DataFrame, y: alt.Y, name: str) -> alt.LayerChart:
     chart = cells + numbers
     for kind in kinds:
         corner = base.transform_filter(f"datum.{kind} > 0").mark_point(
-            shape="triangle-up", color=PALETTE[5], filled=True, size=34, opacity=1, xOffset=-9, yOffset=-9
+            shape="triangle-up", aria=False, color=PALETTE[5], filled=True, size=34, opacity=1, xOffset=-9, yOffset=-9
         )
         chart += corner
     return chart

@@ -212,6 +212,7 @@ def _pictures(
             why = " ".join(str(error).split())
             LOGGER.warning("the chart %s of the page %s could not be drawn: %s", section.title, page, why)
             return []
+        svg = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", svg)  # one label says it all
         # each picture names its own clips, and the page holds many
         svg = re.sub(r'(\bid="|url\(#)', rf"\g<1>chart{next(numbers)}-", svg)
         svg = svg.replace("<svg ", f'<svg role="img" aria-label="{label}" class="{kind}" ', 1).replace(

@@ -72,7 +72,7 @@ def show_sections(page: str, sections: list[Section]) -> None:
 
 def show_section(page: str, section: Section) -> None:
     """Show one section: its picture, and its figures to unfold."""
-    st.markdown(f"### {plain(section.title)}")
+    st.header(plain(section.title), anchor=False)
     if section.note:
         st.caption(plain(section.note))
     if section.chart is not None:

@@ -69,7 +69,7 @@ class Page:
         deadline = time.monotonic() + WAIT_MS / 1000
         while not holds():
             assert time.monotonic() < deadline, (self.playwright.url, self.playwright.title())
-            time.sleep(0.1)
+            self.playwright.wait_for_timeout(100)
 
     def wait_for_title(self, title: str) -> None:
         """Wait until the tab is called so."""
@@ -101,7 +101,7 @@ class Page:
 
     def card(self, title: str) -> Any:
         """Return the card with this title."""
-        heading = self.playwright.get_by_role("heading", name=title, exact=True, level=3)
+        heading = self.playwright.get_by_role("heading", name=title, exact=True, level=2)
         return self.playwright.get_by_test_id("stColumn").filter(has=heading).last
 
     def picture(self, title: str) -> list[str]:

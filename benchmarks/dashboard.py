@@ -1,7 +1,8 @@
 """make bench-dashboard: the dashboard's figures at 20 million presses, and the same statements over every row.
 
 The reference is a schema whose `review_tally` and `incident_tally` are views of all the rows, searched before the real
-one, so that the very same statements run on both. Pages are also opened in Chromium, where there is one.
+one, so that the very same statements run on both. Pages are also opened in Chromium, where there is one. All of it once
+more for a museum of 300 exhibitions with 1.8 million hourly counts.
 """
 
 from __future__ import annotations
@@ -17,31 +18,59 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from kiosk_bench import Bench, bench, password_of
 from tabulate import tabulate
 
-from dashboard.figures import (
-    EMERGENCY,
-    Catalogue,
-    read_catalogue,
-    read_data_figures,
-    read_exhibition_figures,
-    read_latest_incidents,
-    read_safety_figures,
-)
+from dashboard.catalogue import Catalogue, read_catalogue
+from dashboard.figures import read_exhibition_figures, read_single_figures
+from dashboard.safety_figures import read_safety_figures
 from dashboard.selection import Selection
+from dashboard.state import read_data_figures, read_older_emergencies, read_pulse
 from etlkit.postgres import Connection, Cursor, connect
 from etlkit.settings import DatabaseSettings
+from museum.hourly import fold_hours
 
 TIMEZONE = "Europe/London"
 CHROMIUM = "chromium"
 COLUMNS = ("figures of", "seconds", "over every row", "times", "bar")
-BAR_SECONDS = 2.0
-PAGES = {"exhibitions": "", "safety": "safety", "data": "data"}
-LAST_PICTURE = {"exhibitions": 6, "safety": 6, "data": 1}
+BAR_SECONDS, WIDE_BAR_SECONDS = 2.0, 3.0
+PAGES = {
+    "exhibitions, 30 days": ("", 6),
+    "exhibitions, all days": ("?period=All", 6),
+    "one exhibition, all days": ("exhibition?period=All", 5),
+    "safety, all days": ("safety?period=All", 7),
+    "data": ("data", 1),
+}
+"""Where each page is, and how many pictures it has."""
+
+EXHIBITIONS, DAYS, HOURS, RATINGS = 300, 110, 11, 5
+"""Of the wide museum: 300 exhibitions that are rated with each button in each of 11 hours of 110 days."""
+
+WIDE_MUSEUM = """
+    insert into department (department_name) select 'Department ' || n from generate_series(1, 12) n;
+    insert into floor (floor_name) select 'Floor ' || n from generate_series(0, 7) n;
+    insert into exhibition (exhibition_id, exhibition_code, exhibition_name, department_id)
+    select n, 'EXH_' || n - 1, 'An exhibition with a name, number ' || n, 1 + n %% 12
+    from generate_series(1, %(exhibitions)s) n;
+    insert into floor_assignment select n, 1 + n %% 8 from generate_series(1, %(exhibitions)s) n;
+    insert into event_source (kind, bucket, key, content_hash, run_id)
+    values ('file', 'bench', 'bench', 'bench', gen_random_uuid());
+    insert into review (exhibition_id, at, rating_id, source_id, position)
+    select e, timestamptz '2026-06-01 08:10+00' + d * interval '1 day' + h * interval '1 hour', r, 1,
+           ((e * 1000 + d) * 100 + h) * 10 + r
+    from generate_series(1, %(exhibitions)s) e, generate_series(1, %(days)s) d, generate_series(1, %(hours)s) h,
+         generate_series(0, %(ratings)s - 1) r;
+    insert into incident (exhibition_id, at, incident_type_id, source_id, position)
+    select exhibition_id, at, rating_id %% 2, 1, position
+    from review
+    where position %% 29 = 0;
+    insert into meta.rejected_records (source, position, raw, reasons, run_id)
+    values ('file:bench', '1', '', array['bad_val'], gen_random_uuid());
+"""
 EVERY_ROW = """
     create schema every_row;
     create view every_row.review_tally as
@@ -69,22 +98,26 @@ EMERGENCY_NOW = """
 """
 
 
-def measure_figures(settings: DatabaseSettings, repeats: int) -> list[list[Any]]:
+def measure_figures(settings: DatabaseSettings, repeats: int, bar: float) -> list[list[Any]]:
     """Time the figures of each page over the hourly counts and over every row; both must be equal."""
     with closing(connect(settings, "bench")) as connection, connection.cursor() as cursor:
         catalogue = read_catalogue(cursor, TIMEZONE)
         assert catalogue.span is not None
         everything = Selection(catalogue.span, catalogue.chosen_ids(), TIMEZONE)
         month = Selection(catalogue.span.last(30), catalogue.chosen_ids(), TIMEZONE)
+        one = Selection(catalogue.span, catalogue.chosen_ids()[:1], TIMEZONE)
+        now = datetime.now(UTC)
         looks: dict[str, Callable[[Cursor], Any]] = {
             "catalogue": lambda cursor: read_catalogue(cursor, TIMEZONE),
             "exhibitions, all days": lambda cursor: read_exhibition_figures(cursor, catalogue, everything),
             "exhibitions, 30 days": lambda cursor: read_exhibition_figures(cursor, catalogue, month),
+            "one exhibition, all days": lambda cursor: read_single_figures(cursor, catalogue, one),
             "safety, all days": lambda cursor: read_safety_figures(cursor, catalogue, everything),
-            "live feed": lambda cursor: read_latest_incidents(cursor, TIMEZONE, 10, incident_type_id=EMERGENCY),
-            "data": read_data_figures,
+            "strip": lambda cursor: read_pulse(cursor, now),
+            "older emergencies": lambda cursor: read_older_emergencies(cursor, TIMEZONE, now),
+            "data": lambda cursor: read_data_figures(cursor, now),
         }
-        return [[name, *compare(connection, look, repeats)] for name, look in looks.items()]
+        return [[name, *compare(connection, look, repeats), bar] for name, look in looks.items()]
 
 
 def compare(connection: Connection, look: Callable[[Cursor], Any], repeats: int) -> tuple[Any, ...]:
@@ -92,7 +125,7 @@ def compare(connection: Connection, look: Callable[[Cursor], Any], repeats: int)
     ours, figures = timed(connection, look, "public", repeats)
     plain, same = timed(connection, look, "every_row, public", 1)
     assert shown(figures) == shown(same), (shown(figures), shown(same))
-    return f"{ours:.3f}", f"{plain:.2f}", f"{plain / ours:.0f}", BAR_SECONDS
+    return f"{ours:.3f}", f"{plain:.2f}", f"{plain / ours:.0f}"
 
 
 def timed(connection: Connection, look: Callable[[Cursor], Any], path: str, repeats: int) -> tuple[float, Any]:
@@ -111,13 +144,19 @@ def shown(figures: Any) -> str:
     """Return figures as text without what sums in another order may change."""
     if isinstance(figures, list | Catalogue):
         return str(figures)
-    return "\n".join(
-        f"{name}: {value.to_csv(float_format='%.6f') if hasattr(value, 'to_csv') else value}"
-        for name, value in vars(figures).items()
-    )
+    return "\n".join(f"{name}: {shown_value(value)}" for name, value in vars(figures).items())
 
 
-def measure_pages(run: Bench, settings: DatabaseSettings, port: int) -> list[list[Any]]:
+def shown_value(value: Any) -> str:
+    """Return a value, a frame or other figures as text."""
+    if hasattr(value, "to_csv"):
+        return str(value.to_csv(float_format="%.6f"))
+    if isinstance(value, dict):
+        return str({name: f"{one:.6f}" if isinstance(one, float) else one for name, one in value.items()})
+    return shown(value) if hasattr(value, "__dict__") else str(value)
+
+
+def measure_pages(run: Bench, settings: DatabaseSettings, port: int, bar: float) -> list[list[Any]]:
     """Time each page in Chromium, from the address to its last picture."""
     from playwright.sync_api import sync_playwright
 
@@ -131,13 +170,11 @@ def measure_pages(run: Bench, settings: DatabaseSettings, port: int) -> list[lis
             browser = playwright.chromium.launch(
                 executable_path=shutil.which(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
             )
-            for name, path in PAGES.items():
+            for name, (path, pictures) in PAGES.items():
                 context = browser.new_context(viewport={"width": 1280, "height": 3000})
-                seconds = [visit(context, f"http://127.0.0.1:{port}/{path}", LAST_PICTURE[name]) for _visit in range(4)]
+                seconds = [visit(context, f"http://127.0.0.1:{port}/{path}", pictures) for _visit in range(4)]
                 rows.append([f"{name} in Chromium, first visit", f"{seconds[0]:.2f}", "", "", ""])
-                rows.append(
-                    [f"{name} in Chromium, again", f"{statistics.median(seconds[1:]):.2f}", "", "", BAR_SECONDS]
-                )
+                rows.append([f"{name} in Chromium, again", f"{statistics.median(seconds[1:]):.2f}", "", "", bar])
                 context.close()
             rows.append(["an emergency, from commit to seen", *emergency_seconds(browser, settings, port)])
     finally:
@@ -209,18 +246,39 @@ def main() -> None:
         with closing(connect(settings, "bench")) as connection, connection, connection.cursor() as cursor:
             cursor.execute(EVERY_ROW)
             cursor.execute(LATE_AND_REJECTED, {"rejects": flags.rejects})
-        counted = [run.count(settings, name) for name in ("review_hour", "review_hour_change", "incident_hour")]
-        print("  {:,} hourly counts of reviews and {:,} not yet folded, {:,} of incidents".format(*counted))
-        table = measure_figures(settings, flags.repeats)
-        if shutil.which(CHROMIUM):
-            table += measure_pages(run, settings, flags.port)
-        else:
-            print("  no Chromium here, so the pages were not opened")
-    print(tabulate(table, COLUMNS, tablefmt="simple"))
+        tables = {"deep": measure(run, settings, flags, BAR_SECONDS)}
+        run.drop(settings)
+        tables["wide"] = measure(run, wide_museum(run), flags, WIDE_BAR_SECONDS)
     if flags.json:
         load = [asdict(result) for result in run.results]
-        figures = [dict(zip(COLUMNS, row, strict=True)) for row in table]
+        figures = {name: [dict(zip(COLUMNS, row, strict=True)) for row in table] for name, table in tables.items()}
         flags.json.write_text(json.dumps({"load": load, "figures": figures}, indent=1))
+
+
+def measure(run: Bench, settings: DatabaseSettings, flags: argparse.Namespace, bar: float) -> list[list[Any]]:
+    """Measure a museum's figures and pages, and print them."""
+    counted = [run.count(settings, name) for name in ("review_hour", "review_hour_change", "incident_hour")]
+    print("  {:,} hourly counts of reviews and {:,} not yet folded, {:,} of incidents".format(*counted))
+    table = measure_figures(settings, flags.repeats, bar)
+    if shutil.which(CHROMIUM):
+        table += measure_pages(run, settings, flags.port, bar)
+    else:
+        print("  no Chromium here, so the pages were not opened")
+    print(tabulate(table, COLUMNS, tablefmt="simple"), flush=True)
+    return table
+
+
+def wide_museum(run: Bench) -> DatabaseSettings:
+    """Return a museum of many exhibitions, whose presses were stored by hand and are counted."""
+    settings = run.fresh_database()
+    sizes = {"exhibitions": EXHIBITIONS, "days": DAYS, "hours": HOURS, "ratings": RATINGS}
+    with closing(connect(settings, "bench")) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(WIDE_MUSEUM, sizes)
+        fold_hours(cursor)
+    with closing(connect(settings, "bench")) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute("vacuum analyze")
+    return settings
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from dashboard.safety_figures import EMERGENCY, Incident
 from dashboard.sections import age
 from dashboard.state import NOW_LASTS
 
-TEMPLATE = Path(__file__).with_name("feed.html")
+TEMPLATE = jinja2.Environment(autoescape=True).from_string(
+    Path(__file__).with_name("feed.html").read_text(encoding="utf-8")
+)
 
 
 def render_feed(incidents: Iterable[Incident], now: datetime, timezone: str, label: str, *, fades: bool = True) -> str:
@@ -35,8 +37,7 @@ def render_feed(incidents: Iterable[Incident], now: datetime, timezone: str, lab
     days: list[tuple[str, list[dict[str, Any]]]] = [
         (_day(day, today), list(members)) for day, members in groupby(older, lambda row: row["local_at"].date())
     ]
-    page = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return page.render(now=recent, days=days, label=label, fades=fades)
+    return TEMPLATE.render(now=recent, days=days, label=label, fades=fades)
 
 
 def _day(day: Any, today: Any) -> str:

@@ -11,6 +11,7 @@ from typing import ParamSpec
 
 import pandas as pd
 import streamlit as st
+from altair.utils.schemapi import debug_mode
 
 from dashboard.charts import AnyChart, fitted
 from dashboard.sections import UNDRAWN, Section, Tile
@@ -77,9 +78,11 @@ def show_section(page: str, section: Section) -> None:
         st.caption(plain(section.note))
     if section.chart is not None:
         show_chart(section, section.chart)
-        with st.expander("Figures and files", key=f"figures of {page} {section.title}"):
-            show_table(section.table)
-            offer_files(page, section)
+        unfolded = st.expander("Figures and files", key=f"figures of {page} {section.title}", on_change="rerun")
+        if unfolded.open:
+            with unfolded:
+                show_table(section.table)
+                offer_files(page, section)
     elif len(section.table):
         show_table(section.table)
         offer_files(page, section)
@@ -92,7 +95,10 @@ def show_chart(section: Section, make: Callable[[], AnyChart]) -> None:
     is_dark = st.context.theme.type == "dark"
     try:
         label = f"{section.title}, {section.note}".strip(", ")
-        st.altair_chart(fitted(make(), is_dark=is_dark), width="stretch", alt=label)
+        with debug_mode(
+            arg=False
+        ):  # the tests hold charts against Vega-Lite's schema; here it would be a third of the time
+            st.altair_chart(fitted(make(), is_dark=is_dark), width="stretch", alt=label)
     except Exception as error:  # noqa: BLE001 - whatever a library makes of odd data, the rest of the page is shown
         LOGGER.warning("the chart %s could not be drawn: %s", section.title, " ".join(str(error).split()))
         st.warning(UNDRAWN)

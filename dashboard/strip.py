@@ -20,7 +20,9 @@ from dashboard.viewing import older_emergencies, pulse_now, recent_emergencies, 
 from etlkit.errors import EtlError
 
 LOGGER = logging.getLogger("museum.dashboard")
-TEMPLATE = Path(__file__).with_name("strip.html")
+TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(
+    Path(__file__).with_name("strip.html").read_text(encoding="utf-8")
+)
 STRIP_SECONDS = 1.0
 CALLED_OUT_FOR = timedelta(minutes=10)
 MOST_CALLS = 3
@@ -79,8 +81,7 @@ def _rendered(now: datetime) -> str:
         signs += [consumer_sign(seen.pulse, now, zone), press_sign(seen.pulse, now, zone), _emergency_sign(seen, now)]
     if failed_since is None:
         signs.append(Sign("Database", "answers", WELL))
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True)
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return TEMPLATE.render(
         signs=signs,
         marks=MARKS,
         beat=f"{now.astimezone(ZoneInfo(zone)):%H:%M:%S}",

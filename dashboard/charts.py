@@ -56,7 +56,7 @@ def average_bars(frame: pd.DataFrame, name: str, best: int, link: Link | None = 
     )
     bars = base.mark_bar(color=PALETTE[0], height={"band": 0.7})
     words = base.mark_text(align="left", dx=4).encode(text="text:N")
-    return (bars + words + _rows(base)).properties(height=_height(order))
+    return _layered([bars, words, _rows(base)], _height(order))
 
 
 def distribution_bars(frame: pd.DataFrame, order: list[str], link: Link | None = None) -> alt.LayerChart:
@@ -87,7 +87,7 @@ def distribution_bars(frame: pd.DataFrame, order: list[str], link: Link | None =
         ],
     )
     rows = _rows(base.encode(tooltip=["exhibition:N"]))
-    return (rows + bars).properties(height=_height(order))
+    return _layered([rows, bars], _height(order))
 
 
 def average_lines(frame: pd.DataFrame, grain: str, best: int, link: Link | None = None) -> alt.LayerChart:
@@ -146,8 +146,8 @@ def rating_over_time(frame: pd.DataFrame, grain: str, best: int) -> alt.LayerCha
     if len(frame) == 1:
         averages.append(base.mark_text(align="left", dx=8).encode(y=y, text=alt.Text("average:Q", format=".2f")))
     gaps = axis.gap_marks()
-    layers = [counts, alt.layer(*averages), *([gaps] if gaps else [])]
-    return alt.layer(*layers).resolve_scale(y="independent").properties(height=280)
+    layers = [counts, alt.LayerChart(layer=averages), *([gaps] if gaps else [])]
+    return _layered(layers, 280).resolve_scale(y="independent")
 
 
 def hour_bars(frame: pd.DataFrame) -> alt.LayerChart:
@@ -166,7 +166,7 @@ def hour_bars(frame: pd.DataFrame) -> alt.LayerChart:
         color=alt.condition("datum.is_busiest", alt.value(PALETTE[1]), alt.value(PALETTE[0])),
     )
     labels = base.mark_text(dy=-6, fontSize=10).encode(text=alt.Text("reviews:Q", format=".3~s"))
-    return (bars + labels).properties(height=240)
+    return _layered([bars, labels], 240)
 
 
 def incident_bars(frame: pd.DataFrame, name: str, types: dict[str, int], link: Link | None = None) -> alt.LayerChart:
@@ -198,7 +198,7 @@ def incident_bars(frame: pd.DataFrame, name: str, types: dict[str, int], link: L
         **_href(link),
     )
     labels = base.mark_text(align="left", dx=4).encode(text=alt.Text("incidents:Q", format=","))
-    return (_rows(base) + bars + labels).properties(height=_height(order))
+    return _layered([_rows(base), bars, labels], _height(order))
 
 
 def incident_hours(frame: pd.DataFrame, types: dict[str, int]) -> alt.Chart:
@@ -226,7 +226,7 @@ def weekday_heat(frame: pd.DataFrame) -> alt.LayerChart:
     sums = frame.groupby(["weekday", "hour_of_day"], as_index=False)[["incidents"]].sum()
     sums["day"] = [WEEKDAYS[number - 1] for number in sums["weekday"]]
     y = alt.Y("day:O", title=None, scale=alt.Scale(domain=WEEKDAYS))
-    return _heat(sums, y, "day").properties(height=240)
+    return _heat(sums, y, "day", 240)
 
 
 def floor_heat(frame: pd.DataFrame, emergency: str) -> alt.LayerChart:
@@ -235,7 +235,7 @@ def floor_heat(frame: pd.DataFrame, emergency: str) -> alt.LayerChart:
     urgent = frame[frame["incident_type"] == emergency].groupby(["floor", "hour_of_day"])["incidents"].sum()
     sums["emergencies"] = [int(urgent.get((floor, hour), 0)) for floor, hour in _values(sums, "floor", "hour_of_day")]
     order = sorted(sums["floor"].unique())
-    return _heat(sums, _names("floor", order), "floor").properties(height=_height(order))
+    return _heat(sums, _names("floor", order), "floor", _height(order))
 
 
 def rate_bars(frame: pd.DataFrame, link: Link | None = None) -> alt.LayerChart:
@@ -257,7 +257,7 @@ def rate_bars(frame: pd.DataFrame, link: Link | None = None) -> alt.LayerChart:
     )
     bars = base.mark_bar(color=PALETTE[2], height={"band": 0.7})
     words = base.mark_text(align="left", dx=4).encode(text="text:N")
-    return (bars + words + _rows(base)).properties(height=_height(order))
+    return _layered([bars, words, _rows(base)], _height(order))
 
 
 def incident_trend(frame: pd.DataFrame, grain: str, types: dict[str, int]) -> alt.LayerChart:
@@ -289,9 +289,8 @@ def reject_bars(frame: pd.DataFrame) -> alt.LayerChart:
         tooltip=["reason:N", alt.Tooltip("rejects:Q", format=",")],
     )
     labels = base.mark_text(align="left", dx=4).encode(text=alt.Text("rejects:Q", format=","))
-    return (base.mark_bar(color=PALETTE[6], height={"band": 0.7}) + labels + _rows(base)).properties(
-        height=_height(order)
-    )
+    bars = base.mark_bar(color=PALETTE[6], height={"band": 0.7})
+    return _layered([bars, labels, _rows(base)], _height(order))
 
 
 def fitted(chart: AnyChart, *, is_dark: bool = False) -> AnyChart:
@@ -303,7 +302,8 @@ def fitted(chart: AnyChart, *, is_dark: bool = False) -> AnyChart:
     return chart.properties(
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
         usermeta={"embedOptions": {"renderer": "svg"}},
-    ).configure_text(color=INK_ON_DARK if is_dark else INK)
+        config={"text": {"color": INK_ON_DARK if is_dark else INK}},
+    )
 
 
 def label_lines(name: str) -> list[str]:
@@ -321,7 +321,7 @@ def _average_text(average: float, reviews: int) -> str:
     return f"{average:.2f}  ({reviews:,}{', few' if reviews < FEW_REVIEWS else ''})"
 
 
-def _heat(sums: pd.DataFrame, y: alt.Y, name: str) -> alt.LayerChart:
+def _heat(sums: pd.DataFrame, y: alt.Y, name: str, height: int) -> alt.LayerChart:
     """Return cells by hour of the local day whose colour and number say how many incidents there are."""
     most = int(sums["incidents"].max())
     kinds = ["emergencies"] if "emergencies" in sums else []
@@ -342,19 +342,31 @@ def _heat(sums: pd.DataFrame, y: alt.Y, name: str) -> alt.LayerChart:
         text=alt.Text("incidents:Q", format=".3~s"),
         color=alt.condition(f"datum.incidents > {most * BLACK_TO_WHITE}", alt.value("white"), alt.value("#1B2A3A")),
     )
-    chart = cells + numbers
-    for kind in kinds:
-        corner = base.transform_filter(f"datum.{kind} > 0").mark_point(
-            shape="triangle-up", aria=False, color=PALETTE[5], filled=True, size=34, opacity=1, xOffset=-9, yOffset=-9
+    corners = [
+        base.transform_filter(f"datum.{kind} > 0").mark_point(
+            shape="triangle-up",
+            aria=False,
+            color=PALETTE[5],
+            filled=True,
+            size=34,
+            opacity=1,
+            xOffset=-9,
+            yOffset=-9,
         )
-        chart += corner
-    return chart
+        for kind in kinds
+    ]
+    return _layered([cells, numbers, *corners], height)
+
+
+def _layered(layers: list[AnyChart], height: int) -> alt.LayerChart:
+    """Return layers as one chart."""
+    return alt.LayerChart(layer=layers, height=height)
 
 
 def _over_time(layers: list[AnyChart], axis: TimeAxis, height: int) -> alt.LayerChart:
     """Return layers over a time axis, with its gaps marked."""
     gaps = axis.gap_marks()
-    return alt.LayerChart(layer=[*([gaps] if gaps else []), *layers]).properties(height=height)
+    return _layered([*([gaps] if gaps else []), *layers], height)
 
 
 def _with_breaks(frame: pd.DataFrame, axis: TimeAxis) -> pd.DataFrame:
@@ -390,8 +402,11 @@ def _values(frame: pd.DataFrame, *columns: str) -> Iterable[tuple[Any, ...]]:
 
 def _names(name: str, order: list[str]) -> alt.Y:
     """Return the axis with one row for each name, in this order; a long name takes several lines."""
-    lines = {value: label_lines(value) for value in order}
-    axis = alt.Axis(labelLimit=LABEL_PIXELS, labelExpr=f"({json.dumps(lines, ensure_ascii=False)})[datum.value]")
+    # a text in an expression that is nothing but a name of JavaScript's, such as toString, Vega takes for that name
+    lines = {value: "\n".join(broken) for value in order if len(broken := label_lines(value)) > 1}
+    own = f"({json.dumps(lines, ensure_ascii=False)})[datum.value]"
+    expression = f"{own} ? split({own}, '\\n') : datum.label" if lines else "datum.label"
+    axis = alt.Axis(labelLimit=LABEL_PIXELS, labelExpr=expression)
     return alt.Y(f"{name}:N", title=None, sort=None, scale=alt.Scale(domain=order), axis=axis)
 
 

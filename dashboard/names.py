@@ -18,15 +18,21 @@ _UNPRINTABLE = re.compile(
 _FORMULA = re.compile(r"\s*([=@\uff1d\uff20]|[+\-\uff0b\uff0d](?!\d+$))")
 """What a spreadsheet computes, in the wide letters of East Asia too; `-1` is a floor."""
 
+_OBJECT = {
+    "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__", "__proto__", "constructor",
+    "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString", "valueOf",
+}  # fmt: skip
+"""What every object of JavaScript has: a chart with a bar of that name stays empty."""
+
 
 def shown(text: str, most: int = MOST_LETTERS) -> str:
     r"""Return text without what no page can show; different texts stay different.
 
-    What cannot be printed is written as an escape (`\x0b`), what a spreadsheet would compute gets an apostrophe before
-    it, and what is too long is cut and ends with a sign of its own.
+    What cannot be printed is written as an escape (`\x0b`), what a spreadsheet would compute, or a chart would take for
+    its own, gets an apostrophe before it, and what is too long is cut and ends with a sign of its own.
     """
     clean = _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-    if _FORMULA.match(clean):
+    if _FORMULA.match(clean) or clean in _OBJECT:
         clean = f"'{clean}"
     if len(clean) <= most:
         return clean

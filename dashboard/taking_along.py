@@ -37,8 +37,8 @@ def draw(renderer: Renderer, make: Callable[[], AnyChart], width: int, form: str
     """Return a chart of a width in pixels in one of the renderer's forms."""
     sized = fitted(make()).properties(width=width, **properties)
     with alt.data_transformers.enable("default", max_rows=None):
-        specification = sized.configure_view(stroke=None).to_dict()
-    specification["config"]["aria"] = False
+        specification = sized.to_dict()
+    specification["config"] |= {"aria": False, "view": {"stroke": None}}
     return renderer.draw(specification, form)
 
 

@@ -1,4 +1,4 @@
-"""What the Exhibitions Manager needs: comparisons, one exhibition's page, links that keep the filters, files to take along."""
+"""What the Exhibitions Manager needs: comparisons, one exhibition's page, links that keep the filters, files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PNG = b"\x89PNG\r\n"
 
 @pytest.fixture
 def season(museum: Museum) -> Museum:
-    """Two months of two departments: Whales have many reviews, Stones a few, and a gap of three years before all of it."""
+    """Two months of two departments: Whales have many reviews, Stones a few; three years before them one press."""
     museum.exhibition(0, EXHIBITION_NAME="Whales", FLOOR="1", DEPARTMENT="Zoology", DESCRIPTION="Large ones")
     museum.exhibition(1, EXHIBITION_NAME="Stones & bones", FLOOR="2", DEPARTMENT="Geology")
     museum.exhibition(2, EXHIBITION_NAME="Birds", FLOOR="1", DEPARTMENT="Zoology")

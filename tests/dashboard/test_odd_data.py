@@ -32,6 +32,9 @@ NAMES = [
     '=HYPERLINK("http://elsewhere.example.org")',
     "long " * 20_000,
     "long " * 20_000 + "too",
+    "constructor",
+    "a name of several lines constructor",
+    "__proto__",
 ]
 
 
@@ -41,7 +44,7 @@ def odd(museum):
     for site in range(len(NAMES)):
         museum.exhibition(site, EXHIBITION_NAME=f"name {site}", FLOOR=f"floor {site}", DEPARTMENT=f"department {site}")
     museum.kiosk(0, *(
-        f"2023-07-03 1{site}:00:00,{site},{press}" for site in range(len(NAMES)) for press in ("4,", "-1,0", "-1,1")
+        f"2023-07-03 1{site % 9}:00:00,{site},{press}" for site in range(len(NAMES)) for press in ("4,", "-1,0", "-1,1")
     ))  # fmt: skip
     museum.push()
     for site, name in enumerate(NAMES):
@@ -75,6 +78,7 @@ def test_names_that_nobody_can_draw_cost_no_chart(odd):
     assert r"Whales\x0bof the sea" in page
     assert "<script" not in page
     assert "'=HYPERLINK" in page.replace("&#39;", "'")
+    assert page.count(">'constructor</text>") >= 2, "its bars are drawn"
     assert len(set(re.findall(r"long long [^<]*\.\.\. \([0-9a-f]{8}\)", page))) >= 2, "two long names stay two"
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e\ufffe\uffff]", page)
 
@@ -131,7 +135,8 @@ def test_a_shown_name_is_harmless(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["-1", "+2", "Floor -1", "Dürer & Söhne", "東館", "1 + 1 = 2", "Ground\u00a0floor", "👩\u200d🔬"]
+    "name",
+    ["-1", "+2", "Constructor", "Floor -1", "Dürer & Söhne", "東館", "1 + 1 = 2", "Ground\u00a0floor", "👩\u200d🔬"],
 )
 def test_an_ordinary_name_is_shown_as_it_is(name):
     assert shown(name) == name

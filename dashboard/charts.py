@@ -37,8 +37,8 @@ LABEL_PIXELS = 130
 LABEL_LETTERS = 21
 LABEL_LINES = 3
 LEGEND_PIXELS = 220
-LEGEND_LETTERS = 44
-"""The labels of a legend in one line together have at most so many letters, so that they fit a phone."""
+LEGEND_LETTERS = 26
+"""The labels of a legend in one line have together at most so many letters, so that a phone has room for them."""
 
 
 def average_bars(frame: pd.DataFrame, name: str, best: int, link: Link | None = None) -> alt.LayerChart:
@@ -427,8 +427,8 @@ def _types(types: dict[str, int]) -> alt.Color:
 def _legend(labels: Iterable[str], symbol: str = "square") -> alt.Legend:
     """Return a legend above the chart: in one small line where that fits a phone, else line by line."""
     names = list(labels)
-    fits = sum(map(len, names)) <= LEGEND_LETTERS
-    columns = len(names) if fits else (1 if max(map(len, names)) > LABEL_LETTERS else 2)
+    longest = max(map(len, names), default=1)
+    columns = len(names) if sum(map(len, names)) <= LEGEND_LETTERS else max(LEGEND_LETTERS // longest, 1)
     return alt.Legend(
         title=None, orient="top", columns=columns, labelLimit=LEGEND_PIXELS, symbolType=symbol,
         symbolStrokeWidth=0 if symbol == "square" else 2, symbolSize=60,

@@ -55,7 +55,7 @@ def show_body(title: str) -> None:
         write_address()
         show_data()
     else:
-        choice = choose(is_single=title == EXHIBITION, has_weekday=title == SAFETY)
+        choice = choose(is_single=title == EXHIBITION)
         write_address()
         show_left_out()
         {EXHIBITIONS: show_exhibitions, EXHIBITION: show_exhibition, SAFETY: show_safety}[title](choice)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from dashboard.reading import read_frame, read_rows
-from dashboard.selection import EARLIEST, LATEST, MOST_DAYS, SHOWN_TIMES, Period, Selection, grain_of
+from dashboard.selection import EARLIEST, LATEST, MOST_DAYS, SHOWN_TIMES, Period, Selection
 from etlkit.postgres import Cursor
 
 
@@ -50,11 +50,6 @@ class Catalogue:
         """Return the selected exhibitions."""
         return self.exhibitions[self.exhibitions["exhibition_id"].isin(selection.exhibitions)]
 
-    def period_before(self, selection: Selection) -> Period | None:
-        """Return the period of the same length before the selected one, None where there is no data of all of it."""
-        before = selection.period.before()
-        return before if self.span is not None and self.span.first_day <= before.first_day else None
-
 
 def read_catalogue(cursor: Cursor, timezone: str) -> Catalogue:
     """Return what can be chosen."""
@@ -67,7 +62,14 @@ def read_catalogue(cursor: Cursor, timezone: str) -> Catalogue:
     return Catalogue(exhibitions, Period(first.astimezone(zone).date(), last.astimezone(zone).date()), left_out)
 
 
-def read_grain(cursor: Cursor, selection: Selection) -> str:
-    """Return the step in which lines over the selected period still read well: days without presses take no place."""
-    (days,) = read_rows(cursor, "count_days", {**selection.parameters(), "most": MOST_DAYS})[0].values()
-    return grain_of(days)
+def read_days(cursor: Cursor, selection: Selection, period: Period | None = None) -> int:
+    """Return on how many days of a period, the selected one or another, there are presses of any exhibition."""
+    (days,) = read_rows(cursor, "count_days", {**selection.parameters(period), "most": MOST_DAYS})[0].values()
+    return int(days)
+
+
+def read_period_before(cursor: Cursor, catalogue: Catalogue, selection: Selection) -> Period | None:
+    """Return the period of equal length before the selected one, None where there is no data of all or any of it."""
+    before = selection.period.before()
+    is_known = catalogue.span is not None and catalogue.span.first_day <= before.first_day
+    return before if is_known and read_days(cursor, selection, before) else None

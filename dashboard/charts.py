@@ -16,6 +16,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard.figures import FEW_REVIEWS
+from dashboard.safety_figures import EMERGENCY
 from dashboard.time_axis import TimeAxis, time_axis
 
 AnyChart = alt.Chart | alt.LayerChart
@@ -31,6 +32,7 @@ COUNT_BARS = "#9db4c8"
 BLACK_TO_WHITE = 0.65
 """From which share of the most on a cell is so dark that its number is white."""
 
+THOUSAND = 1000
 WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 BAR_HEIGHT, TALL_BAR_HEIGHT = 34, 48
 LABEL_PIXELS = 130
@@ -174,11 +176,16 @@ def incident_bars(frame: pd.DataFrame, name: str, types: dict[str, int], link: L
     sums = frame.groupby([name, "incident_type"], as_index=False)[["incidents"]].sum()
     totals = frame.groupby(name, as_index=False)[["incidents"]].sum().sort_values("incidents", ascending=False)
     order = list(totals[name])
+    urgent = _emergencies(frame, types, [name])
+    totals["text"] = [
+        f"{count:,} ({urgent[value]:,} ▲)" if value in urgent else f"{count:,}"
+        for value, count in _values(totals, name, "incidents")
+    ]
     x = alt.X(
         "incidents:Q",
         title="requests for help",
         axis=alt.Axis(tickMinStep=1),
-        scale=alt.Scale(domain=[0, max(float(totals["incidents"].max()), 1.0) * 1.15], nice=False),
+        scale=alt.Scale(domain=[0, max(float(totals["incidents"].max()), 1.0) * 1.35], nice=False),
     )
     bars = (
         alt.Chart(_linked(sums, name, link))
@@ -197,14 +204,18 @@ def incident_bars(frame: pd.DataFrame, name: str, types: dict[str, int], link: L
         tooltip=[f"{name}:N", alt.Tooltip("incidents:Q", title="all requests", format=",")],
         **_href(link),
     )
-    labels = base.mark_text(align="left", dx=4).encode(text=alt.Text("incidents:Q", format=","))
+    labels = base.mark_text(align="left", dx=4).encode(text="text:N")
     return _layered([_rows(base), bars, labels], _height(order))
 
 
-def incident_hours(frame: pd.DataFrame, types: dict[str, int]) -> alt.Chart:
+def incident_hours(frame: pd.DataFrame, types: dict[str, int]) -> alt.LayerChart:
     """Show at which hours of the local day help is needed, by type."""
     sums = frame.groupby(["hour_of_day", "incident_type"], as_index=False)[["incidents"]].sum()
-    return (
+    totals = alt.Chart(frame.groupby("hour_of_day", as_index=False)[["incidents"]].sum())
+    labels = totals.mark_text(dy=-6, fontSize=10).encode(
+        x=_hours(sums), y="incidents:Q", text=alt.Text("incidents:Q", format=",")
+    )
+    bars = (
         alt.Chart(sums)
         .mark_bar()
         .encode(
@@ -217,8 +228,8 @@ def incident_hours(frame: pd.DataFrame, types: dict[str, int]) -> alt.Chart:
                 alt.Tooltip("incidents:Q", format=","),
             ],
         )
-        .properties(height=240)
     )
+    return _layered([bars, labels], 240)
 
 
 def weekday_heat(frame: pd.DataFrame) -> alt.LayerChart:
@@ -229,11 +240,11 @@ def weekday_heat(frame: pd.DataFrame) -> alt.LayerChart:
     return _heat(sums, y, "day", 240)
 
 
-def floor_heat(frame: pd.DataFrame, emergency: str) -> alt.LayerChart:
-    """Show floor against hour of the local day; a cell says its number, a sign marks emergencies."""
+def floor_heat(frame: pd.DataFrame, types: dict[str, int]) -> alt.LayerChart:
+    """Show floor against hour of the local day; a cell says its number, and below it how many are emergencies."""
     sums = frame.groupby(["floor", "hour_of_day"], as_index=False)[["incidents"]].sum()
-    urgent = frame[frame["incident_type"] == emergency].groupby(["floor", "hour_of_day"])["incidents"].sum()
-    sums["emergencies"] = [int(urgent.get((floor, hour), 0)) for floor, hour in _values(sums, "floor", "hour_of_day")]
+    urgent = _emergencies(frame, types, ["floor", "hour_of_day"])
+    sums["emergencies"] = [urgent.get(place, 0) for place in _values(sums, "floor", "hour_of_day")]
     order = sorted(sums["floor"].unique())
     return _heat(sums, _names("floor", order), "floor", _height(order))
 
@@ -324,7 +335,14 @@ def _average_text(average: float, reviews: int) -> str:
 def _heat(sums: pd.DataFrame, y: alt.Y, name: str, height: int) -> alt.LayerChart:
     """Return cells by hour of the local day whose colour and number say how many incidents there are."""
     most = int(sums["incidents"].max())
-    kinds = ["emergencies"] if "emergencies" in sums else []
+    if "emergencies" not in sums:
+        sums = sums.assign(emergencies=0)
+    sums = sums.assign(
+        text=[
+            f"{_short(count)}\n▲ {urgent}" if urgent else _short(count)
+            for count, urgent in _values(sums, "incidents", "emergencies")
+        ]
+    )
     base = alt.Chart(sums).encode(
         x=_hours(sums),
         y=y,
@@ -332,30 +350,29 @@ def _heat(sums: pd.DataFrame, y: alt.Y, name: str, height: int) -> alt.LayerChar
             f"{name}:N",
             alt.Tooltip("hour_of_day:O", title="hour"),
             alt.Tooltip("incidents:Q", title="requests", format=","),
-            *(alt.Tooltip(f"{kind}:Q", format=",") for kind in kinds),
+            *([alt.Tooltip("emergencies:Q", format=",")] if sums["emergencies"].any() else []),
         ],
     )
     cells = base.mark_rect(cornerRadius=2).encode(
         color=alt.Color("incidents:Q", scale=alt.Scale(scheme="blues", domain=[0, most]), legend=None),
     )
-    numbers = base.mark_text(fontSize=10, fontWeight="bold").encode(
-        text=alt.Text("incidents:Q", format=".3~s"),
+    numbers = base.mark_text(fontSize=10, fontWeight="bold", lineBreak="\n", baseline="middle").encode(
+        text="text:N",
         color=alt.condition(f"datum.incidents > {most * BLACK_TO_WHITE}", alt.value("white"), alt.value("#1B2A3A")),
     )
-    corners = [
-        base.transform_filter(f"datum.{kind} > 0").mark_point(
-            shape="triangle-up",
-            aria=False,
-            color=PALETTE[5],
-            filled=True,
-            size=34,
-            opacity=1,
-            xOffset=-9,
-            yOffset=-9,
-        )
-        for kind in kinds
-    ]
-    return _layered([cells, numbers, *corners], height)
+    return _layered([cells, numbers], height)
+
+
+def _emergencies(frame: pd.DataFrame, types: dict[str, int], by: list[str]) -> dict[Any, int]:
+    """Return how many emergencies there are in each group that has any."""
+    urgent = frame[[types[name] == EMERGENCY for name in frame["incident_type"]]]
+    sums = urgent.groupby(by[0] if len(by) == 1 else by)["incidents"].sum()
+    return {place: int(count) for place, count in sums.items()}
+
+
+def _short(count: int) -> str:
+    """Return a number that fits a cell."""
+    return f"{count}" if count < THOUSAND else f"{count / THOUSAND:.1f}k"
 
 
 def _layered(layers: list[AnyChart], height: int) -> alt.LayerChart:

@@ -35,7 +35,7 @@ TAKEN = "the address was read"
 class Choice:
     """What the filters say; which days and exhibitions that is changes as presses and exhibitions come.
 
-    `single` is the exhibition of the page of one, `link` leads to that page with the same choice.
+    `single` is the exhibition of the page of one.
     """
 
     period: str
@@ -44,7 +44,6 @@ class Choice:
     departments: tuple[str, ...] = ()
     exhibitions: tuple[str, ...] = ()
     single: str | None = None
-    weekday: str = EVERY_DAY
 
     def ids(self, catalogue: Catalogue) -> tuple[int, ...]:
         """Return the chosen exhibitions that there are now."""
@@ -100,13 +99,17 @@ def exhibition_link() -> Link:
     return lambda name: f"exhibition?{urlencode({**kept, 'of': name}, doseq=True)}"
 
 
-def choose(*, is_single: bool, has_weekday: bool) -> Choice:
+def choose_weekday() -> str:
+    """Show the filter of the floors' chart alone and return the weekday, or that all of them count."""
+    return _choose_one(st, "Weekday of this chart", (EVERY_DAY, *WEEKDAYS), "weekday")
+
+
+def choose(*, is_single: bool) -> Choice:
     """Show the filters and return what they say: days, and departments and exhibitions or a single one."""
     catalogue = catalogue_now()
     place = st.container(horizontal=True, vertical_alignment="bottom")
     period = _choose_one(place, "Period", PERIODS, "period")
     since, until = _choose_days(place) if period == OWN_DAYS else (None, None)
-    weekday = _choose_one(st, "Weekday", (EVERY_DAY, *WEEKDAYS), "weekday") if has_weekday else EVERY_DAY
     every = list(catalogue.exhibitions["exhibition"])
     if is_single:
         if st.session_state.get("of") not in every:
@@ -118,7 +121,7 @@ def choose(*, is_single: bool, has_weekday: bool) -> Choice:
     frame = catalogue.exhibitions
     names = frame[frame["exhibition_id"].isin(catalogue.chosen_ids(departments))]["exhibition"]
     exhibitions = _choose_several(right, "Exhibitions", list(names), "exhibition")
-    return Choice(period, since, until, tuple(departments), tuple(exhibitions), weekday=weekday)
+    return Choice(period, since, until, tuple(departments), tuple(exhibitions))
 
 
 def _choose_one(place: Any, label: str, options: Sequence[str], key: str) -> str:

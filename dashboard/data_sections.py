@@ -29,17 +29,17 @@ class Sign:
 
 def consumer_sign(pulse: Pulse, now: datetime, timezone: str) -> Sign:
     """Say whether live consumers run and how far they are behind, or since when none does."""
-    name = "Consumer"
+    name = "Live data"
     heard = moment(pulse.heard_at, timezone)
     if pulse.consumers:
         many = f"{pulse.consumers} running" if pulse.consumers > 1 else "running"
         lag = "lag unknown" if pulse.lag is None else f"{pulse.lag:,} behind"
         kind = SLOW if pulse.lag is None or pulse.lag > FAR_BEHIND else WELL
-        return Sign(name, f"{many}, {lag}", kind, f"heard {heard}")
+        return Sign(name, f"consumer {many}, {lag}", kind, f"heard {heard}")
     if pulse.status is None:
-        return Sign(name, "none has run", NONE)
+        return Sign(name, "no consumer has run", NONE)
     word = {"running": "silent", "failed": "failed", "completed": "ended"}.get(pulse.status, pulse.status)
-    return Sign(name, f"{word} since {_since(pulse.heard_at, now, timezone)}", BAD, heard)
+    return Sign(name, f"consumer {word} since {_since(pulse.heard_at, now, timezone)}", BAD, heard)
 
 
 def press_sign(pulse: Pulse, now: datetime, timezone: str) -> Sign:
@@ -73,7 +73,7 @@ def data_tiles(figures: DataFigures, now: datetime, timezone: str) -> list[Tile]
         Tile(
             "Messages behind",
             f"{pulse.lag:,}" if pulse.consumers and pulse.lag is not None else "-",
-            f"consumer {consumer.says}",
+            consumer.says,
         ),
     ]
 

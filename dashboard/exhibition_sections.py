@@ -15,6 +15,7 @@ from dashboard.sections import (
     Section,
     Tile,
     change_of,
+    dated,
     drawn_if,
     first_of,
     number,
@@ -73,7 +74,7 @@ def exhibition_sections(figures: ExhibitionFigures, link: Link | None = None) ->
         ),
         Section(
             "Trend",
-            _newest_first(figures.trend),
+            dated(rounded(figures.trend), figures.grain),
             drawn_if(has_reviews, lambda: charts.average_lines(figures.trend, figures.grain, best, link)),
             f"average rating by {figures.grain}" + _limited(figures.exhibitions),
             is_wide=True,
@@ -132,7 +133,7 @@ def single_sections(single: SingleFigures) -> list[Section]:
     return [
         Section(
             "Rating over time",
-            _newest_first(figures.trend),
+            dated(rounded(figures.trend.drop(columns="exhibition")), figures.grain),
             drawn_if(has_reviews, lambda: charts.rating_over_time(figures.trend, figures.grain, best)),
             f"the average as a line, the number of reviews as bars, by {figures.grain}",
             is_wide=True,
@@ -152,7 +153,7 @@ def single_sections(single: SingleFigures) -> list[Section]:
         ),
         Section(
             "Requests over time",
-            pivoted(safety.trend, "period", safety.types).sort_values("period", ascending=False),
+            dated(pivoted(safety.trend, "period", safety.types), safety.grain),
             drawn_if(is_needed, lambda: charts.incident_trend(safety.trend, safety.grain, safety.types)),
             f"by {safety.grain}",
         ),
@@ -186,11 +187,6 @@ def _spread(figures: ExhibitionFigures) -> pd.DataFrame:
         index="exhibition", columns="rating", values="reviews", aggfunc="sum", sort=False, observed=True
     )
     return spread.reindex(list(figures.exhibitions["exhibition"])).fillna(0).astype("int64").reset_index()
-
-
-def _newest_first(trend: pd.DataFrame) -> pd.DataFrame:
-    """Return a trend as a table."""
-    return rounded(trend).sort_values("period", ascending=False, kind="stable")
 
 
 def _best(figures: ExhibitionFigures) -> int:

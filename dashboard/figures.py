@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.catalogue import Catalogue, read_grain
+from dashboard.catalogue import Catalogue, read_days, read_period_before
 from dashboard.reading import read_frame
 from dashboard.safety_figures import Incident, SafetyFigures, read_latest_incidents, read_safety_figures
-from dashboard.selection import Selection
+from dashboard.selection import Selection, grain_of
 from etlkit.postgres import Cursor
 
 MOST_LINES = 7
@@ -38,7 +38,7 @@ class ExhibitionFigures:
     rating_id, rating, reviews, share. departments, floors: name, reviews, average. trend: period, exhibition,
     reviews, average, of the MOST_LINES exhibitions with the most reviews. hours: hour_of_day, reviews, average.
     before: reviews and average of each exhibition in the period of equal length before; None where there is no data
-    of it.
+    of it. days: how many days of the period have presses of any exhibition.
     """
 
     exhibitions: pd.DataFrame
@@ -49,6 +49,7 @@ class ExhibitionFigures:
     hours: pd.DataFrame
     before: pd.DataFrame | None
     grain: str
+    days: int
 
     @property
     def reviews(self) -> int:
@@ -97,7 +98,8 @@ class SingleFigures:
 def read_exhibition_figures(cursor: Cursor, catalogue: Catalogue, selection: Selection) -> ExhibitionFigures:
     """Return how the selected exhibitions do in the selected period."""
     parameters = selection.parameters()
-    grain = read_grain(cursor, selection)
+    days = read_days(cursor, selection)
+    grain = grain_of(days)
     chosen = catalogue.chosen(selection)
     ratings = read_frame(cursor, "list_ratings")
     grid = _grid(chosen, ratings, read_frame(cursor, "count_ratings", parameters))
@@ -117,6 +119,7 @@ def read_exhibition_figures(cursor: Cursor, catalogue: Catalogue, selection: Sel
         hours=hours,
         before=_before(cursor, catalogue, selection, ratings),
         grain=grain,
+        days=days,
     )
 
 
@@ -184,7 +187,7 @@ def _rank(ranked: pd.DataFrame, row: pd.Series) -> Rank | None:
 
 def _before(cursor: Cursor, catalogue: Catalogue, selection: Selection, ratings: pd.DataFrame) -> pd.DataFrame | None:
     """Return reviews and average of each exhibition in the period before."""
-    before = catalogue.period_before(selection)
+    before = read_period_before(cursor, catalogue, selection)
     if before is None:
         return None
     counts = read_frame(cursor, "count_ratings", selection.parameters(before))

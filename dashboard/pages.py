@@ -6,15 +6,16 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboard.choosing import Choice, exhibition_link
+from dashboard.choosing import Choice, choose_weekday, exhibition_link, write_address
 from dashboard.data_sections import data_sections, data_tiles, footer
 from dashboard.exhibition_sections import exhibition_sections, exhibition_tiles, single_sections, single_tiles
 from dashboard.feed import render_feed
 from dashboard.report import DATA_PART, EXHIBITION_PART, EXHIBITIONS_PART, SAFETY_PART, report_of
 from dashboard.safety_figures import Incident
 from dashboard.safety_sections import patrol_section, safety_sections, safety_tiles
-from dashboard.selection import Selection
-from dashboard.show import explained, plain, show_sections, show_tiles
+from dashboard.selection import MOST_DAYS, Selection
+from dashboard.show import explained, plain, show_section, show_sections, show_tiles
+from dashboard.state import NOW_LASTS
 from dashboard.strip import SEEN, Seen
 from dashboard.taking_along import file_name
 from dashboard.viewing import (
@@ -37,7 +38,8 @@ from etlkit.errors import EtlError
 FEED_SECONDS = 1.0
 DATA_SECONDS = 5.0
 FOOTER_SECONDS = 30.0
-FEED_LENGTH = 8
+FEED_LENGTH, FEED_READ = 8, 60
+"""How many requests of the last hour are shown, and how many are read to find older ones among repeats."""
 
 
 def show_left_out() -> None:
@@ -52,7 +54,7 @@ def show_exhibitions(choice: Choice) -> None:
     """Show how the exhibitions do."""
     if selection := _selection(choice):
         figures = exhibition_figures(selection)
-        _show_period(selection)
+        _show_period(selection, figures.days)
         show_tiles(exhibition_tiles(figures))
         show_sections(EXHIBITIONS_PART, exhibition_sections(figures, exhibition_link()))
         _offer_report(EXHIBITIONS_PART, choice)
@@ -68,7 +70,7 @@ def show_exhibition(choice: Choice) -> None:
         st.header(plain(row["exhibition"]), anchor=False)
         about = f"{row['code']}, {row['department']}, floor {', '.join(row['floors'])}. {row['description'] or ''}"
         st.caption(plain(about.replace("floor no floor", "no floor")))
-        _show_period(selection)
+        _show_period(selection, single.figures.days)
         show_tiles(single_tiles(single))
         show_sections(row["exhibition"], single_sections(single))
         _offer_report(EXHIBITION_PART, choice)
@@ -87,15 +89,17 @@ def show_feed() -> None:
             f"{len(recent) or 'None'} within the last hour. Of every exhibition, whatever is chosen below.{as_of}"
         )
         if recent or older:
-            st.html(render_feed([*recent, *older], now, timezone(), "emergencies, the newest first"))
+            st.html(render_feed(recent, older, now, timezone(), "emergencies, the newest first"))
         else:
             st.info("There has been no emergency yet.", icon=":material/check_circle:")
     with right:
-        requests = latest_requests(FEED_LENGTH)
+        requests = latest_requests(FEED_READ)
         st.header("Latest requests for help", anchor=False)
         st.caption("Of every kind and exhibition, whatever is chosen below.")
         if requests:
-            st.html(render_feed(requests, now, timezone(), "latest requests for help, the newest first", fades=False))
+            split = sum(now - request["at"] <= NOW_LASTS for request in requests)
+            label = "latest requests for help, the newest first"
+            st.html(render_feed(requests[: min(split, FEED_LENGTH)], requests[split:], now, timezone(), label))
         else:
             st.info("There has been no request for help yet.", icon=":material/check_circle:")
 
@@ -117,9 +121,12 @@ def show_safety(choice: Choice) -> None:
     """Show where and when help is needed."""
     if selection := _selection(choice):
         figures = safety_figures(selection)
-        _show_period(selection)
+        _show_period(selection, figures.days)
         show_tiles(safety_tiles(figures))
-        show_sections(SAFETY_PART, [patrol_section(figures, choice.weekday)])
+        with st.columns(1)[0].container(border=True):
+            weekday = choose_weekday()
+            show_section(SAFETY_PART, patrol_section(figures, weekday))
+        write_address()
         show_sections(SAFETY_PART, safety_sections(figures, exhibition_link()))
         _offer_report(SAFETY_PART, choice)
 
@@ -152,10 +159,14 @@ def _selection(choice: Choice) -> Selection | None:
     return None
 
 
-def _show_period(selection: Selection) -> None:
-    """Say which days the figures are of."""
+def _show_period(selection: Selection, days: int) -> None:
+    """Say which days the figures are of, and on how many of them anything was recorded."""
     period = selection.period
     st.markdown(f"**{'From ' if period.days > 1 else 'On '}{period}**")
+    if days == 0:
+        st.warning("Nothing was recorded then: neither reviews nor requests.", icon=":material/event_busy:")
+    elif days < min(period.days, MOST_DAYS):
+        st.caption(f"Presses were recorded on {days:,} of these {period.days:,} days.")
 
 
 def _offer_report(part: str, choice: Choice) -> None:

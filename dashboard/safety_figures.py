@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.catalogue import Catalogue, read_grain
+from dashboard.catalogue import Catalogue, read_days, read_period_before
 from dashboard.reading import read_frame, read_rows
-from dashboard.selection import EVER, Selection
+from dashboard.selection import EVER, Selection, grain_of
 from etlkit.postgres import Cursor
 
 EMERGENCY = 1
@@ -39,6 +39,7 @@ class SafetyFigures:
     totals: dict[str, int]
     totals_before: dict[str, int] | None
     grain: str
+    days: int
 
     @property
     def per_1000(self) -> float | None:
@@ -50,13 +51,14 @@ class SafetyFigures:
 def read_safety_figures(cursor: Cursor, catalogue: Catalogue, selection: Selection) -> SafetyFigures:
     """Return where and when help was needed in the selected exhibitions and period."""
     parameters = selection.parameters()
-    grain = read_grain(cursor, selection)
+    days = read_days(cursor, selection)
+    grain = grain_of(days)
     types = read_frame(cursor, "list_incident_types")
     counts = read_frame(cursor, "count_incidents", parameters)
     trend = read_frame(cursor, "follow_incidents", {**parameters, "grain": grain})
     reviews = read_frame(cursor, "count_ratings", parameters).groupby("exhibition_id", as_index=False)["reviews"].sum()
     totals_before = None
-    if before := catalogue.period_before(selection):
+    if before := read_period_before(cursor, catalogue, selection):
         totals_before = _totals(read_frame(cursor, "count_incidents", selection.parameters(before)), types)
     chosen = catalogue.chosen(selection)
     incidents = counts.merge(types, on="incident_type_id").merge(chosen, on="exhibition_id")
@@ -77,6 +79,7 @@ def read_safety_figures(cursor: Cursor, catalogue: Catalogue, selection: Selecti
         totals=_totals(counts, types),
         totals_before=totals_before,
         grain=grain,
+        days=days,
     )
 
 

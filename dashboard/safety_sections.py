@@ -8,10 +8,11 @@ import pandas as pd
 
 from dashboard import charts
 from dashboard.charts import WEEKDAYS, Link
-from dashboard.safety_figures import EMERGENCY, Incident, SafetyFigures
-from dashboard.sections import MOST_BARS, Section, Tile, change_of, drawn_if, first_of, number
+from dashboard.safety_figures import Incident, SafetyFigures
+from dashboard.sections import MOST_BARS, Section, Tile, change_of, dated, drawn_if, first_of, number
 
 EVERY_DAY = "Every day"
+MOST_PLACES = 3
 
 
 def safety_tiles(figures: SafetyFigures) -> list[Tile]:
@@ -34,16 +35,17 @@ def patrol_section(figures: SafetyFigures, weekday: str = EVERY_DAY) -> Section:
     floors = figures.floors
     if weekday != EVERY_DAY:
         floors = floors[floors["weekday"] == WEEKDAYS.index(weekday) + 1]
-    emergency = next((name for name, number in figures.types.items() if number == EMERGENCY), "")
     table = pivoted(floors, ["floor", "hour_of_day"], figures.types)
-    said = "an exhibition on two floors counts on both; a triangle marks emergencies"
+    said = "requests for help; an exhibition on two floors counts on both; ▲ emergencies among them"
     if len(table):
-        first = table.iloc[0]
-        said = f"{weekday}: the most on floor {first['floor']} at {first['hour_of_day']}:00 ({first['all']:,}); {said}"
+        most = table[table["all"] == table["all"].max()]
+        places = [f"floor {floor} at {hour}:00" for floor, hour in zip(most["floor"], most["hour_of_day"], strict=True)]
+        more = f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else ""
+        said = f"{weekday}: the most on {', '.join(places[:MOST_PLACES])}{more} ({most['all'].iloc[0]:,}); {said}"
     return Section(
         "Which floor needs a guard, by hour",
-        table,
-        drawn_if(len(floors) > 0, lambda: charts.floor_heat(floors, emergency)),
+        table.sort_values(["hour_of_day", "all"], ascending=[True, False], kind="stable"),
+        drawn_if(len(floors) > 0, lambda: charts.floor_heat(floors, figures.types)),
         said,
         is_wide=True,
     )
@@ -87,7 +89,7 @@ def safety_sections(figures: SafetyFigures, link: Link | None = None) -> list[Se
         ),
         Section(
             "Over time",
-            pivoted(figures.trend, "period", types).sort_values("period", ascending=False),
+            dated(pivoted(figures.trend, "period", types), figures.grain),
             drawn_if(is_needed, lambda: charts.incident_trend(figures.trend, figures.grain, types)),
             f"requests for help by {figures.grain}",
         ),

@@ -59,6 +59,15 @@ def rounded(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{name: frame[name].round(4) for name in ("average", "low", "high") if name in frame})
 
 
+def dated(frame: pd.DataFrame, grain: str) -> pd.DataFrame:
+    """Return a table with its periods, newest first, as people sort them: days, or hours of days."""
+    newest = frame.sort_values("period", ascending=False, kind="stable")
+    form = "%Y-%m-%d %H:%M" if grain == "hour" else "%Y-%m-%d"
+    return newest.assign(period=[period.strftime(form) for period in newest["period"]]).rename(
+        columns={"period": grain}
+    )
+
+
 def number(value: float | None, places: int = 2) -> str:
     """Return a figure, a dash for none."""
     return "-" if value is None or pd.isna(value) else f"{value:.{places}f}"

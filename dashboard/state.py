@@ -19,7 +19,9 @@ NOW_LASTS = timedelta(hours=1)
 """For how long an emergency is one of now."""
 
 MOST_EMERGENCIES = 200
-OLDER_EMERGENCIES = 5
+OLDER_EMERGENCIES = 100
+"""Enough to find some bursts of presses among them."""
+
 RUNS_SHOWN = 15
 ERROR_LETTERS = 300
 PARTITIONS_SHOWN = 24

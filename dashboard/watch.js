@@ -11,6 +11,7 @@
   const lost = document.createElement("div");
   lost.setAttribute("role", "alert");
   const sound = corner.appendChild(document.createElement("button"));
+  sound.title = "Whether a new emergency is sounded";
   let audio = null;
   let beat = null;
   let heardAt = Date.now();
@@ -22,7 +23,7 @@
   const isAllowed = () => audio !== null && audio.state === "running";
   const showSound = () => {
     sound.setAttribute("aria-pressed", String(isOn()));
-    sound.textContent = !isOn() ? "Sound is off" : isAllowed() ? "Sound is on" : "Sound is on after a click";
+    sound.textContent = !isOn() ? "Alarm: off" : isAllowed() ? "Alarm: on" : "Alarm: on after a click";
   };
   const allow = async () => {
     if (!isOn()) return;

@@ -8,11 +8,11 @@ from datetime import date
 
 import pandas as pd
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dashboard import charts
-from dashboard.catalogue import read_catalogue, read_grain
+from dashboard.catalogue import read_catalogue, read_days
 from dashboard.database import Reader
 from dashboard.exhibition_sections import how_sure
 from dashboard.figures import FEW_REVIEWS, SURE, read_exhibition_figures
@@ -58,7 +58,8 @@ def test_days_without_presses_take_no_step_and_those_not_folded_yet_do(museum):
         with closing(Reader(museum.database)) as reader, reader.look() as cursor:
             catalogue = read_catalogue(cursor, "Europe/London")
             assert catalogue.span is not None
-            return read_grain(cursor, Selection(catalogue.span, catalogue.chosen_ids(), "Europe/London"))
+            selection = Selection(catalogue.span, catalogue.chosen_ids(), "Europe/London")
+            return grain_of(read_days(cursor, selection))
 
     assert grain() == "hour"
     museum.query(
@@ -80,6 +81,7 @@ def moments(draw):
     return grain, [begin + number * LENGTHS[grain] for number in numbers]
 
 
+@settings(deadline=None)
 @example(("hour", [pd.Timestamp("2023-03-06 10:00"), pd.Timestamp("2026-01-05 15:00")]))
 @given(moments())
 def test_an_axis_has_a_place_for_each_step_and_one_for_a_long_gap(drawn):
@@ -161,6 +163,7 @@ def test_how_sure_an_average_is_and_that_few_reviews_are_few(museum):
     assert how_sure(rows["Alike"]) == "surely 4.00 to 4.00 (95 %)"
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**9), min_size=5, max_size=5).filter(any))
 def test_the_spread_never_goes_beyond_100_per_cent(counts):
     frame = pd.DataFrame({"exhibition": "a", "rating_id": range(5), "rating": list("vwxyz"), "reviews": counts})

@@ -117,7 +117,7 @@ def test_an_emergency_of_the_live_stream_appears_by_itself(live, look):
     page.wait_for_text("Room 4", page.playwright.locator(".feed .emergency"))
     consumer.terminate()
     assert ended(consumer)[0] == 0
-    page.sign("Consumer", "ended since")
+    page.sign("Live data", "ended since")
 
 
 @pytest.mark.parametrize("size", [DESKTOP, pytest.param(PHONE, marks=pytest.mark.full)], ids=["desktop", "phone"])

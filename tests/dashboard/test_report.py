@@ -347,29 +347,29 @@ def test_what_the_live_consumers_say_of_themselves(sample):
             found = consumer_sign(read_pulse(cursor, now), now, "Europe/London")
         return found.kind, found.says
 
-    assert sign() == (NONE, "none has run")
+    assert sign() == (NONE, "no consumer has run")
     said = json.dumps({"live": {"lag": 123}, "reported_at": "2026-01-05T11:59:30+00:00"})
     sample.query(insert, ("live", "2026-01-04T00:00:00+00:00", "running", said))
     for hour in range(20):
         sample.query(insert, ("batch", f"2026-01-04T{hour:02}:00:00+00:00", "completed", "{}"))
         sample.query(insert, ("live", f"2026-01-04T{hour:02}:00:00+00:00", "completed", "{}"))
-    assert sign() == (WELL, "running, 123 behind")
+    assert sign() == (WELL, "consumer running, 123 behind")
     sample.query(insert, ("live", "2026-01-05T11:59:00+00:00", "running", "{}"))
-    assert sign() == (WELL, "2 running, 123 behind")
+    assert sign() == (WELL, "consumer 2 running, 123 behind")
     sample.query(insert, ("live", "2026-01-05T11:59:00+00:00", "running", said.replace("123", "9000")))
-    assert sign() == (SLOW, "3 running, 9,123 behind")
+    assert sign() == (SLOW, "consumer 3 running, 9,123 behind")
     sample.query("delete from meta.ingestion_runs where started_at = '2026-01-05T11:59:00+00:00'")
     sample.query(
         "update meta.ingestion_runs set metadata = %s where status = 'running'", (said.replace("59:30", "10:00"),)
     )
-    assert sign() == (BAD, "silent since 11:10"), "a consumer that was killed stays running in the history"
+    assert sign() == (BAD, "consumer silent since 11:10"), "a consumer that was killed stays running in the history"
     sample.query("update meta.ingestion_runs set status = 'failed', completed_at = %s where status = 'running'",
                  ("2026-01-05T11:20:00+00:00",))  # fmt: skip
-    assert sign() == (BAD, "failed since 11:20")
+    assert sign() == (BAD, "consumer failed since 11:20")
     sample.query("update meta.ingestion_runs set status = 'completed' where status = 'failed'")
-    assert sign() == (BAD, "ended since 11:20")
+    assert sign() == (BAD, "consumer ended since 11:20")
     sample.query("delete from meta.ingestion_runs where completed_at is not null")
-    assert sign() == (BAD, "ended since 4 Jan 2026 19:00")
+    assert sign() == (BAD, "consumer ended since 4 Jan 2026 19:00")
 
 
 def test_a_port_that_is_taken_is_named(sample):

@@ -29,8 +29,8 @@ KNOWN_TYPES = {0: PALETTE[0], 1: PALETTE[5]}
 OTHER_TYPES = [PALETTE[2], PALETTE[3], PALETTE[1], PALETTE[6]]
 INK, INK_ON_DARK = "#3d4752", "#d5dae0"
 COUNT_BARS = "#9db4c8"
-BLACK_TO_WHITE = 0.65
-"""From which share of the most on a cell is so dark that its number is white."""
+CELLS = alt.SchemeParams("blues", extent=[0.08, 0.62])
+"""No darker than what dark numbers can be read on by WCAG AA."""
 
 THOUSAND = 1000
 WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
@@ -310,10 +310,12 @@ def fitted(chart: AnyChart, *, is_dark: bool = False) -> AnyChart:
     It is drawn as SVG, whose words a screen reader finds and a browser can search, with words that can be read on a
     light or dark page.
     """
+    ink = INK_ON_DARK if is_dark else INK
+    words = {"labelColor": ink, "titleColor": ink}
     return chart.properties(
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
         usermeta={"embedOptions": {"renderer": "svg"}},
-        config={"text": {"color": INK_ON_DARK if is_dark else INK}},
+        config={"text": {"color": ink}, "axis": words, "legend": words},
     )
 
 
@@ -354,11 +356,10 @@ def _heat(sums: pd.DataFrame, y: alt.Y, name: str, height: int) -> alt.LayerChar
         ],
     )
     cells = base.mark_rect(cornerRadius=2).encode(
-        color=alt.Color("incidents:Q", scale=alt.Scale(scheme="blues", domain=[0, most]), legend=None),
+        color=alt.Color("incidents:Q", scale=alt.Scale(scheme=CELLS, domain=[0, most]), legend=None),
     )
-    numbers = base.mark_text(fontSize=10, fontWeight="bold", lineBreak="\n", baseline="middle").encode(
-        text="text:N",
-        color=alt.condition(f"datum.incidents > {most * BLACK_TO_WHITE}", alt.value("white"), alt.value("#1B2A3A")),
+    numbers = base.mark_text(fontSize=10, fontWeight="bold", lineBreak="\n", baseline="middle", color="#101820").encode(
+        text="text:N"
     )
     return _layered([cells, numbers], height)
 

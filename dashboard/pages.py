@@ -174,7 +174,8 @@ def _offer_report(part: str, choice: Choice) -> None:
     command, reader = open_command()
 
     def make() -> bytes:
-        return report_of(command, reader, choice.selection, (part,)).page.encode()
+        chosen = ", ".join([*choice.departments, *choice.exhibitions])
+        return report_of(command, reader, choice.selection, (part,), chosen).page.encode()
 
     st.download_button(
         "This page as a report",

@@ -25,14 +25,18 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>])")
 
 
 def explained(body: Callable[P, None]) -> Callable[P, None]:
-    """Let a part of the page that cannot be shown say so, and offer to try again; the log says why."""
+    """Let a part of the page that cannot be shown say so, and offer to try again; the log says why, once a viewer."""
+    failed = f"{body.__name__} failed"
 
     @functools.wraps(body)
     def show(*arguments: P.args, **named: P.kwargs) -> None:
         try:
             body(*arguments, **named)
+            st.session_state.pop(failed, None)
         except EtlError as error:
-            LOGGER.warning("%s: %s", body.__name__, error)
+            if failed not in st.session_state:
+                LOGGER.warning("%s: %s", body.__name__, error)
+            st.session_state[failed] = True
             st.error("The figures cannot be read just now. The dashboard's log says why.", icon=":material/error:")
             st.button("Try again", key=f"try {body.__name__} again")
 
@@ -95,9 +99,8 @@ def show_chart(section: Section, make: Callable[[], AnyChart]) -> None:
     is_dark = st.context.theme.type == "dark"
     try:
         label = f"{section.title}, {section.note}".strip(", ")
-        with debug_mode(
-            arg=False
-        ):  # the tests hold charts against Vega-Lite's schema; here it would be a third of the time
+        # the tests hold charts against Vega-Lite's schema; here that would take a third of the time
+        with debug_mode(arg=False):
             st.altair_chart(fitted(make(), is_dark=is_dark), width="stretch", alt=label)
     except Exception as error:  # noqa: BLE001 - whatever a library makes of odd data, the rest of the page is shown
         LOGGER.warning("the chart %s could not be drawn: %s", section.title, " ".join(str(error).split()))

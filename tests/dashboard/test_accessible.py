@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,44 @@ def test_axe_finds_nothing_serious(lively, look, axe, size, scheme):
         page.wait_for_text("open rejects:")
         found += [f"{name or 'exhibitions'}: {complaint}" for complaint in complaints(page.playwright, axe)]
     assert found == []
+
+
+def contrast(colours: list[str]) -> float:
+    """Return the contrast of two colours as WCAG 2 reckons it."""
+    lights = []
+    for colour in colours:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        lights.append(0.2126 * red + 0.7152 * green + 0.0722 * blue)
+    return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_in_pictures_can_be_read(lively, look, scheme):
+    """axe does not look into pictures."""
+    page: Page = look()
+    page.playwright.emulate_media(color_scheme=scheme)
+    page.open("safety", period="All")
+    for title in ("By exhibition", "By hour"):
+        page.picture(title)
+        colours = (
+            page.card(title)
+            .locator("svg.marks text")
+            .evaluate_all(
+                "texts => texts.map(text => [getComputedStyle(text).fill, "
+                "getComputedStyle(document.querySelector('.stApp')).backgroundColor])"
+            )
+        )
+        assert min(map(contrast, colours)) >= 4.5, colours
+    title = "Which floor needs a guard, by hour"
+    page.picture(title)
+    numbers, cells = (
+        page.card(title)
+        .locator(f"svg.marks .{mark} {shape}")
+        .evaluate_all("found => found.map(one => getComputedStyle(one).fill)")
+        for mark, shape in (("mark-text.role-mark", "text"), ("mark-rect.role-mark", "path"))
+    )
+    assert min(contrast([number, cell]) for number in numbers for cell in cells) >= 4.5
 
 
 def test_axe_finds_nothing_serious_in_the_report(lively, chromium, axe, tmp_path):

@@ -78,9 +78,12 @@ def change_of(now: float | None, before: float | None, *, places: int | None = N
     if now is None or before is None:
         return ""
     if places is not None:
-        return f"{now - before:+.{places}f}"
+        change = f"{now - before:+.{places}f}"
+        return change if float(change) else "the same"
     if before == 0:
         return "" if now == 0 else f"+{now:,.0f} (0 before)"
+    if now == before:
+        return f"the same ({before:,.0f} before)"
     return f"{100 * (now - before) / before:+.0f} % ({before:,.0f} before)"
 
 

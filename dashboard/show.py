@@ -57,6 +57,7 @@ def show_tiles(tiles: list[Tile]) -> None:
                 plain(tile.value),
                 tile.change or None,
                 delta_color="off",
+                delta_arrow="auto" if tile.change.startswith(("+", "-")) else "off",
                 delta_description=plain(tile.note) or None,
                 border=True,
                 width="stretch",

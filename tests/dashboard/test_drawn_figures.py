@@ -125,8 +125,9 @@ def test_a_name_without_blanks_is_broken_into_lines_that_fit(name):
 @pytest.mark.parametrize(
     ("now", "before", "places", "said"),
     [
-        (95, 30, None, "+217 % (30 before)"), (0, 5, None, "-100 % (5 before)"), (5, 5, None, "+0 % (5 before)"),
-        (3, 0, None, "+3 (0 before)"), (0, 0, None, ""), (1.5, 2.25, 2, "-0.75"), (None, 1, 2, ""), (1, None, None, ""),
+        (95, 30, None, "+217 % (30 before)"), (0, 5, None, "-100 % (5 before)"), (5, 5, None, "the same (5 before)"),
+        (3, 0, None, "+3 (0 before)"), (0, 0, None, ""), (1.5, 2.25, 2, "-0.75"),
+        (2.001, 2.0, 2, "the same"), (None, 1, 2, ""), (1, None, None, ""),
     ],
 )  # fmt: skip
 def test_a_change_is_said_in_words(now, before, places, said):

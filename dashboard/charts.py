@@ -33,13 +33,14 @@ CELLS = alt.SchemeParams("blues", extent=[0.08, 0.62])
 """No darker than what dark numbers can be read on by WCAG AA."""
 
 THOUSAND = 1000
+MOST_WRITTEN_OUT = 100_000
 WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 BAR_HEIGHT, TALL_BAR_HEIGHT = 34, 48
 LABEL_PIXELS = 130
 LABEL_LETTERS = 21
 LABEL_LINES = 3
 LEGEND_PIXELS = 220
-LEGEND_LETTERS = 26
+LEGEND_LETTERS = 22
 """The labels of a legend in one line have together at most so many letters, so that a phone has room for them."""
 
 
@@ -49,16 +50,27 @@ def average_bars(frame: pd.DataFrame, name: str, best: int, link: Link | None = 
         text=[_average_text(average, reviews) for average, reviews in _values(frame, "average", "reviews")],
         average=frame["average"].fillna(0),
     )
+    shown["end"] = shown[["average", "high"]].max(axis=1) if "low" in shown else shown["average"]
+    if "low" in shown:
+        shown["sure"] = [
+            how_sure(low, high, reviews) for low, high, reviews in _values(shown, "low", "high", "reviews")
+        ]
     order = list(shown.sort_values(["average", name], ascending=[False, True])[name])
     base = alt.Chart(_linked(shown, name, link)).encode(
         x=alt.X("average:Q", title="average rating", scale=alt.Scale(domain=[0, best * 1.3]), axis=_ticks(best)),
         y=_names(name, order),
-        tooltip=[alt.Tooltip(f"{name}:N"), alt.Tooltip("text:N", title="average (reviews)")],
+        tooltip=[
+            alt.Tooltip(f"{name}:N"),
+            alt.Tooltip("text:N", title="average (reviews)"),
+            *([alt.Tooltip("sure:N", title="how sure")] if "low" in shown else []),
+        ],
         **_href(link),
     )
     bars = base.mark_bar(color=PALETTE[0], height={"band": 0.7})
-    words = base.mark_text(align="left", dx=4).encode(text="text:N")
-    return _layered([bars, words, _rows(base)], _height(order))
+    layers = [bars, base.mark_text(align="left", dx=5).encode(text="text:N", x="end:Q"), _rows(base)]
+    if "low" in shown:
+        layers.insert(1, base.mark_rule(strokeWidth=3, color=PALETTE[1]).encode(x="low:Q", x2="high:Q"))
+    return _layered(layers, _height(order))
 
 
 def distribution_bars(frame: pd.DataFrame, order: list[str], link: Link | None = None) -> alt.LayerChart:
@@ -154,7 +166,10 @@ def rating_over_time(frame: pd.DataFrame, grain: str, best: int) -> alt.LayerCha
 
 def hour_bars(frame: pd.DataFrame) -> alt.LayerChart:
     """Show how many reviews each hour of the local day brings; the busiest is marked."""
-    shown = frame.assign(is_busiest=frame["reviews"] == frame["reviews"].max())
+    shown = frame.assign(
+        is_busiest=frame["reviews"] == frame["reviews"].max(),
+        text=[f"{count:,}" if count < MOST_WRITTEN_OUT else f"{count / THOUSAND:,.0f}k" for count in frame["reviews"]],
+    )
     base = alt.Chart(shown).encode(
         x=_hours(shown),
         y=alt.Y("reviews:Q", title="reviews"),
@@ -167,7 +182,7 @@ def hour_bars(frame: pd.DataFrame) -> alt.LayerChart:
     bars = base.mark_bar().encode(
         color=alt.condition("datum.is_busiest", alt.value(PALETTE[1]), alt.value(PALETTE[0])),
     )
-    labels = base.mark_text(dy=-6, fontSize=10).encode(text=alt.Text("reviews:Q", format=".3~s"))
+    labels = base.mark_text(dy=-6, fontSize=10).encode(text="text:N")
     return _layered([bars, labels], 240)
 
 
@@ -327,6 +342,13 @@ def label_lines(name: str) -> list[str]:
     return lines[:LABEL_LINES]
 
 
+def how_sure(low: float, high: float, reviews: int) -> str:
+    """Say between which bounds an average lies with 95 %, or that there are too few reviews to say."""
+    if not reviews:
+        return "no ratings yet"
+    return f"few reviews: {reviews}" if pd.isna(low) else f"surely {low:.2f} to {high:.2f} (95 %)"
+
+
 def _average_text(average: float, reviews: int) -> str:
     """Return an average with the number of its reviews, few ones as such."""
     if pd.isna(average):
@@ -456,7 +478,7 @@ def _legend(labels: Iterable[str], symbol: str = "square") -> alt.Legend:
 
 def _ticks(best: int) -> alt.Axis:
     """Return an axis with a tick at each rating."""
-    return alt.Axis(values=list(range(best + 1)))
+    return alt.Axis(values=list(range(best + 1)), format="d")
 
 
 def _height(order: list[str]) -> int:

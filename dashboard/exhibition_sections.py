@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from dashboard import charts
@@ -64,7 +62,8 @@ def exhibition_sections(figures: ExhibitionFigures, link: Link | None = None) ->
             "Average rating",
             ranking[columns].rename(columns={"low": "at_least", "high": "at_most"}),
             drawn_if(len(order) > 0, lambda: charts.average_bars(shown, "exhibition", best, link)),
-            f"from 0 to {best}; in brackets the number of reviews" + first_of(figures.exhibitions),
+            f"from 0 to {best}; in brackets the number of reviews, in amber where the average surely lies (95 %)"
+            + first_of(figures.exhibitions),
         ),
         Section(
             "How the ratings are spread",
@@ -105,7 +104,7 @@ def single_tiles(single: SingleFigures) -> list[Tile]:
         Tile(
             "Average rating",
             number(figures.average),
-            how_sure(row),
+            charts.how_sure(row["low"], row["high"], row["reviews"]),
             change_of(figures.average, None if before is None else average_of(before), places=2),
         ),
         Tile(
@@ -159,16 +158,6 @@ def single_sections(single: SingleFigures) -> list[Section]:
         ),
         Section("Latest requests", incident_table(single.latest), note="the newest first, local time"),
     ]
-
-
-def how_sure(row: dict[str, Any]) -> str:
-    """Say between which bounds an average lies with 95 %, or that there are too few reviews to say."""
-    low, high, reviews = row["low"], row["high"], row["reviews"]
-    if not reviews:
-        return "no ratings yet"
-    if pd.isna(low):
-        return f"few reviews: {reviews}"
-    return f"surely {low:.2f} to {high:.2f} (95 %)"
 
 
 def _hours(figures: ExhibitionFigures) -> Section:

@@ -13,7 +13,8 @@ from dashboard.feed import render_feed
 from dashboard.report import DATA_PART, EXHIBITION_PART, EXHIBITIONS_PART, SAFETY_PART, report_of
 from dashboard.safety_figures import Incident
 from dashboard.safety_sections import patrol_section, safety_sections, safety_tiles
-from dashboard.selection import MOST_DAYS, Selection
+from dashboard.sections import period_note
+from dashboard.selection import Selection
 from dashboard.show import explained, plain, show_section, show_sections, show_tiles
 from dashboard.state import NOW_LASTS
 from dashboard.strip import SEEN, Seen
@@ -54,9 +55,9 @@ def show_exhibitions(choice: Choice) -> None:
     """Show how the exhibitions do."""
     if selection := _selection(choice):
         figures = exhibition_figures(selection)
-        _show_period(selection, figures.days)
+        _show_period(selection, figures.days, is_compared=figures.before is not None)
         show_tiles(exhibition_tiles(figures))
-        show_sections(EXHIBITIONS_PART, exhibition_sections(figures, exhibition_link()))
+        show_sections(EXHIBITIONS_PART, exhibition_sections(figures, exhibition_link()), _about(selection))
         _offer_report(EXHIBITIONS_PART, choice)
 
 
@@ -70,9 +71,9 @@ def show_exhibition(choice: Choice) -> None:
         st.header(plain(row["exhibition"]), anchor=False)
         about = f"{row['code']}, {row['department']}, floor {', '.join(row['floors'])}. {row['description'] or ''}"
         st.caption(plain(about.replace("floor no floor", "no floor")))
-        _show_period(selection, single.figures.days)
+        _show_period(selection, single.figures.days, is_compared=single.figures.before is not None)
         show_tiles(single_tiles(single))
-        show_sections(row["exhibition"], single_sections(single))
+        show_sections(row["exhibition"], single_sections(single), f"{row['exhibition']}. {_about(selection)}")
         _offer_report(EXHIBITION_PART, choice)
 
 
@@ -121,13 +122,13 @@ def show_safety(choice: Choice) -> None:
     """Show where and when help is needed."""
     if selection := _selection(choice):
         figures = safety_figures(selection)
-        _show_period(selection, figures.days)
+        _show_period(selection, figures.days, is_compared=figures.totals_before is not None)
         show_tiles(safety_tiles(figures))
         with st.columns(1)[0].container(border=True):
             weekday = choose_weekday()
-            show_section(SAFETY_PART, patrol_section(figures, weekday))
+            show_section(SAFETY_PART, patrol_section(figures, weekday), _about(selection))
         write_address()
-        show_sections(SAFETY_PART, safety_sections(figures, exhibition_link()))
+        show_sections(SAFETY_PART, safety_sections(figures, exhibition_link()), _about(selection))
         _offer_report(SAFETY_PART, choice)
 
 
@@ -159,14 +160,20 @@ def _selection(choice: Choice) -> Selection | None:
     return None
 
 
-def _show_period(selection: Selection, days: int) -> None:
-    """Say which days the figures are of, and on how many of them anything was recorded."""
+def _show_period(selection: Selection, days: int, *, is_compared: bool) -> None:
+    """Say which days the figures are of, on how many of them anything was recorded, and what they are compared with."""
     period = selection.period
     st.markdown(f"**{'From ' if period.days > 1 else 'On '}{period}**")
-    if days == 0:
-        st.warning("Nothing was recorded then: neither reviews nor requests.", icon=":material/event_busy:")
-    elif days < min(period.days, MOST_DAYS):
-        st.caption(f"Presses were recorded on {days:,} of these {period.days:,} days.")
+    if note := period_note(period, days, is_compared=is_compared):
+        if days:
+            st.caption(note)
+        else:
+            st.warning(note, icon=":material/event_busy:")
+
+
+def _about(selection: Selection) -> str:
+    """Return what a picture says of itself when it is alone."""
+    return f"{settings().museum_name}, {selection.period}"
 
 
 def _offer_report(part: str, choice: Choice) -> None:

@@ -31,7 +31,7 @@ from dashboard.exhibition_sections import exhibition_sections, exhibition_tiles,
 from dashboard.figures import read_exhibition_figures, read_single_figures
 from dashboard.safety_figures import EMERGENCY, read_latest_incidents, read_safety_figures
 from dashboard.safety_sections import emergency_section, patrol_section, safety_sections, safety_tiles
-from dashboard.sections import UNDRAWN, Section, Tile, moment
+from dashboard.sections import UNDRAWN, Section, Tile, moment, period_note
 from dashboard.selection import Selection
 from dashboard.settings import dashboard_settings
 from dashboard.state import DataFigures, read_data_figures
@@ -59,6 +59,7 @@ class Page:
     """A page of the report."""
 
     title: str
+    note: str
     tiles: list[Tile]
     sections: list[dict[str, Any]]
 
@@ -94,12 +95,12 @@ def report_of(command: Command, reader: Reader, choose: Choose, parts: tuple[str
         if isinstance(selection, Selection):
             contents = [_part(part, cursor, catalogue, selection) for part in parts if part != DATA_PART]
         if DATA_PART in parts:
-            contents.append((DATA_PART, data_tiles(data, made, timezone), data_sections(data, timezone)))
+            contents.append((DATA_PART, "", data_tiles(data, made, timezone), data_sections(data, timezone)))
     numbers = itertools.count(1)
     with Renderer() as renderer:
         pages = [
-            Page(title, tiles, [_laid_out(title, section, renderer, numbers) for section in sections])
-            for title, tiles, sections in contents
+            Page(title, note, tiles, [_laid_out(title, section, renderer, numbers) for section in sections])
+            for title, note, tiles, sections in contents
         ]
     period = str(selection.period) if isinstance(selection, Selection) else ""
     charts = [(page.title, section) for page in pages for section in page.sections if section["has_chart"]]
@@ -116,14 +117,17 @@ def report_of(command: Command, reader: Reader, choose: Choose, parts: tuple[str
 
 def _part(
     part: str, cursor: Cursor, catalogue: Catalogue, selection: Selection
-) -> tuple[str, list[Tile], list[Section]]:
-    """Return the title of a part of the report, its tiles and its sections."""
+) -> tuple[str, str, list[Tile], list[Section]]:
+    """Return the title of a part of the report, what it says of its days, its tiles and its sections."""
+    period = selection.period
     if part == EXHIBITIONS_PART:
         exhibitions = read_exhibition_figures(cursor, catalogue, selection)
-        return part, exhibition_tiles(exhibitions), exhibition_sections(exhibitions)
+        note = period_note(period, exhibitions.days, is_compared=exhibitions.before is not None)
+        return part, note, exhibition_tiles(exhibitions), exhibition_sections(exhibitions)
     if part == EXHIBITION_PART:
         single = read_single_figures(cursor, catalogue, selection)
-        return str(single.row["exhibition"]), single_tiles(single), single_sections(single)
+        note = period_note(period, single.figures.days, is_compared=single.figures.before is not None)
+        return str(single.row["exhibition"]), note, single_tiles(single), single_sections(single)
     safety = read_safety_figures(cursor, catalogue, selection)
     emergencies = read_latest_incidents(
         cursor,
@@ -134,7 +138,8 @@ def _part(
         incident_type_id=EMERGENCY,
     )
     listed = emergency_section(emergencies, EMERGENCIES_LISTED)
-    return part, safety_tiles(safety), [listed, patrol_section(safety), *safety_sections(safety)]
+    note = period_note(period, safety.days, is_compared=safety.totals_before is not None)
+    return part, note, safety_tiles(safety), [listed, patrol_section(safety), *safety_sections(safety)]
 
 
 def _rendered(command: Command, data: DataFigures, made: datetime, **contents: Any) -> str:

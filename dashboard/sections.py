@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from dashboard.charts import AnyChart
+from dashboard.selection import Period
 
 MOST_BARS = 40
 """More bars than this nobody reads, and no mail takes; the tables have them all."""
@@ -66,6 +67,14 @@ def dated(frame: pd.DataFrame, grain: str) -> pd.DataFrame:
     return newest.assign(period=[period.strftime(form) for period in newest["period"]]).rename(
         columns={"period": grain}
     )
+
+
+def period_note(period: Period, days: int, *, is_compared: bool) -> str:
+    """Say on how many of a period's days anything was recorded, and with which days its figures are compared."""
+    if days == 0:
+        return "Nothing was recorded then: neither reviews nor requests."
+    said = [f"Presses were recorded on {days:,} of these {period.days:,} days."] if days < period.days else []
+    return " ".join([*said, *([f"Compared with {period.before()}."] if is_compared else [])])
 
 
 def number(value: float | None, places: int = 2) -> str:

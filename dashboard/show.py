@@ -65,7 +65,7 @@ def show_tiles(tiles: list[Tile]) -> None:
             )
 
 
-def show_sections(page: str, sections: list[Section]) -> None:
+def show_sections(page: str, sections: list[Section], about: str = "") -> None:
     """Show a page's sections in two columns of equal cards, a wide one across both; on a phone below each other."""
     for is_wide, group in itertools.groupby(sections, key=lambda section: section.is_wide):
         members = list(group)
@@ -73,11 +73,11 @@ def show_sections(page: str, sections: list[Section]) -> None:
         for first in range(0, len(members), columns):
             for place, section in zip(st.columns(columns), members[first : first + columns], strict=False):
                 with place.container(border=True, height="stretch"):
-                    show_section(page, section)
+                    show_section(page, section, about)
 
 
-def show_section(page: str, section: Section) -> None:
-    """Show one section: its picture, and its figures to unfold."""
+def show_section(page: str, section: Section, about: str = "") -> None:
+    """Show one section: its picture, and its figures to unfold; a picture that is taken along says what it is of."""
     st.header(plain(section.title), anchor=False)
     if section.note:
         st.caption(plain(section.note))
@@ -87,10 +87,10 @@ def show_section(page: str, section: Section) -> None:
         if unfolded.open:
             with unfolded:
                 show_table(section.table)
-                offer_files(page, section)
+                offer_files(page, section, about)
     elif len(section.table):
         show_table(section.table)
-        offer_files(page, section)
+        offer_files(page, section, about)
     else:
         st.info("Nothing here.")
 
@@ -108,12 +108,12 @@ def show_chart(section: Section, make: Callable[[], AnyChart]) -> None:
         st.warning(UNDRAWN)
 
 
-def offer_files(page: str, section: Section) -> None:
+def offer_files(page: str, section: Section, about: str) -> None:
     """Offer a section's figures to take along, and its picture, which is made when it is asked for."""
     with st.container(horizontal=True):
         _offer("CSV", page, section, csv_of(section), "csv", "text/csv")
         if section.chart is not None:
-            _offer("Picture", page, section, lambda: picture_of(section), "png", "image/png")
+            _offer("Picture", page, section, lambda: picture_of(section, about), "png", "image/png")
 
 
 def _offer(

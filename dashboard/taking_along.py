@@ -22,12 +22,12 @@ def csv_of(section: Section) -> bytes:
     return section.table.to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")
 
 
-def picture_of(section: Section) -> bytes:
-    """Return a section's chart as PNG on white, with its title. DrawingError when it cannot be drawn."""
+def picture_of(section: Section, about: str) -> bytes:
+    """Return a section's chart as PNG on white, with its title and what it is of. DrawingError when there is none."""
     if section.chart is None:
         raise ValueError(f"{section.title} has no chart")
     with Renderer() as renderer:
-        title = alt.TitleParams(section.title, subtitle=section.note, anchor="start", offset=10)
+        title = alt.TitleParams(section.title, subtitle=[about, section.note], anchor="start", offset=10)
         return base64.b64decode(
             draw(renderer, section.chart, PICTURE_WIDTH, PNG, title=title, background="white", padding=MARGIN)
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from contextlib import closing
 from datetime import date
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,7 +15,6 @@ from hypothesis import strategies as st
 from dashboard import charts
 from dashboard.catalogue import read_catalogue, read_days
 from dashboard.database import Reader
-from dashboard.exhibition_sections import how_sure
 from dashboard.figures import FEW_REVIEWS, SURE, read_exhibition_figures
 from dashboard.sections import change_of
 from dashboard.selection import Period, Selection, grain_of, named_period
@@ -160,8 +160,12 @@ def test_how_sure_an_average_is_and_that_few_reviews_are_few(museum):
     error = SURE * statistics.stdev(many) / len(many) ** 0.5
     assert rows["Many"]["low"] == pytest.approx(statistics.mean(many) - error)
     assert rows["Many"]["high"] == pytest.approx(statistics.mean(many) + error)
-    assert how_sure(rows["Few"]) == f"few reviews: {FEW_REVIEWS - 1}"
-    assert how_sure(rows["Alike"]) == "surely 4.00 to 4.00 (95 %)"
+    assert charts.how_sure(*sureness(rows["Few"])) == f"few reviews: {FEW_REVIEWS - 1}"
+    assert charts.how_sure(*sureness(rows["Alike"])) == "surely 4.00 to 4.00 (95 %)"
+
+
+def sureness(row: dict[str, Any]) -> tuple[float, float, int]:
+    return row["low"], row["high"], row["reviews"]
 
 
 @settings(deadline=None)

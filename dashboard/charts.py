@@ -69,7 +69,7 @@ def average_bars(frame: pd.DataFrame, name: str, best: int, link: Link | None = 
     bars = base.mark_bar(color=PALETTE[0], height={"band": 0.7})
     layers = [bars, base.mark_text(align="left", dx=5).encode(text="text:N", x="end:Q"), _rows(base)]
     if "low" in shown:
-        layers.insert(1, base.mark_rule(strokeWidth=3, color=PALETTE[1]).encode(x="low:Q", x2="high:Q"))
+        layers.insert(1, base.mark_rule(aria=False, strokeWidth=3, color=PALETTE[1]).encode(x="low:Q", x2="high:Q"))
     return _layered(layers, _height(order))
 
 

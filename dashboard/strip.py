@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -78,7 +78,10 @@ def _rendered(now: datetime) -> str:
         since = f"{failed_since.astimezone(ZoneInfo(zone)):%H:%M:%S}"
         signs.append(Sign("Database", f"cannot be read since {since}; what stands here is of then", BAD))
     if seen is not None:
-        signs += [consumer_sign(seen.pulse, now, zone), press_sign(seen.pulse, now, zone), _emergency_sign(seen, now)]
+        live = consumer_sign(seen.pulse, seen.at, zone)
+        # nobody knows whether a consumer still runs while the database, where it says so, is away
+        signs.append(live if failed_since is None else replace(live, kind=NONE))
+        signs += [press_sign(seen.pulse, now, zone), _emergency_sign(seen, now)]
     if failed_since is None:
         signs.append(Sign("Database", "answers", WELL))
     return TEMPLATE.render(

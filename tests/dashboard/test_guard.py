@@ -70,14 +70,16 @@ def test_a_quiet_day_and_a_dead_consumer_do_not_look_alike(sample, look, size):
 @MOSTLY_DESKTOP
 def test_a_database_that_is_away_is_told_on_every_page_and_the_feed_stays(sample, look, size):
     press_emergency(sample)
+    say_run(sample, "running", datetime.now(UTC))
     page = look(size)
     page.open("safety")
     page.wait_for_count(page.playwright.locator(".feed").first.locator(".emergency:not(.faded)"), 1)
+    assert "well" in page.sign("Live data", "running").get_attribute("class")
     admin = refuse_everybody(sample)
     page.sign("Database", "cannot be read since")
+    assert "well" not in page.sign("Live data", "running").get_attribute("class"), "nobody knows"
     page.wait_for_text("As the database last said")
     assert page.playwright.locator(".feed").first.locator(".emergency:not(.faded)").count() == 1
-    page.playwright.screenshot()
     admin.query(f"alter database {sample.database.db_name} allow_connections true")
     page.sign("Database", "answers")
     for name in ("", "exhibition", "data"):

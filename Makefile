@@ -63,7 +63,7 @@ test: $(STAMP) .local/axe-core-$(AXE_VERSION) ## museum and kit tests on real se
 	@$(BIN)/$(PYTEST)
 
 .local/axe-core-%: $(STAMP) # what holds the dashboard's pages against WCAG in the browser
-	@$(BIN)/npm install --silent --no-audit --no-fund --prefix $@ axe-core@$* || \
+	@NODE_USE_SYSTEM_CA=1 $(BIN)/npm install --silent --no-audit --no-fund --prefix $@ axe-core@$* || \
 		{ rm -rf $@; echo "npm cannot bring axe-core; the test that needs it will be left out"; }
 
 $(SYSTEMS:%=test-%): test-%: systems/%/.venv/.set-up
@@ -177,7 +177,7 @@ templates: systems/warehouse/.venv/.set-up .local/checkov ## the warehouse's tem
 
 setup-warehouse-cdk: systems/warehouse/.venv/bin/cdk ## the command cdk in the warehouse's environment, by npm
 systems/warehouse/.venv/bin/cdk: systems/warehouse/.venv/.set-up
-	@systems/warehouse/.venv/bin/npm install --silent --no-audit --no-fund --prefix systems/warehouse/.venv/cdk aws-cdk@$(CDK_VERSION)
+	@NODE_USE_SYSTEM_CA=1 systems/warehouse/.venv/bin/npm install --silent --no-audit --no-fund --prefix systems/warehouse/.venv/cdk aws-cdk@$(CDK_VERSION)
 	@ln -sf ../cdk/node_modules/.bin/cdk $@
 
 .local/checkov: terraform_db/requirements-checkov.txt $(STAMP)

@@ -1,5 +1,5 @@
 // What a page must do while its server is silent, or before anybody looks at it: say that the server is lost, and sound an
-// alarm. The strip of app.py has a beat and a number of alarms in its attributes; Streamlit renews them every second.
+// alarm. The strip (strip.html) has a beat and a number of alarms in its attributes; Streamlit renews them every second.
 (() => {
   if (window.museumWatch) return;
   window.museumWatch = true;

@@ -52,7 +52,10 @@ def ask(server: Server, path: str = "/", method: str = "GET", body: bytes | None
         connection.request(method, path, body, headers)
     answer = connection.getresponse()
     said = {name.lower(): value for name, value in answer.getheaders()}
-    text = answer.read().decode()
+    try:
+        text = answer.read().decode()
+    except (http.client.IncompleteRead, ConnectionResetError):  # it closed on what it did not take, and its words went
+        text = ""
     connection.close()
     return Answer(answer.status, said, text)
 

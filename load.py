@@ -150,7 +150,9 @@ def _load(
     summary.records_rejected = settle_rejects(cursor, run_id, manifest, fresh)
     account_for_rows(cursor, run_id, manifest, objects, recovered, summary)
     fold_hours(cursor)
-    if wrong := compare_hours(cursor):
+    wrong = compare_hours(cursor)
+    summary.hours_span = wrong.span
+    if wrong:
         log.warning("%s. python load.py --rebuild-hours counts anew", wrong.sentence())
     judged = summary.rows_fresh + len(summary.objects_rejected) + manifest.exhibition_records
     if command.museum.is_too_many(summary.records_rejected, judged):

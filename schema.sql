@@ -280,8 +280,16 @@ create table if not exists review (
     position      bigint not null,
     unique (source_id, position)
 );
-create index if not exists review_exhibition_at on review (exhibition_id, at);
-create index if not exists review_at on review using brin (at);
+-- Small, since it says of some pages from when until when they are; autovacuum adds new pages soon, and unasked-for ones are read.
+create index if not exists review_at on review using brin (at) with (pages_per_range = 32, autosummarize = on);
+-- Version 5: one of before goes on as it is.
+do $$
+begin
+    if not coalesce((select 'autosummarize=on' = any(reloptions) from pg_class where oid = 'review_at'::regclass), false) then
+        alter index review_at set (autosummarize = on);
+    end if;
+end
+$$;
 
 create table if not exists incident (
     incident_id      bigint generated always as identity primary key,
@@ -293,7 +301,6 @@ create table if not exists incident (
     unique (source_id, position)
 );
 create index if not exists incident_at on incident (at);
-create index if not exists incident_exhibition_at on incident (exhibition_id, at);
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Presses by hour: what dashboards read instead of every press
@@ -658,7 +665,7 @@ group by e.exhibition_id, e.exhibition_name, t.description, local_hour
 having sum(i.incidents) <> 0;
 
 insert into meta.schema_version (system, version)
-values ('museum', 4)
+values ('museum', 5)
 on conflict (system) do update
     set version = excluded.version,
         applied_at = now()

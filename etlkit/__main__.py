@@ -36,6 +36,7 @@ SQL = Path(__file__).parent / "sql"
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 SHOWN_TEXT = 80
 SHORTEST_RUN = 4
+_AGE: dict[str, Any] = {"required": True, "metavar": "AGE", "help": "a number of h, d or w, e.g. 90d"}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -87,6 +88,17 @@ def prune_runs(connection: Connection, flags: argparse.Namespace) -> None:
         _require_meta(cursor)
         count = run_file(cursor, SQL / "prune_runs.sql", {"older_than": age})
     _print(f"pruned {count:,} runs older than {flags.older_than}")
+
+
+def prune_rejects(connection: Connection, flags: argparse.Namespace) -> None:
+    """Delete old rejected records: resolved ones, and with --open those that are open, which no replay brings back."""
+    age = interval_of(flags.older_than)
+    with load_errors("pruning rejected records"), connection, connection.cursor() as cursor:
+        _require_meta(cursor)
+        run_file(cursor, SQL / "prune_rejects.sql", {"older_than": age, "open": flags.open})
+        resolved, unresolved = cursor.fetchone() or (0, 0)
+    of_open = f" and {unresolved:,} open" if flags.open else ""
+    _print(f"pruned {resolved:,} resolved{of_open} rejected records older than {flags.older_than}")
 
 
 def list_rejects(connection: Connection, flags: argparse.Namespace) -> None:
@@ -253,7 +265,7 @@ def command_parser() -> argparse.ArgumentParser:
     action.add_argument("run", metavar="RUN", help="its id, or the beginning of it")
     action.set_defaults(run_on_database=show_run)
     action = runs.add_parser("prune", parents=[database], help="delete old history; what was loaded stays")
-    action.add_argument("--older-than", required=True, metavar="AGE", help="a number of h, d or w, e.g. 90d")
+    action.add_argument("--older-than", **_AGE)
     action.set_defaults(run_on_database=prune_runs)
 
     rejects = areas.add_parser("rejects", help="rejected records").add_subparsers(required=True, metavar="ACTION")
@@ -270,6 +282,10 @@ def command_parser() -> argparse.ArgumentParser:
             action.add_argument("--limit", type=positive_count, default=50, help="how many to show (50)")
         else:
             action.add_argument("--output", metavar="FILE", help="a file instead of standard output")
+    action = rejects.add_parser("prune", parents=[database], help="delete old ones that were resolved")
+    action.add_argument("--older-than", **_AGE)
+    action.add_argument("--open", action="store_true", help="open ones too, not met since; no replay finds them")
+    action.set_defaults(run_on_database=prune_rejects)
 
     server = areas.add_parser("server", help="the private Postgres").add_subparsers(required=True, metavar="ACTION")
     server.add_parser("stop", help="stop it; its data stays").set_defaults(run_alone=stop_server)

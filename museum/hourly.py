@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import psycopg2
@@ -31,11 +31,12 @@ PORTION = 5_000
 
 @dataclass(frozen=True)
 class MiscountedHours:
-    """How many hours are counted wrongly, and by how many presses."""
+    """How many hours are counted wrongly, and by how many presses, in the span that was compared."""
 
     hours: int
     reviews: int
     incidents: int
+    span: int = 0
 
     def __bool__(self) -> bool:
         """Tell whether there are any."""
@@ -48,15 +49,19 @@ class MiscountedHours:
 
 
 def compare_hours(cursor: Cursor) -> MiscountedHours:
-    """Hold a span of hourly counts against the presses; load after load, all hours have their turn."""
+    """Hold a span of hourly counts against the presses; load after load, all hours have their turn.
+
+    The load notes the span in its run's history, by which the next load goes on, whatever was pruned of it.
+    """
     run_file(cursor, STATEMENTS / "read_span_of_presses.sql", {"press_bytes": PRESS_BYTES})
-    first, last, presses, loads = cursor.fetchone() or (None, None, 0, 0)
+    first, last, presses, latest = cursor.fetchone() or (None, None, 0, None)
     spans = presses // COMPARED_PRESSES + 1
     if first is None or spans == 1:
         return _find_differences(cursor, *EVER)
-    number, hours = loads % spans, (last - first) // HOUR
+    number, hours = ((-1 if latest is None else latest) + 1) % spans, (last - first) // HOUR
     begin, end = (first + HOUR * (hours * place // spans) for place in (number, number + 1))
-    return _find_differences(cursor, begin if number else EVER[0], end if number + 1 < spans else EVER[1])
+    found = _find_differences(cursor, begin if number else EVER[0], end if number + 1 < spans else EVER[1])
+    return replace(found, span=number)
 
 
 def rebuild_hours(cursor: Cursor) -> MiscountedHours:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from uuid import UUID
 
@@ -337,19 +338,20 @@ def test_hours_are_compared_within_their_span_alone(cursor, table, wrong, hour, 
 
 
 def test_only_the_batch_s_completed_loads_move_the_span(cursor):
-    for system, entity, status in (
-        ("museum", "batch", "completed"),
-        ("museum", "batch", "failed"),
-        ("museum", "live", "completed"),
-        ("people_hub", "batch", "completed"),
+    for system, entity, status, span in (
+        ("museum", "batch", "completed", 6),
+        ("museum", "batch", "completed", 7),
+        ("museum", "batch", "failed", 1),
+        ("museum", "live", "completed", 2),
+        ("people_hub", "batch", "completed", 3),
     ):
         cursor.execute(
-            "insert into meta.ingestion_runs (run_id, source_system, entity_type, status) "
-            "values (gen_random_uuid(), %s, %s, %s)",
-            (system, entity, status),
+            "insert into meta.ingestion_runs (run_id, source_system, entity_type, status, metadata) "
+            "values (gen_random_uuid(), %s, %s, %s, %s)",
+            (system, entity, status, json.dumps({"load": {"hours_span": span}})),
         )
     run(cursor, "read_span_of_presses", press_bytes=60)
-    assert cursor.fetchone()[-1] == 1
+    assert cursor.fetchone()[-1] == 7
 
 
 def test_hours_are_folded_a_portion_at_a_time_and_nothing_is_no_hour(cursor):

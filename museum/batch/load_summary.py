@@ -59,6 +59,7 @@ class LoadSummary(Summary):
     open_rejects: int = 0
     out_of_hours: int = 0
     ambiguous_hour: int = 0
+    hours_span: int = 0
 
     @property
     def rows_stored(self) -> int:

@@ -1,6 +1,27 @@
 -- Reads: the latest press between two moments, the open rejects, and what meta.ingestion_runs says of the live consumers: how many
 -- were heard from since a moment and how far they are behind, else how and when the last of them was heard from.
-with live as (
+-- The hourly counts say in which hour the latest press is; where all of an hour are gone again, the hour before is looked at.
+with recursive counted as (
+    select last_hour, (select max(at) from review where at >= last_hour and at < last_hour + interval '1 hour') as latest
+    from (
+        select greatest(
+            (select max(hour) from review_hour where hour >= %(earliest)s and hour < %(latest)s),
+            (select max(hour) from review_hour_change where hour >= %(earliest)s and hour < %(latest)s)
+        ) as last_hour
+    ) newest
+    union all
+    select hour_before, (select max(at) from review where at >= hour_before and at < hour_before + interval '1 hour')
+    from counted
+    cross join lateral (
+        select greatest(
+            (select max(hour) from review_hour where hour >= %(earliest)s and hour < last_hour),
+            (select max(hour) from review_hour_change where hour >= %(earliest)s and hour < last_hour)
+        ) as hour_before
+    ) older
+    where latest is null
+      and last_hour is not null
+),
+live as (
     select status,
            (metadata -> 'live' ->> 'lag')::bigint as lag,
            coalesce(completed_at, (metadata ->> 'reported_at')::timestamptz, started_at) as heard_at
@@ -9,13 +30,7 @@ with live as (
       and entity_type = 'live'
 )
 select greatest(
-           (select max(latest.at)
-            from exhibition e
-            cross join lateral (
-                select max(r.at) as at
-                from review r
-                where r.exhibition_id = e.exhibition_id and r.at >= %(earliest)s and r.at < %(latest)s
-            ) latest),
+           (select max(latest) from counted),
            (select max(at) from incident where at >= %(earliest)s and at < %(latest)s)
        ) as latest_press,
        (select count(*) from meta.rejected_records where resolved_at is null) as open_rejects,

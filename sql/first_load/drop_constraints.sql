@@ -17,4 +17,4 @@ alter table incident
     drop constraint if exists incident_pkey,
     disable trigger incident_hour_insert;
 
-drop index if exists review_exhibition_at, review_at, incident_exhibition_at, incident_at
+drop index if exists review_at, incident_at

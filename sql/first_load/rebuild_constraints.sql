@@ -17,10 +17,6 @@ alter table incident
     add constraint incident_incident_type_id_fkey foreign key (incident_type_id) references incident_type,
     enable trigger incident_hour_insert;
 
-create index if not exists review_exhibition_at on review (exhibition_id, at);
-
-create index if not exists review_at on review using brin (at);
-
-create index if not exists incident_exhibition_at on incident (exhibition_id, at);
+create index if not exists review_at on review using brin (at) with (pages_per_range = 32, autosummarize = on);
 
 create index if not exists incident_at on incident (at)

@@ -1,15 +1,12 @@
--- Reads: the first and the last hour with a press, about how many presses there are, and how many loads were completed.
--- Each end is one look into an index, and the number follows from the table's size.
-select utc_hour(min(s.first_at)),
-       utc_hour(max(s.last_at)),
+-- Reads: the first and the last hour that is counted, about how many presses there are, and which span the latest load compared.
+-- Each end is one look into an index and one at the differences that are not folded; the number follows from the tables' size.
+select least((select min(hour) from review_hour), (select min(hour) from review_hour_change),
+             (select min(hour) from incident_hour), (select min(hour) from incident_hour_change)),
+       greatest((select max(hour) from review_hour), (select max(hour) from review_hour_change),
+                (select max(hour) from incident_hour), (select max(hour) from incident_hour_change)),
        (pg_relation_size('review') + pg_relation_size('incident')) / %(press_bytes)s,
-       (select count(*)
+       (select (metadata #>> '{load,hours_span}')::bigint
         from meta.ingestion_runs
-        where source_system = 'museum' and entity_type = 'batch' and status = 'completed')
-from exhibition e
-cross join lateral (
-    select least((select min(at) from review where exhibition_id = e.exhibition_id),
-                 (select min(at) from incident where exhibition_id = e.exhibition_id)) as first_at,
-           greatest((select max(at) from review where exhibition_id = e.exhibition_id),
-                    (select max(at) from incident where exhibition_id = e.exhibition_id)) as last_at
-) s
+        where source_system = 'museum' and entity_type = 'batch' and status = 'completed'
+        order by started_at desc
+        limit 1)

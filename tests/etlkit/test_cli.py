@@ -220,7 +220,17 @@ def test_a_command_that_cannot_be_meant_is_answered_with_the_usage(etl, capsys, 
 
 @pytest.mark.parametrize(
     "words",
-    ["", "runs list", "runs show", "runs prune", "rejects list", "rejects export", "server stop", "server psql"],
+    [
+        "",
+        "runs list",
+        "runs show",
+        "runs prune",
+        "rejects list",
+        "rejects export",
+        "rejects prune",
+        "server stop",
+        "server psql",
+    ],
 )
 def test_every_command_explains_itself(etl, capsys, words):
     with pytest.raises(SystemExit, match="0"):

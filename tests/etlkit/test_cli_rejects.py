@@ -179,3 +179,37 @@ def test_a_reason_whose_records_are_all_good_by_now_has_none(cli, connection):
 def test_a_source_that_never_had_a_reject_is_named(cli, connection):
     add_reject(connection, "1", source="s3://b/one")
     assert_one_line(cli("rejects", "list", "--source", "s3://b/on"), 2, "no record of the source 's3://b/on' was ever")
+
+
+# rejects prune
+
+
+def add_aged_reject(connection, age, **fields):
+    """Add a reject that was resolved, or is open and was last met, so long ago."""
+    add_reject(connection, **fields)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update meta.rejected_records set last_seen = now() - %(age)s::interval, "
+            "resolved_at = resolved_at - %(age)s::interval where position = %(position)s",
+            {"age": age, "position": fields["position"]},
+        )
+
+
+def test_old_resolved_rejects_are_pruned_and_open_ones_only_on_request(cli, connection):
+    add_aged_reject(connection, "91 days", position="1", resolved="now")
+    add_aged_reject(connection, "89 days", position="2", resolved="now")
+    add_aged_reject(connection, "91 days", position="3")
+    add_aged_reject(connection, "89 days", position="4")
+
+    def positions():
+        with connection.cursor() as cursor:
+            cursor.execute("select string_agg(position, '' order by position) from meta.rejected_records")
+            return cursor.fetchone()[0]
+
+    assert cli("rejects", "prune", "--older-than", "90d").out == "pruned 1 resolved rejected records older than 90d\n"
+    assert positions() == "234"
+    said = cli("rejects", "prune", "--older-than", "90d", "--open")
+    assert said.out == "pruned 0 resolved and 1 open rejected records older than 90d\n"
+    assert positions() == "24"
+    assert cli("rejects", "prune", "--older-than=x", "--open").code == 2
+    assert positions() == "24"

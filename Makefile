@@ -19,7 +19,7 @@ SEED ?= $(shell $(PYTHON) -c 'import random; print(random.randrange(100_000))')
 CHECKOV_FLAGS := --directory terraform_db --framework terraform --compact --quiet --skip-download
 BENCHMARKS := museum live dashboard hub file_monitoring binge_works warehouse
 .PHONY: $(foreach system,$(SYSTEMS),setup-$(system) demo-$(system) test-$(system) types-$(system)) \
-	$(BENCHMARKS:%=bench-%) bench-peers spark-jars templates setup-warehouse-cdk help setup demo demo-live test test-all test-postgres-15 test-python-3.10 soak mutants \
+	$(BENCHMARKS:%=bench-%) bench-scale bench-peers spark-jars templates setup-warehouse-cdk help setup demo demo-live test test-all test-postgres-15 test-python-3.10 soak mutants \
 	test-file_monitoring-python-3.10 \
 	schema dashboard stop lint types terraform check format clean
 
@@ -137,8 +137,12 @@ spark-jars: .local/spark_jars/pom.xml ## what the warehouse's Spark needs for S3
 	@cp $< $@
 
 bench-warehouse: systems/warehouse/.venv/.set-up ## a large file to Parquet: ours on DuckDB and on Spark, and pandas (minutes)
-	@systems/warehouse/.venv/bin/python benchmarks/warehouse.py $(BENCH_FLAGS)
+	@systems/warehouse/.venv/bin/python benchmarks/drug_files.py $(BENCH_FLAGS)
 	@systems/warehouse/.venv/bin/python benchmarks/warehouse_history.py $(HISTORY_FLAGS)
+
+bench-scale: $(STAMP) $(if $(filter-out museum,$(SYSTEM)),systems/$(SYSTEM)/.venv/.set-up) ## how far it goes: one SYSTEM= at growing sizes, the museum by default (hours; BENCH_FLAGS=--quick: minutes)
+	@$(if $(filter-out museum,$(SYSTEM)),systems/$(SYSTEM)/.venv/bin/python benchmarks/scale_$(SYSTEM).py,$(BIN)/python benchmarks/scale_museum.py) $(BENCH_FLAGS)
+	@$(if $(filter-out museum,$(SYSTEM)),,$(BIN)/python benchmarks/scale_live.py $(filter --quick,$(BENCH_FLAGS)))
 
 bench-peers: $(STAMP) .local/peers/sling .local/peers/dlt ## Sling and dlt beside the pipeline, in one run (minutes)
 	@$(BIN)/python benchmarks/peers.py $(BENCH_FLAGS)

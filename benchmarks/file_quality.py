@@ -17,7 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from tabulate import tabulate
 import etlkit
 from etlkit.embedded import EmbeddedServer
 from etlkit.postgres import apply_schema, connect, only_value
+from etlkit.settings import DatabaseSettings
 from etlkit.testing import make_server_home
 from file_monitoring.demo import SCHEMA_FILE, client, environment_of, event_of, make_bucket_and_queue
 from file_monitoring.monitor_settings import PROJECT_DIR
@@ -41,6 +44,7 @@ PEERS = {"great_expectations": 4.0, "frictionless": 10.0, "pandas": 2.0}
 TARGETS = {"pandas": 5.0}
 BAR_MB, TARGET_MB, BAR_GROWTH = 450, 300, 1.25
 BLOCK = 20_000
+FIRST_EVENT = datetime(2026, 1, 1, 10, tzinfo=UTC)
 
 
 def main() -> None:
@@ -145,6 +149,77 @@ def run_worker(folder: Path, sizes: list[float]) -> Iterator[dict[str, Any]]:
     """Have the worker score objects of some sizes; yield its seconds and memory."""
     if not sizes:
         return
+    with worker_place(folder) as place:
+        first = None
+        for number, size in enumerate(sizes):
+            path = folder / "people.csv"
+            written = write_rows(path, size=int(size * 1e9))
+            key = place.send(path, number)
+            started = time.perf_counter()
+            status, peak = place.ended(place.start())
+            seconds = time.perf_counter() - started
+            place.delete(key)
+            first = first or peak
+            told = {
+                "gb": written / 1e9,
+                "seconds": round(seconds, 1),
+                "peak_mb": peak,
+                "x_first": round(peak / first, 2),
+                "status": status,
+            }
+            print(
+                f"worker: {told['gb']:.1f} GB in {told['seconds']} s, peak {peak} MB "
+                f"(bar {BAR_MB}, target {TARGET_MB}), "
+                f"{told['x_first']} times the first (bar {BAR_GROWTH})",
+                flush=True,
+            )
+            yield told
+
+
+@dataclass
+class WorkerPlace:
+    """A bucket, a queue and a database, and workers on them."""
+
+    endpoint: str
+    queue_url: str
+    database: DatabaseSettings
+    folder: Path
+
+    def send(self, path: Path, number: int) -> str:
+        """Move a file into the bucket and tell the queue; return its key."""
+        key = f"{AGENCY}/people_{number}.csv"
+        size = path.stat().st_size
+        s3 = client("s3", self.endpoint)
+        s3.upload_file(str(path), BUCKET, key)
+        path.unlink()
+        etag = s3.head_object(Bucket=BUCKET, Key=key)["ETag"]
+        at = FIRST_EVENT + timedelta(minutes=number)
+        body = event_of(key, etag, size, f"{at:%Y-%m-%dT%H:%M:%SZ}")
+        client("sqs", self.endpoint).send_message(QueueUrl=self.queue_url, MessageBody=body)
+        return key
+
+    def delete(self, key: str) -> None:
+        """Take an object away again."""
+        client("s3", self.endpoint).delete_object(Bucket=BUCKET, Key=key)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start a worker that ends when no message is left."""
+        environment = {
+            **os.environ, **environment_of(self.database, self.endpoint, self.queue_url), "TMPDIR": str(self.folder),
+        }  # fmt: skip
+        command = [sys.executable, str(PROJECT_DIR / "manage.py"), "run_worker", "--once"]
+        return subprocess.Popen(command, env=environment)
+
+    def ended(self, worker: subprocess.Popen[bytes]) -> tuple[int, int]:
+        """Wait for a worker; return its status and its peak of memory in MB."""
+        _, status, used = os.wait4(worker.pid, 0)
+        worker.returncode = os.waitstatus_to_exitcode(status)
+        return worker.returncode, used.ru_maxrss // 1024
+
+
+@contextmanager
+def worker_place(folder: Path) -> Iterator[WorkerPlace]:
+    """Yield a place whose database expects the files of people."""
     home = make_server_home("bench")
     server = EmbeddedServer(home)
     moto = subprocess.Popen(
@@ -172,41 +247,7 @@ def run_worker(folder: Path, sizes: list[float]) -> Iterator[dict[str, Any]]:
                     "values ('', 'people_*.csv', '1.d', true, %s, false, false, %s)",
                     (AGENCY, only_value(cursor)),
                 )
-        environment = {**os.environ, **environment_of(database, endpoint, url), "TMPDIR": str(folder)}
-        first = None
-        for place, size in enumerate(sizes):
-            path = folder / "people.csv"
-            written = write_rows(path, size=int(size * 1e9))
-            key = f"{AGENCY}/people_{place}.csv"
-            client("s3", endpoint).upload_file(str(path), BUCKET, key)
-            path.unlink()
-            etag = client("s3", endpoint).head_object(Bucket=BUCKET, Key=key)["ETag"]
-            client("sqs", endpoint).send_message(
-                QueueUrl=url, MessageBody=event_of(key, etag, written, f"2026-01-{place + 1:02}T10:00:00Z")
-            )
-            started = time.perf_counter()
-            worker = subprocess.Popen(
-                [sys.executable, str(PROJECT_DIR / "manage.py"), "run_worker", "--once"], env=environment
-            )
-            _, status, used = os.wait4(worker.pid, 0)
-            seconds = time.perf_counter() - started
-            client("s3", endpoint).delete_object(Bucket=BUCKET, Key=key)
-            peak = used.ru_maxrss // 1024
-            first = first or peak
-            told = {
-                "gb": written / 1e9,
-                "seconds": round(seconds, 1),
-                "peak_mb": peak,
-                "x_first": round(peak / first, 2),
-                "status": status,
-            }
-            print(
-                f"worker: {told['gb']:.1f} GB in {told['seconds']} s, peak {peak} MB "
-                f"(bar {BAR_MB}, target {TARGET_MB}), "
-                f"{told['x_first']} times the first (bar {BAR_GROWTH})",
-                flush=True,
-            )
-            yield told
+        yield WorkerPlace(endpoint, url, database, folder)
     finally:
         moto.kill()
         moto.wait()

@@ -68,7 +68,13 @@ def generate(folder: Path, rows: int, files: int, seed: float = 0.5, first: int 
         for number in range(first, first + files):
             path = str(folder / f"lmnh_hist_data_{number}.csv")
             database.execute(GENERATE, {"sites": SITES, "rows": rows // files, "path": path})
-    for site in range(SITES):
+    write_exhibitions(folder, SITES)
+
+
+def write_exhibitions(folder: Path, sites: int) -> None:
+    """Write a file for each exhibition."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for site in range(sites):
         document = {"EXHIBITION_ID": f"EXH_{site:02}", "EXHIBITION_NAME": f"Room {site}", "FLOOR": "1"}
         (folder / f"lmnh_exhibition_room{site}.json").write_text(json.dumps(document))
 

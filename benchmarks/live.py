@@ -101,16 +101,16 @@ def event(rng: random.Random, at: datetime) -> dict[str, object]:
     return message
 
 
-def fill_topic(kafka: ApacheKafka, count: int) -> str:
+def fill_topic(kafka: ApacheKafka, count: int, partitions: int = PARTITIONS) -> str:
     """Produce a topic's worth of past messages."""
-    topic = kafka.create_topic(PARTITIONS)
+    topic = kafka.create_topic(partitions)
     rng = random.Random(1)
     producer = kafka.producer()
     for number in range(count):
         at = FIRST_DAY + timedelta(
             days=number // MESSAGES_A_DAY, seconds=number % MESSAGES_A_DAY, microseconds=rng.randrange(10**6)
         )
-        producer.produce(topic, json.dumps(event(rng, at)).encode(), partition=number % PARTITIONS)
+        producer.produce(topic, json.dumps(event(rng, at)).encode(), partition=number % partitions)
         if number % 10_000 == 0:
             producer.flush()
     assert producer.flush(60) == 0
@@ -278,7 +278,7 @@ def clear_presses(settings: DatabaseSettings) -> None:
         cursor.execute("delete from review where review_id > (select min(review_id) from review)")
 
 
-def produce_steadily(kafka: ApacheKafka, topic: str, seconds: int) -> int:
+def produce_steadily(kafka: ApacheKafka, topic: str, seconds: int, partitions: int = PARTITIONS) -> int:
     """Send presses as they happen, spread evenly; return how many."""
     rng = random.Random(2)
     producer = Producer({"bootstrap.servers": kafka.bootstrap(), "linger.ms": 1})
@@ -287,7 +287,7 @@ def produce_steadily(kafka: ApacheKafka, topic: str, seconds: int) -> int:
     for number in range(count):
         while time.monotonic() < began + number / PRESSES_A_SECOND:
             producer.poll(0.0005)
-        producer.produce(topic, json.dumps(event(rng, datetime.now(UTC))).encode(), partition=number % PARTITIONS)
+        producer.produce(topic, json.dumps(event(rng, datetime.now(UTC))).encode(), partition=number % partitions)
     assert producer.flush(30) == 0
     return count
 

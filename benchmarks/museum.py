@@ -69,7 +69,7 @@ def measure(run: Bench, *, repeats: int, with_plain_way: bool) -> None:
     run.note("transform", *median_of(fresh_transform, repeats), run.rows, None)
     settings = run.fresh_database()
     run.note("load", *run.script("load.py", settings), run.events(settings), None)
-    run.note(FIRST_LOAD, *median_of(run.first_load, repeats), run.rows, (8, 5))
+    run.note(FIRST_LOAD, *median_of(run.first_load, repeats), run.rows, (6, 5))
 
     def again() -> tuple[float, int]:
         return run.script("pipeline.py", settings, "--skip-extract", "--push")

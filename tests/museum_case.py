@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +25,6 @@ NO_SAMPLE_DATA = "no sample data beside the project"
 CANNOT_MOUNT = "this user or machine mounts no small disk"
 NO_TERRAFORM = "terraform is not installed, so its own checks are left out"
 NOT_ROOT = "only root sets a machine up"
-NO_PGBOUNCER = "no PgBouncer is installed; on Debian: apt-get install pgbouncer"
 NO_SYSTEMD = "systemd is not installed, so nobody can say whether it understands the units"
 """Reasons to skip a test, which pyproject.toml allows."""
 HEADER = "at,site,val,type\n"
@@ -219,11 +216,6 @@ def miscounted_hours(database: DatabaseSettings) -> list[tuple[Any, ...]]:
     with closing(connect(database, "test")) as connection, connection.cursor() as cursor:
         cursor.execute(MISCOUNTED_HOURS)
         return cursor.fetchall()
-
-
-def find_pgbouncer() -> str | None:
-    """Return where PgBouncer lies; Debian puts it where only root looks."""
-    return shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 
 
 def point_at(database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,12 @@ import json
 import threading
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 from museum_case import PROJECT_DIR, miscounted_hours
 
+from dashboard.state import read_pulse
 from etlkit.postgres import Connection, connect
 from museum.hourly import MiscountedHours, compare_hours, fold_hours, fold_in_passing, rebuild_hours
 
@@ -50,6 +52,7 @@ CHANGES = st.lists(
 )
 
 
+NOW = datetime(2026, 3, 30, tzinfo=UTC)
 SOURCE = """
     insert into event_source (kind, bucket, key, content_hash, run_id) values ('file', 'b', 'k', 'h', gen_random_uuid())
 """
@@ -99,7 +102,28 @@ def test_whatever_happens_to_the_presses_the_hours_follow(presses, database, cha
             else:
                 cursor.execute(statement, values)
             cursor.execute("rollback" if statement == "rollback" else "commit")
+        cursor.execute("select greatest((select max(at) from review), (select max(at) from incident))")
+        latest = cursor.fetchone()
+        assert latest == (read_pulse(cursor, NOW).latest_press,)
     assert miscounted_hours(database) == []
+
+
+def test_the_latest_press_is_found_below_hours_that_were_emptied(presses):
+    """The hourly counts only say where to look, so an hour without presses, folded or not, hides no earlier one."""
+    with presses.cursor() as cursor:
+        for folded in (False, True):
+            cursor.execute(INSERT, {"exhibition": 1, "rating": 3, "count": 9})
+            cursor.execute("begin")
+            fold_hours(cursor)
+            cursor.execute("commit")
+            cursor.execute("delete from review where at >= '2026-03-29 02:00+00'")
+            if folded:
+                cursor.execute("begin")
+                fold_hours(cursor)
+                cursor.execute("commit")
+            assert read_pulse(cursor, NOW).latest_press == datetime(2026, 3, 29, 1, 45, tzinfo=UTC)
+            cursor.execute("delete from review")
+            assert read_pulse(cursor, NOW).latest_press is None
 
 
 def test_folding_empties_the_list_and_changes_no_figure(presses):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 import time
 from contextlib import closing
 
 import pytest
-from museum_case import NO_PGBOUNCER, PROJECT_DIR, find_pgbouncer
+from museum_case import PROJECT_DIR
+from pgbouncer import NO_PGBOUNCER, find_pgbouncer, pgbouncer
 from sham_servers import answering, french, garbage
 
 from etlkit.errors import ConfigError, LoadError
@@ -167,30 +166,8 @@ def pooler(database):
     program = find_pgbouncer()
     if program is None:
         pytest.skip(NO_PGBOUNCER)
-    home = make_server_home("pgbouncer")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    password = database.db_password.get_secret_value()
-    (home / "users.txt").write_text(f'"{database.db_user}" "{password}"\n')
-    (home / "pgbouncer.ini").write_text(
-        f"[databases]\n{database.db_name} = host=127.0.0.1 port={database.db_port}\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = plain\n"
-        f"auth_file = {home}/users.txt\npool_mode = session\nunix_socket_dir =\n"
-    )
-    subprocess.run(["chmod", "-R", "a+rX", str(home)], check=True)
-    process = subprocess.Popen(
-        [program, "-u", "nobody", str(home / "pgbouncer.ini")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with socket.socket() as attempt:
-            if attempt.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.05)
-    yield port
-    process.terminate()
-    process.wait(timeout=10)
+    with pgbouncer(program, make_server_home("pgbouncer"), database) as port:
+        yield port
 
 
 def test_the_pipeline_works_through_a_pooler_in_session_mode(museum, pooler):

@@ -53,6 +53,7 @@ from museum.batch.rejects import RejectedRow
 from museum.command import Command, Summary, argument_parser, outcome_of, run_stage
 from museum.exhibitions import Exhibition, ParsedExhibitions, last_of_each, parse_exhibition_file
 from museum.kiosk import Reference, Rules, default_reference
+from museum.settings import MuseumSettings
 
 TRANSFORM_VERSION = 3
 """Part of the fingerprint: raise it when the combined files' content or form changes."""
@@ -196,7 +197,7 @@ def transform(
     bucket = bucket_files.read_manifest(bucket_dir).bucket or settings.museum_bucket
     files = [FileToJudge.read(key, bucket_dir / key, settings.rules) for key in kiosk_keys]
     exhibition_paths = [(key, bucket_dir / key) for key in exhibition_keys]
-    fingerprint = _fingerprint(bucket, files, exhibition_paths, settings.rules)
+    fingerprint = _fingerprint(bucket, files, exhibition_paths, settings)
     manifest = read_combined_manifest(combined_dir)
     was_untouched = bool(manifest and manifest.fingerprint == fingerprint and manifest.holds_at(command.latest_at))
     if manifest is None or not was_untouched:
@@ -259,6 +260,7 @@ def _judge(
         exhibition_reasons=dict(Counter(reason for bad in parsed.rejects for reason in bad.reasons)),
         differing=differing,
         warnings=[*_exhibition_warnings(parsed), *differing, *file_warnings],
+        has_sorted_file=command.museum.museum_combined_csv,
     )
 
 
@@ -275,9 +277,14 @@ def _exhibition_warnings(parsed: ParsedExhibitions) -> Iterator[str]:
         yield f"{bad.key}, {place}: {f'it is {form} ({reasons})' if form else reasons}"
 
 
-def _fingerprint(bucket: str, files: list[FileToJudge], exhibition_paths: list[tuple[str, Path]], rules: Rules) -> str:
+def _fingerprint(
+    bucket: str, files: list[FileToJudge], exhibition_paths: list[tuple[str, Path]], settings: MuseumSettings
+) -> str:
     """Return a hash over everything that the combined files depend on."""
+    rules = settings.rules
     parts: list[Any] = [TRANSFORM_VERSION, bucket, rules.fingerprint, f"{rules.opening}-{rules.closing}"]
+    if not settings.museum_combined_csv:
+        parts.append("without the sorted file")
     parts.extend((item.key, item.file.sha256) for item in files)
     parts.extend((key, hashlib.sha256(path.read_bytes()).hexdigest()) for key, path in exhibition_paths)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

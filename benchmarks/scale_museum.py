@@ -8,6 +8,7 @@ full database: the index that presses had until version 5 of the schema, and pre
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -169,9 +170,12 @@ class MuseumGrowth:
         self._pipeline("nothing new", self.size.rows, "row")
         self._generate(900_000, ADDED_ROWS, self.size.days, 1)
         self._pipeline(f"a file of {ADDED_ROWS:,} more", ADDED_ROWS, "row")
+        self._generate(900_001, ADDED_ROWS, self.size.days + 1, 1)
+        with environment(MUSEUM_COMBINED_CSV="false"):
+            self._pipeline(f"a file of {ADDED_ROWS:,} more, without the sorted file", ADDED_ROWS, "row")
         rows = self._change_a_file()
         self._pipeline("a changed file, 1 row in 100", rows, "row")
-        assert self.run.events(self.settings) == self.size.rows + ADDED_ROWS
+        assert self.run.events(self.settings) == self.size.rows + 2 * ADDED_ROWS
         self._figures()
         self._questions("")
         self._report()
@@ -384,6 +388,17 @@ class MuseumGrowth:
         with closing(connect(self.settings, "bench")) as connection, connection.cursor() as cursor:
             connection.autocommit = True
             cursor.execute(statement)
+
+
+@contextmanager
+def environment(**settings: str) -> Iterator[None]:
+    """Let the programs find settings in the environment."""
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name in settings:
+            del os.environ[name]
 
 
 def median_seconds(look: Any, repeats: int = 3) -> float:

@@ -47,6 +47,7 @@ class MuseumSettings(AwsSettings):
         default="lmnh", min_length=1, pattern="^[A-Za-z0-9-]+$", description="letters, digits and hyphens, e.g. lmnh"
     )
     museum_data_dir: Path = PROJECT_DIR
+    museum_combined_csv: bool = Field(default=True, description="true or false")
     museum_timezone: str = Field(default="Europe/London", description="a time zone, e.g. Europe/London")
     museum_opening_time: time = Field(default=time(8, 45), description="a local time, e.g. 08:45")
     museum_closing_time: time = Field(default=time(18, 15), description="a local time, e.g. 18:15")

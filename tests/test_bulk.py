@@ -44,6 +44,13 @@ def test_constraints_and_indexes_are_afterwards_as_the_schema_has_them(small_bul
     assert (small_bulk.count("review"), small_bulk.count("incident")) == (60, 1)
 
 
+def test_the_planner_knows_the_new_rows_at_once(small_bulk):
+    """Until it knows how their times lie, it reads 100 million presses to find those of a day."""
+    small_bulk.push()
+    known = small_bulk.query("select distinct tablename from pg_stats where schemaname = 'public' order by 1")
+    assert {"review", "incident", "review_hour", "incident_hour"} <= {name for (name,) in known}
+
+
 def test_the_tables_are_those_of_the_row_by_row_way(small_bulk, monkeypatch):
     small_bulk.push()
     bulk = small_bulk.tables()

@@ -168,6 +168,23 @@ def test_the_days_on_which_the_clocks_change_are_known_as_the_rules_know_them(mu
     assert len(found) > 2_900
 
 
+def test_a_museum_that_needs_only_the_database_writes_no_sorted_file(combined, monkeypatch):
+    """At 100 million rows each run with something new would sort and write seven gigabytes for it."""
+    path = combined.combined_dir / "combined_museum_data.csv"
+    expected = path.read_bytes()
+    monkeypatch.setenv("MUSEUM_COMBINED_CSV", "false")
+    assert combined.push().load["rows_stored"] == 2
+    assert not path.exists()
+    assert "combined files untouched" in "".join(combined.run("transform").lines)
+    assert combined.run("load", *combined.database_flags).load["rows_already_there"] == 2
+    combined.kiosk(2, f"{DAY} 08:00:00,1,2,")
+    assert combined.push().load["rows_stored"] == 1
+    monkeypatch.setenv("MUSEUM_COMBINED_CSV", "true")
+    (combined.bucket_dir / "lmnh_hist_data_2.csv").unlink()
+    combined.run("transform")
+    assert path.read_bytes() == expected
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_during_the_load_breaks_the_merge_off(combined, number):
     """Whatever the driver or DuckDB make of the signal's exception, the combined files are not finished any more."""

@@ -70,7 +70,10 @@ class CombinedWriter:
         self._duck.close()
         (self._combined_dir / MANIFEST_FILE).unlink(missing_ok=True)
         for name in OUTPUTS:
-            (self._unfinished_dir / name).replace(self._combined_dir / name)
+            if name != KIOSK_FILE or self._manifest.has_sorted_file:
+                (self._unfinished_dir / name).replace(self._combined_dir / name)
+            else:
+                (self._combined_dir / name).unlink(missing_ok=True)
         write_combined_manifest(self._combined_dir, self._manifest)
         self._is_finished = True
         remove_leftovers(self._combined_dir, self._manifest)
@@ -85,6 +88,8 @@ class CombinedWriter:
 
     def _write(self) -> None:
         """Write the rows of the readable objects, which stand in natural key order, to the combined file."""
+        if not self._manifest.has_sorted_file:
+            return
         path = self._unfinished_dir / KIOSK_FILE
         objects = [item for item in self._manifest.kiosk_objects if not item.problem]
         if not objects:

@@ -27,4 +27,7 @@ group by 1, 2, 3;
 insert into incident_hour (exhibition_id, hour, incident_type_id, incidents)
 select exhibition_id, hour, incident_type_id, incidents
 from staging_incident_hour
-order by exhibition_id, hour, incident_type_id
+order by exhibition_id, hour, incident_type_id;
+
+-- Until Postgres knows how the times lie it does not use the small index on them, and autovacuum would look only minutes later.
+analyze review, incident, review_hour, incident_hour

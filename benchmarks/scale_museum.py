@@ -24,6 +24,7 @@ from typing import Any
 import duckdb
 from growth import MEGABYTE, Growth, Line, growth
 from kiosk_bench import SERVER_SETTINGS, Bench, password_of, run_measured, write_exhibitions
+from psycopg2.sql import SQL
 from tabulate import tabulate
 
 from dashboard.catalogue import read_catalogue
@@ -43,6 +44,9 @@ FILE_ROWS = 1_000_000
 ADDED_ROWS = 100_000
 CHANGED_SHARE = 100
 REJECTS_SHARE = 100
+SLOW_SECONDS = 1.0
+"""A slower question shows its plan."""
+
 TABLES = ("review", "incident", "review_hour", "incident_hour", "meta.rejected_records", "event_source")
 GENERATE = """
     copy (
@@ -374,14 +378,18 @@ class MuseumGrowth:
         self._execute("drop table review_whole, review_by_month")
 
     def _question(self, step: str, statement: str) -> None:
-        """Time a question."""
+        """Time a question; a slow one shows its plan."""
         with closing(connect(self.settings, "bench")) as connection, connection.cursor() as cursor:
 
             def ask() -> None:
                 cursor.execute(statement, {"day": self.size.last_day})
                 cursor.fetchall()
 
-            self.lines.note(Line(step, self.size.name, 1, "question", median_seconds(ask)))
+            taken = median_seconds(ask)
+            self.lines.note(Line(step, self.size.name, 1, "question", taken))
+            if taken > SLOW_SECONDS:
+                cursor.execute(SQL("explain {}").format(SQL(statement)), {"day": self.size.last_day})
+                print("\n".join(f"    {line}" for (line,) in cursor.fetchall()), flush=True)
 
     def _execute(self, statement: str) -> None:
         """Run one statement outside of the figures."""

@@ -44,7 +44,7 @@ PEERS = {"great_expectations": 4.0, "frictionless": 10.0, "pandas": 2.0}
 TARGETS = {"pandas": 5.0}
 BAR_MB, TARGET_MB, BAR_GROWTH = 450, 300, 1.25
 BLOCK = 20_000
-FIRST_EVENT = datetime(2026, 1, 1, 10, tzinfo=UTC)
+FIRST_EVENT = datetime(2015, 1, 1, 10, tzinfo=UTC)
 
 
 def main() -> None:
@@ -193,7 +193,7 @@ class WorkerPlace:
         s3.upload_file(str(path), BUCKET, key)
         path.unlink()
         etag = s3.head_object(Bucket=BUCKET, Key=key)["ETag"]
-        at = FIRST_EVENT + timedelta(minutes=number)
+        at = FIRST_EVENT + timedelta(days=number)  # a file is expected once a day
         body = event_of(key, etag, size, f"{at:%Y-%m-%dT%H:%M:%SZ}")
         client("sqs", self.endpoint).send_message(QueueUrl=self.queue_url, MessageBody=body)
         return key

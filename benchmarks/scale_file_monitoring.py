@@ -51,7 +51,7 @@ def measure_small(lines: Growth, place: WorkerPlace, workers: int, files: int, f
     ends = [place.ended(worker) for worker in [place.start() for _worker in range(workers)]]
     seconds = time.perf_counter() - started
     assert all(status in (0, 3) for status, _peak in ends), ends
-    assert _scored(place) - before == files
+    assert _scored(place) - before == files, (_scored(place), before, files)
     for key in keys:
         place.delete(key)
     peak = max(peak for _status, peak in ends)

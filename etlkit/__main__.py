@@ -91,14 +91,17 @@ def prune_runs(connection: Connection, flags: argparse.Namespace) -> None:
 
 
 def prune_rejects(connection: Connection, flags: argparse.Namespace) -> None:
-    """Delete old rejected records: resolved ones, and with --open those that are open, which no replay brings back."""
-    age = interval_of(flags.older_than)
+    """Delete old rejected records that were resolved and, with --open-messages, messages that nobody mended.
+
+    A file comes again with each run, so its open records stay: loads count them. A message does not.
+    """
+    parameters = {"older_than": interval_of(flags.older_than), "messages": flags.open_messages}
     with load_errors("pruning rejected records"), connection, connection.cursor() as cursor:
         _require_meta(cursor)
-        run_file(cursor, SQL / "prune_rejects.sql", {"older_than": age, "open": flags.open})
-        resolved, unresolved = cursor.fetchone() or (0, 0)
-    of_open = f" and {unresolved:,} open" if flags.open else ""
-    _print(f"pruned {resolved:,} resolved{of_open} rejected records older than {flags.older_than}")
+        run_file(cursor, SQL / "prune_rejects.sql", parameters)
+        resolved, messages = cursor.fetchone() or (0, 0)
+    of_open = f" and {messages:,} open messages" if flags.open_messages else ""
+    _print(f"pruned {resolved:,} resolved rejected records{of_open} older than {flags.older_than}")
 
 
 def list_rejects(connection: Connection, flags: argparse.Namespace) -> None:
@@ -284,7 +287,9 @@ def command_parser() -> argparse.ArgumentParser:
             action.add_argument("--output", metavar="FILE", help="a file instead of standard output")
     action = rejects.add_parser("prune", parents=[database], help="delete old ones that were resolved")
     action.add_argument("--older-than", **_AGE)
-    action.add_argument("--open", action="store_true", help="open ones too, not met since; no replay finds them")
+    action.add_argument(
+        "--open-messages", action="store_true", help="open ones of kafka:// too, which no replay finds then"
+    )
     action.set_defaults(run_on_database=prune_rejects)
 
     server = areas.add_parser("server", help="the private Postgres").add_subparsers(required=True, metavar="ACTION")

@@ -195,11 +195,13 @@ def add_aged_reject(connection, age, **fields):
         )
 
 
-def test_old_resolved_rejects_are_pruned_and_open_ones_only_on_request(cli, connection):
+def test_old_resolved_rejects_are_pruned_and_open_messages_only_on_request(cli, connection):
+    message = "kafka://cluster/topic/0"
     add_aged_reject(connection, "91 days", position="1", resolved="now")
     add_aged_reject(connection, "89 days", position="2", resolved="now")
-    add_aged_reject(connection, "91 days", position="3")
-    add_aged_reject(connection, "89 days", position="4")
+    add_aged_reject(connection, "91 days", position="3", source=message)
+    add_aged_reject(connection, "89 days", position="4", source=message)
+    add_aged_reject(connection, "91 days", position="5")
 
     def positions():
         with connection.cursor() as cursor:
@@ -207,9 +209,9 @@ def test_old_resolved_rejects_are_pruned_and_open_ones_only_on_request(cli, conn
             return cursor.fetchone()[0]
 
     assert cli("rejects", "prune", "--older-than", "90d").out == "pruned 1 resolved rejected records older than 90d\n"
-    assert positions() == "234"
-    said = cli("rejects", "prune", "--older-than", "90d", "--open")
-    assert said.out == "pruned 0 resolved and 1 open rejected records older than 90d\n"
-    assert positions() == "24"
-    assert cli("rejects", "prune", "--older-than=x", "--open").code == 2
-    assert positions() == "24"
+    assert positions() == "2345"
+    said = cli("rejects", "prune", "--older-than", "90d", "--open-messages")
+    assert said.out == "pruned 0 resolved rejected records and 1 open messages older than 90d\n"
+    assert positions() == "245", "a load counts the open records of a file among its rows"
+    assert cli("rejects", "prune", "--older-than=x", "--open-messages").code == 2
+    assert positions() == "245"

@@ -90,26 +90,18 @@ class Growth:
         self.note(Line(step, size, *units, seconds, None, peak, None, wal, temp, read))
 
     def print_table(self) -> None:
-        """Print all lines as Markdown, by step."""
-        steps = list(dict.fromkeys(line.step for line in self.lines))
-        table = []
-        for step in steps:
-            first, *others = [_cells(line) for line in self.lines if line.step == step]
-            table += [[step, *first], *(["", *cells] for cells in others)]
-        header = [
-            "",
-            "size",
-            "seconds",
-            "a unit",
-            f"x {self.base}",
-            "peak MB",
-            "disk MB",
-            "WAL MB",
-            "temp MB",
-            "read MB",
+        """Print as Markdown: of each step its seconds, how a unit's cost grew, and the rest at the last size."""
+        sizes = list(dict.fromkeys(line.size for line in self.lines))
+        steps: dict[str, dict[str, Line]] = {}
+        for line in self.lines:
+            steps.setdefault(line.step, {})[line.size] = line
+        table = [
+            [step, *(_seconds(found.get(size)) for size in sizes), *_at_the_last(list(found.values())[-1])]
+            for step, found in steps.items()
         ]
-        print(f"\n{self.title}\n")
-        text = tabulate(table, header, tablefmt="github", disable_numparse=True)
+        last = ["a unit", "peak MB", "disk MB", "WAL MB", "temp MB", "read MB"]
+        text = tabulate(table, ["seconds, x a unit", *sizes, *last], tablefmt="github", disable_numparse=True)
+        print(f"\n{self.title}: {machine()}; x a unit's cost at {self.base}; the last columns are of {sizes[-1]}\n")
         print(re.sub("-{4,}", "---", re.sub(" +[|]", " |", text)))
 
     def write(self, path: Path | None) -> None:
@@ -145,14 +137,17 @@ def _work(settings: DatabaseSettings) -> tuple[int, int, int]:
     return int(wal), int(temp), int(read)
 
 
-def _cells(line: Line) -> list[str]:
-    """Return a line's cells but the first; a unit costs micro-, milliseconds or seconds."""
+def _seconds(line: Line | None) -> str:
+    """Return a step's seconds at a size, and how a unit's cost grew."""
+    if line is None:
+        return ""
+    seconds = f"{line.seconds:,.0f}" if line.seconds >= 100 else f"{line.seconds:#.3g}".rstrip(".")
+    return f"{seconds} x{line.growth:.2f}" if line.growth else seconds
+
+
+def _at_the_last(line: Line) -> list[str]:
+    """Return what a unit costs, in micro-, milliseconds or seconds, and the megabytes."""
     cost = line.microseconds
-    scaled = next(
-        (cost / size, name) for size, name in ((1e6, "s"), (1e3, "ms"), (1, "µs")) if cost >= size or size == 1
-    )
+    size, name = next(one for one in ((1e6, "s"), (1e3, "ms"), (1, "µs")) if cost >= one[0] or one[0] == 1)
     numbers = (line.peak_mb, line.disk_mb, line.wal_mb, line.temp_mb, line.read_mb)
-    return [
-        line.size, f"{line.seconds:.2f}", f"{scaled[0]:.3g} {scaled[1]} a {line.unit}",
-        f"{line.growth:.2f}" if line.growth else "", *("" if one is None else f"{one:,}" for one in numbers),
-    ]  # fmt: skip
+    return [f"{cost / size:.3g} {name} a {line.unit}", *("" if one is None else f"{one:,}" for one in numbers)]

@@ -285,7 +285,10 @@ create index if not exists review_at on review using brin (at) with (pages_per_r
 -- Version 5: one of before goes on as it is.
 do $$
 begin
-    if not coalesce((select 'autosummarize=on' = any(reloptions) from pg_class where oid = 'review_at'::regclass), false) then
+    if exists (
+        select from pg_class c join pg_am m on m.oid = c.relam
+        where c.oid = 'review_at'::regclass and m.amname = 'brin' and not coalesce('autosummarize=on' = any(c.reloptions), false)
+    ) then
         alter index review_at set (autosummarize = on);
     end if;
 end

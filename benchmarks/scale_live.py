@@ -15,13 +15,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from growth import Growth, Line, growth
+from growth import STATISTICS_SECONDS, Growth, Line, growth
 from kiosk_bench import SERVER_SETTINGS, Bench
 from live import (
     LATENCIES,
@@ -141,22 +141,17 @@ class LiveGrowth:
             produce_steadily(self.kafka, topic, 4, consumers)
             self._wait_until_read(settings, 4 * PRESSES_A_SECOND)
             clear_presses(settings)
-            commits, statements = self._commits(settings), self._statements()
-            sent = produce_steadily(self.kafka, topic, seconds, consumers)
-            time.sleep(1)
-            per_second = [
-                (now - then) / seconds
-                for now, then in zip((self._commits(settings), self._statements()), (commits, statements), strict=True)
-            ]
+            sent = 0
+
+            def produce() -> None:
+                nonlocal sent
+                sent = produce_steadily(self.kafka, topic, seconds, consumers)
+
+            busy = self._rates(settings, produce)
             pids = [pid for (pid,) in self.ask(settings, SESSIONS)]
             memory = sum(_private_megabytes(pid) for pid in pids) / len(pids)
             found = self.ask(settings, LATENCIES)
-            commits, statements = self._commits(settings), self._statements()
-            time.sleep(seconds)
-            idle = [
-                (now - then) / seconds
-                for now, then in zip((self._commits(settings), self._statements()), (commits, statements), strict=True)
-            ]
+            idle = self._rates(settings, lambda: time.sleep(seconds))
         for kind, rows, p50, p99 in found:
             assert kind == "emergencies" or rows > 0.9 * sent
             self.lines.note(Line(f"press to visible, {kind}, p50", str(consumers), 1, "message", float(p50)))
@@ -166,15 +161,21 @@ class LiveGrowth:
                 consumers,
                 len(pids),
                 f"{memory:.1f}",
-                *(f"{one:.1f}" for one in per_second),
+                *(f"{one:.1f}" for one in busy),
                 *(f"{one:.1f}" for one in idle),
             ]
         )
 
-    def _commits(self, settings: DatabaseSettings) -> int:
-        """Return the commits of a database so far."""
-        time.sleep(1.2)
-        return int(self.ask(settings, COMMITS)[0][0])
+    def _rates(self, settings: DatabaseSettings, act: Callable[[], object]) -> tuple[float, float]:
+        """Return the commits and the statements a second while something is done, without our own two looks."""
+        time.sleep(STATISTICS_SECONDS)
+        commits, statements = self.ask(settings, COMMITS)[0][0], self._statements()
+        started = time.perf_counter()
+        act()
+        time.sleep(STATISTICS_SECONDS)
+        seconds = time.perf_counter() - started
+        statements = self._statements() - statements
+        return (self.ask(settings, COMMITS)[0][0] - commits - 1) / seconds, statements / seconds
 
     def _statements(self) -> int:
         """Return the statements that the server's log tells of so far."""

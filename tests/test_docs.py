@@ -46,7 +46,7 @@ def test_there_are_commands_to_check():
 
 @pytest.mark.parametrize("command", shown_commands())
 def test_a_shown_command_is_understood(command, monkeypatch, capsys):
-    words = shlex.split(command.split(" && ")[0])
+    words = shlex.split(re.split(" && | >", command)[0])
     if words[0] == "make":
         words = shlex.split(command.replace("-SYSTEM", "-people_hub").split("&&")[0])
         known = subprocess.run(["make", "-n", *words[1:]], cwd=PROJECT_DIR, capture_output=True, text=True, check=False)

@@ -185,22 +185,25 @@ class WorkerPlace:
     database: DatabaseSettings
     folder: Path
 
+    def __post_init__(self) -> None:
+        """Make the clients once: each takes longer than a small file."""
+        self.s3, self.sqs = client("s3", self.endpoint), client("sqs", self.endpoint)
+
     def send(self, path: Path, number: int) -> str:
         """Move a file into the bucket and tell the queue; return its key."""
         key = f"{AGENCY}/people_{number}.csv"
         size = path.stat().st_size
-        s3 = client("s3", self.endpoint)
-        s3.upload_file(str(path), BUCKET, key)
+        self.s3.upload_file(str(path), BUCKET, key)
         path.unlink()
-        etag = s3.head_object(Bucket=BUCKET, Key=key)["ETag"]
+        etag = self.s3.head_object(Bucket=BUCKET, Key=key)["ETag"]
         at = FIRST_EVENT + timedelta(days=number)  # a file is expected once a day
         body = event_of(key, etag, size, f"{at:%Y-%m-%dT%H:%M:%SZ}")
-        client("sqs", self.endpoint).send_message(QueueUrl=self.queue_url, MessageBody=body)
+        self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=body)
         return key
 
     def delete(self, key: str) -> None:
         """Take an object away again."""
-        client("s3", self.endpoint).delete_object(Bucket=BUCKET, Key=key)
+        self.s3.delete_object(Bucket=BUCKET, Key=key)
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start a worker that ends when no message is left."""

@@ -280,9 +280,9 @@ create table if not exists review (
     position      bigint not null,
     unique (source_id, position)
 );
--- Small, since it says of some pages from when until when they are; autovacuum adds new pages soon, and unasked-for ones are read.
+-- Small, since it knows the first and the last time of 32 pages each. Autovacuum adds new pages; until then they are read.
 create index if not exists review_at on review using brin (at) with (pages_per_range = 32, autosummarize = on);
--- Version 5: one of before goes on as it is.
+-- Version 5: an index from before is told to let autovacuum add new pages.
 do $$
 begin
     if exists (

@@ -58,7 +58,7 @@ def compare_hours(cursor: Cursor) -> MiscountedHours:
     spans = presses // COMPARED_PRESSES + 1
     if first is None or spans == 1:
         return _find_differences(cursor, *EVER)
-    number, hours = ((-1 if latest is None else latest) + 1) % spans, (last - first) // HOUR
+    number, hours = (0 if latest is None else latest + 1) % spans, (last - first) // HOUR
     begin, end = (first + HOUR * (hours * place // spans) for place in (number, number + 1))
     found = _find_differences(cursor, begin if number else EVER[0], end if number + 1 < spans else EVER[1])
     return replace(found, span=number)

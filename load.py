@@ -43,7 +43,14 @@ from museum.batch import judged_rows
 from museum.batch.bucket_files import ascii_key, data_folder_lock
 from museum.batch.duck import duckdb_errors
 from museum.batch.judging import judge_plain_file
-from museum.batch.ledger import account_for_rows, count_good, count_held, plan_objects, settle_rejects
+from museum.batch.ledger import (
+    account_for_rows,
+    count_good,
+    count_held,
+    plan_objects,
+    set_archived_aside,
+    settle_rejects,
+)
 from museum.batch.load_summary import FreshObject, LoadSummary
 from museum.batch.manifest import (
     EXHIBITION_COLUMNS,
@@ -108,7 +115,7 @@ def load_data_to_db(
 def load_plain_file(target: RunningRun, command: Command, path: Path, logger: logging.Logger = LOG) -> LoadSummary:
     """Judge and load a file that no transform has seen; raises SourceError, and what `load_data_to_db` raises."""
     with load_errors("reading what the database knows"), target.connection.cursor() as cursor:
-        reference = read_reference(cursor, command.latest_at)
+        reference = replace(read_reference(cursor, command.latest_at), archived_before=None)  # which the load knows
     target.connection.rollback()
     combined = judge_plain_file(path, command.museum.combined_dir, command.museum.rules, reference)
     for warning in combined.manifest.warnings:
@@ -143,7 +150,9 @@ def _load(
     copied = _bring_rows(cursor, combined, fresh, reference, log)
     stage_rejects(cursor, transform_rejects(combined.folder, manifest, fresh, rules, reference))
     run_file(cursor, SQL / "press" / "reject_staged_kiosk.sql", {"latest_at": command.latest_at})
-    find_lost_texts(cursor, manifest, command.museum.bucket_dir)
+    if reference.archived_before:
+        set_archived_aside(cursor, objects)
+    find_lost_texts(target.connection, cursor, manifest, command.museum.bucket_dir)
     count_good(cursor, objects, accept_shrink=command.flags.accept_shrink)
     recovered = rejudge_open_rejects(target.connection, cursor, rules, reference)
     _replace_presses(cursor, objects, copied, summary, log)
@@ -221,8 +230,8 @@ def _replace_presses(
     summary.incidents_stored = copied.incidents + run_file(cursor, SQL / "press" / "fill_incident.sql")
     held = count_held(cursor, objects)
     for item in objects:
-        item.already_there = already_there.get(item.source_id, 0)
-        item.held = held.get(item.source_id, 0)
+        item.already_there = already_there.get(item.source_id, 0) + item.archived
+        item.held = held.get(item.source_id, 0) + item.archived
         if count := removed.get(item.source_id):
             stored = item.held - item.already_there
             log.warning("%s was replaced: %s of its presses removed, %s stored", ascii_key(item.key), count, stored)

@@ -4,6 +4,18 @@
 begin;
 set transaction isolation level read committed;
 
+-- What is new must belong to whom the rest belongs to: it would be closed to him, or he could not maintain it.
+do $$
+declare
+    owner text := (select pg_get_userbyid(relowner) from pg_class where oid = to_regclass('review'));
+begin
+    if owner <> current_user then
+        raise exception 'the tables belong to %, not to %. Nothing was changed; apply the schema as that role (set role %)',
+            owner, current_user, quote_ident(owner);
+    end if;
+end
+$$;
+
 -- Tables that somebody else made under these names are refused, naming what differs: every run would fail on them.
 do $$
 declare
@@ -242,6 +254,16 @@ create table if not exists event_source (
     check (kind <> 'kafka' or (cluster is not null and topic is not null and partition is not null
                                and next_offset is not null and key is null))
 );
+
+-- What the rejects and the archive call an object or a partition.
+create or replace function source_name(source event_source) returns text
+    language sql stable parallel safe
+    return case
+        when (source).kind = 'kafka' then concat('kafka://', (source).cluster, '/', (source).topic, '/', (source).partition)
+        when (source).bucket = 'file:' then 'file:' || (source).key
+        else 's3://' || (source).bucket || '/' || (source).key
+    end;
+
 -- Version 2; only where it is missing, since altering a table keeps readers waiting too.
 do $$
 begin
@@ -262,7 +284,7 @@ begin
         set stored = e.rows - (
             select count(*)
             from meta.rejected_records r
-            where r.source = case when e.bucket = 'file:' then 'file:' || e.key else 's3://' || e.bucket || '/' || e.key end
+            where r.source = source_name(e)
               and r.position <> 'file'
               and r.resolved_at is null
         )
@@ -304,6 +326,45 @@ create table if not exists incident (
     unique (source_id, position)
 );
 create index if not exists incident_at on incident (at);
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- The archive: reviews of months that are over, in files of a bucket (archive.py)
+-- ---------------------------------------------------------------------------------------------------------------------
+
+-- A review lies in the archive if it is older than archive_border(), else in review; never in both for who asks each for its
+-- side. Its hourly counts stay here, and so does every request for help.
+create table if not exists archived_month (
+    month       date primary key check (extract(day from month) = 1),
+    ends_at     timestamptz not null,
+    object      text not null,
+    sha256      text not null,
+    reviews     bigint not null,
+    archived_at timestamptz not null default now(),
+    run_id      uuid not null
+);
+
+-- What a month has of an object or partition, by which its rows are known again. The fingerprint does not depend on their order.
+create table if not exists archived_source (
+    source_id      integer not null references event_source,
+    month          date not null references archived_month,
+    reviews        bigint not null,
+    first_position bigint not null,
+    last_position  bigint not null,
+    fingerprint    bigint not null,
+    primary key (source_id, month)
+);
+
+create or replace function archive_border() returns timestamptz
+    language sql stable parallel safe
+    return (select coalesce(max(ends_at), '-infinity') from archived_month);
+
+-- Taken by whoever moves the border, and shared by whoever stores reviews by it, so that it does not move meanwhile.
+create or replace function hold_border(to_move boolean) returns void
+    language sql
+    return case
+        when to_move then pg_advisory_xact_lock(hashtextextended('museum:archive', 0))
+        else pg_advisory_xact_lock_shared(hashtextextended('museum:archive', 0))
+    end;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Presses by hour: what dashboards read instead of every press
@@ -349,22 +410,36 @@ create or replace function utc_hour(at timestamptz) returns timestamptz
     language sql immutable strict parallel safe
     return date_bin('1 hour', at, '2000-01-01 00:00:00+00');
 
+-- How few the hours of reviews are beside the reviews: with it Postgres counts a first load's, or all anew, with several processes.
+create statistics if not exists review_hours (ndistinct) on exhibition_id, (utc_hour(at)), rating_id from review;
+
 -- Taken by whoever folds or clears the counts, so that no two of them meet; nobody who only notes takes it.
 create or replace function lock_hours() returns void
     language sql
     return pg_advisory_xact_lock(hashtextextended('museum:hours', 0));
 
+-- Hours before the archive's border are closed: their counts say what lies there. No review comes behind it, whoever writes it,
+-- since nobody would find it; and it does not move while one is on its way.
 create or replace function note_review_change() returns trigger
     language plpgsql
 as $$
 begin
     if tg_op = 'TRUNCATE' then
         perform lock_hours();
-        delete from review_hour_change;
-        delete from review_hour;
+        delete from review_hour_change where hour >= (select archive_border());
+        delete from review_hour where hour >= (select archive_border());
         return null;
     end if;
     if tg_op <> 'DELETE' then
+        if current_setting('transaction_isolation') <> 'read committed' then
+            raise exception 'reviews are stored in read committed transactions only; in a % one an archive''s border that moves meanwhile is not seen',
+                current_setting('transaction_isolation');
+        end if;
+        perform hold_border(false);
+        if exists (select from fresh where at < (select archive_border())) then
+            raise exception 'reviews of before % lie in the archive; archive.py restore brings their months back', archive_border()
+                using errcode = 'check_violation';
+        end if;
         insert into review_hour_change (exhibition_id, hour, rating_id, reviews)
         select exhibition_id, utc_hour(at), rating_id, count(*)
         from fresh
@@ -374,6 +449,7 @@ begin
         insert into review_hour_change (exhibition_id, hour, rating_id, reviews)
         select exhibition_id, utc_hour(at), rating_id, -count(*)
         from gone
+        where at >= (select archive_border())
         group by 1, 2, 3;
     end if;
     return null;
@@ -419,10 +495,11 @@ begin
 end
 $$;
 revoke all on function
-    site_exhibition_id(integer), utc_hour(timestamptz), lock_hours(), note_review_change(), note_incident_change()
+    site_exhibition_id(integer), source_name(event_source), utc_hour(timestamptz), lock_hours(), archive_border(),
+    hold_border(boolean), note_review_change(), note_incident_change()
     from public;
 
--- Whoever may write presses may note them, in databases too whose roles were made before version 4.
+-- Whoever may write presses may note them, and call what a writer calls, in databases too whose roles are older.
 do $$
 declare
     press record;
@@ -436,8 +513,10 @@ begin
           and a.grantee not in (0, c.relowner)
     loop
         execute format('grant insert on %I to %I', press.counted || '_hour_change', press.grantee);
+        execute format('grant select on archived_month, archived_source to %I', press.grantee);
         execute format(
-            'grant execute on function site_exhibition_id(integer), utc_hour(timestamptz), lock_hours() to %I', press.grantee
+            'grant execute on function site_exhibition_id(integer), source_name(event_source), utc_hour(timestamptz), '
+            'lock_hours(), archive_border(), hold_border(boolean) to %I', press.grantee
         );
     end loop;
 end
@@ -512,7 +591,7 @@ select e.exhibition_id,
 from exhibition e
 left join department d using (department_id);
 
--- Each rating with its label, exhibition and local time.
+-- Each rating that is not in the archive, with its label, exhibition and local time.
 create or replace view rating_info as
 select r.review_id,
        r.at,
@@ -668,7 +747,7 @@ group by e.exhibition_id, e.exhibition_name, t.description, local_hour
 having sum(i.incidents) <> 0;
 
 insert into meta.schema_version (system, version)
-values ('museum', 5)
+values ('museum', 6)
 on conflict (system) do update
     set version = excluded.version,
         applied_at = now()

@@ -260,7 +260,7 @@ def _judge(
         exhibition_reasons=dict(Counter(reason for bad in parsed.rejects for reason in bad.reasons)),
         differing=differing,
         warnings=[*_exhibition_warnings(parsed), *differing, *file_warnings],
-        has_sorted_file=command.museum.museum_combined_csv,
+        has_combined_csv=command.museum.museum_combined_csv,
     )
 
 

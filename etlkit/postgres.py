@@ -36,8 +36,12 @@ _STATEMENT_END = re.compile(r";[ ]*\n")
 _FATAL = re.compile(r"FATAL ?: ")
 """Who says this has answered; in French with a blank."""
 
-SESSION = "set timezone = 'UTC'; set datestyle = 'ISO'; set idle_session_timeout = 0"
-"""Said after the login, since poolers refuse options at start-up. A run that waits for its source is not idle."""
+SESSION = (
+    "set timezone = 'UTC'; set datestyle = 'ISO'; set idle_session_timeout = 0; "
+    "set default_transaction_isolation = 'read committed'"
+)
+"""Said after the login, since poolers refuse options at start-up. A run that waits for its source is not idle; what
+waited for a lock must see what the lock was held for, whatever the database's own default."""
 
 
 @dataclass(frozen=True)

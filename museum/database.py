@@ -22,6 +22,9 @@ from museum.command import Command
 from museum.kiosk import Reference
 from museum.settings import PROJECT_DIR, SCHEMA, SCHEMA_FILE, SQL
 
+MOVING_PRESSES = ("batch", "archive")
+"""Runs that move presses between files and tables: one at a time, and each tells the others' that were killed."""
+
 
 @dataclass
 class RunningRun:
@@ -44,13 +47,22 @@ class RunningRun:
 
 @contextmanager
 def open_museum_run(
-    command: Command, log: logging.Logger, entity_type: str, program: str, metadata: Mapping[str, Any]
+    command: Command,
+    log: logging.Logger,
+    entity_type: str,
+    program: str,
+    metadata: Mapping[str, Any],
 ) -> Iterator[RunningRun]:
-    """Open a run of the museum's under the lock of its name; raises what `open_run` and `database_settings` raise."""
-    run = Run(command.run_id, SCHEMA.system, entity_type, command.dry_run, metadata)
+    """Open a run of the museum's; those that move presses share a lock.
+
+    Raises what `open_run` and `database_settings` raise.
+    """
+    sharing = MOVING_PRESSES if entity_type in MOVING_PRESSES else (entity_type,)
+    covers = [another for another in sharing if another != entity_type]
+    run = Run(command.run_id, SCHEMA.system, entity_type, command.dry_run, metadata, covers)
     database = database_settings(command, log)
     name = process_name(program, command.run_id)
-    lock_name = f"{SCHEMA.system}:{entity_type}"
+    lock_name = f"{SCHEMA.system}:{sharing[0]}"
     with (
         open_run(run, SCHEMA, [lock_name], lambda: connect(database, name), log, secrets=command.secrets) as connection,
         ExitStack() as later_sessions,
@@ -84,7 +96,7 @@ def database_settings(command: Command, logger: logging.Logger | None = None) ->
 
 
 def read_reference(cursor: Cursor, latest_at: datetime) -> Reference:
-    """Return the sites, ratings and incident types that the database knows; `latest_at` is the caller's."""
+    """Return what the database knows; the archive's border then stays where it is until the transaction ends."""
     run_file(cursor, SQL / "exhibition" / "read_reference.sql")
-    sites, ratings, incident_types = cursor.fetchone() or ([], [], [])
-    return Reference(frozenset(sites), frozenset(ratings), frozenset(incident_types), latest_at)
+    sites, ratings, incident_types, border = cursor.fetchone() or ([], [], [], None)
+    return Reference(frozenset(sites), frozenset(ratings), frozenset(incident_types), latest_at, border)

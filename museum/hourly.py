@@ -57,24 +57,24 @@ def compare_hours(cursor: Cursor) -> MiscountedHours:
     first, last, presses, latest = cursor.fetchone() or (None, None, 0, None)
     spans = presses // COMPARED_PRESSES + 1
     if first is None or spans == 1:
-        return _find_differences(cursor, *EVER)
+        return find_differences(cursor, *EVER)
     number, hours = (0 if latest is None else latest + 1) % spans, (last - first) // HOUR
     begin, end = (first + HOUR * (hours * place // spans) for place in (number, number + 1))
-    found = _find_differences(cursor, begin if number else EVER[0], end if number + 1 < spans else EVER[1])
+    found = find_differences(cursor, begin if number else EVER[0], end if number + 1 < spans else EVER[1])
     return replace(found, span=number)
 
 
 def rebuild_hours(cursor: Cursor) -> MiscountedHours:
     """Make all hourly counts right, beside writers at work, in the caller's transaction; return what was wrong."""
     cursor.execute("select lock_hours()")
-    found = _find_differences(cursor, *EVER)
+    found = find_differences(cursor, *EVER)
     run_file(cursor, STATEMENTS / "correct_hours.sql")
     fold_hours(cursor)
     return found
 
 
-def _find_differences(cursor: Cursor, first_hour: datetime | str, end_hour: datetime | str) -> MiscountedHours:
-    """Gather what differs in a span of hours."""
+def find_differences(cursor: Cursor, first_hour: datetime | str, end_hour: datetime | str) -> MiscountedHours:
+    """Gather what differs in a span of hours, once in a transaction."""
     run_file(cursor, STATEMENTS / "find_miscounted_hours.sql", {"first_hour": first_hour, "end_hour": end_hour})
     return MiscountedHours(*(cursor.fetchone() or (0, 0, 0)))
 

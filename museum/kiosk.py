@@ -27,11 +27,13 @@ LARGEST_CODE = 32_767
 HOURS_A_DAY, MINUTES_AN_HOUR = 24, 60
 
 ROW_REASONS = (
-    "missing_at", "bad_at", "too_old", "future_at", "out_of_hours", "missing_site", "unknown_site", "missing_val",
-    "bad_val", "missing_type", "bad_type", "field_count", "bad_encoding", "repeated_header",
+    "missing_at", "bad_at", "too_old", "archived", "future_at", "out_of_hours", "missing_site", "unknown_site",
+    "missing_val", "bad_val", "missing_type", "bad_type", "field_count", "bad_encoding", "repeated_header",
 )  # fmt: skip
 FILE_ONLY_REASONS = frozenset({"field_count", "repeated_header"})
-REJUDGED_REASONS = ("future_at", "unknown_site", "bad_val", "bad_type")
+RESTORED = "restored"
+"""What a file's row that was `archived` has instead once a month is brought back, until it is judged again."""
+REJUDGED_REASONS = (RESTORED, "future_at", "unknown_site", "bad_val", "bad_type")
 """Reasons that may pass: time goes on, and exhibitions and buttons are data that can be added."""
 LONDON = ZoneInfo("Europe/London")
 EARLIEST = date(2000, 1, 1)
@@ -83,12 +85,21 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a row is held against: known sites, ratings and incident types, and the latest believable moment."""
+    """What a row is held against: known sites, ratings and incident types, and the latest believable moment.
+
+    Reviews of before `archived_before`, if there is such a border, lie in the archive, and no more are taken.
+    """
 
     sites: frozenset[int]
     ratings: frozenset[int]
     incident_types: frozenset[int]
     latest_at: datetime
+    archived_before: datetime | None = None
+
+    def is_archived(self, at: datetime, val: Code) -> bool:
+        """Tell whether a press is a review of the archive's time; requests for help always stay in the database."""
+        border = self.archived_before
+        return border is not None and at < border and isinstance(val, int) and val != INCIDENT_VAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +174,8 @@ def judge(at: datetime | Unusable, site: Code, val: Code, type_: Code, rules: Ru
     else:
         if rules.is_too_old(at):
             against_row.append("too_old")
+        if reference.is_archived(at, val):
+            against_reference.append("archived")
         if at > reference.latest_at:
             against_reference.append("future_at")
         if rules.reject_out_of_hours and rules.is_out_of_hours(at):

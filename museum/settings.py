@@ -24,8 +24,9 @@ ENV_FILE = PROJECT_DIR / ".env"
 SQL = PROJECT_DIR / "sql"
 SCHEMA_FILE = PROJECT_DIR / "schema.sql"
 ROLES_FILE = PROJECT_DIR / "roles.sql"
-SCHEMA = Schema("museum", 5, "python load.py --apply-schema", "review")
+SCHEMA = Schema("museum", 6, "python load.py --apply-schema", "review")
 BUCKET_DIR, COMBINED_DIR = "bucket_data", "combined_data"
+ARCHIVED_FILE = "lmnh_reviews_{month}.csv"
 SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 LARGEST_PORT = 65_535
@@ -45,6 +46,11 @@ class MuseumSettings(AwsSettings):
     museum_endpoint_url: str | None = None
     museum_key_prefix: str = Field(
         default="lmnh", min_length=1, pattern="^[A-Za-z0-9-]+$", description="letters, digits and hyphens, e.g. lmnh"
+    )
+    museum_archive: str | None = Field(
+        default=None,
+        pattern=r"^s3://[A-Za-z0-9._-]{3,63}/([A-Za-z0-9!_.*'()-]+/)*$",
+        description="a bucket and the beginning of its keys, e.g. s3://lmnh-archive/reviews/",
     )
     museum_data_dir: Path = PROJECT_DIR
     museum_combined_csv: bool = Field(default=True, description="true or false")
@@ -92,6 +98,14 @@ class MuseumSettings(AwsSettings):
         if value.tzinfo is not None:
             raise ValueError("opening hours are local times without an offset, e.g. 08:45")
         return value
+
+    @model_validator(mode="after")
+    def _archive_apart_from_the_kiosks_files(self) -> MuseumSettings:
+        """Refuse an archive whose files the extract would take for kiosk files."""
+        kiosk_files = f"s3://{self.museum_bucket}/{self.museum_key_prefix}"
+        if f"{self.museum_archive}{ARCHIVED_FILE}".startswith(kiosk_files):
+            raise ValueError("MUSEUM_ARCHIVE lies among the objects of MUSEUM_BUCKET that begin with MUSEUM_KEY_PREFIX")
+        return self
 
     @model_validator(mode="after")
     def _opens_before_it_closes(self) -> MuseumSettings:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("live_case")
+pytest.register_assert_rewrite("archive_case", "live_case")
 
 from apache_kafka import ApacheKafka, kafka_libraries
+from archive_case import FIRST_ROWS, Archive
 from dashboard_case import FLAGS, find_chromium
 from live_case import Live
 from museum_case import (
@@ -129,6 +130,22 @@ def bucket(s3_endpoint: str, museum: Museum, monkeypatch: pytest.MonkeyPatch) ->
     museum.bucket_dir.rmdir()
     museum.source_flags = ["--bucket", name, "--endpoint-url", s3_endpoint]
     return opened
+
+
+@pytest.fixture
+def archive(museum: Museum, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Archive:
+    """A museum with nine presses of five months, and a bucket for its archive."""
+    name = f"archive-{next(_numbers)}"
+    for setting, value in (
+        ("AWS_ACCESS_KEY", "AKIATESTTESTTEST"), ("AWS_SECRET_KEY", "very-secret-aws-key"),
+        ("MUSEUM_ARCHIVE", f"s3://{name}/reviews/"), ("MUSEUM_ENDPOINT_URL", s3_endpoint),
+    ):  # fmt: skip
+        monkeypatch.setenv(setting, value)
+    for site in (0, 1):
+        museum.exhibition(site)
+    museum.kiosk(1, *FIRST_ROWS)
+    assert museum.push().exit_code == 0
+    return Archive(museum, Bucket(name, s3_endpoint))
 
 
 @pytest.fixture(scope="session")

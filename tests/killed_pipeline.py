@@ -12,6 +12,7 @@ import importlib
 import os
 import signal
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from types import FrameType
@@ -21,14 +22,15 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 STATEMENTS = {"execute", "copy_expert", "commit", "rollback"}
 FILE_MOVES = {"replace", "rename", "unlink", "rmdir", "mkdir", "fsync"}
 OUR_FOLDERS = tuple(
-    str(PROJECT_DIR / name) for name in ("etlkit", "museum", "extract", "transform", "load", "pipeline")
+    str(PROJECT_DIR / name) for name in ("etlkit", "museum", "extract", "transform", "load", "pipeline", "archive")
 )
 
 
 def boundary(frame: FrameType, called: Any) -> str | None:
     """Return the name of what is about to happen, None when it is none of our business."""
     name = called.__name__
-    is_file_move = name in FILE_MOVES and called.__module__ == "posix"
+    is_temporary = frame.f_code.co_filename == tempfile.__file__  # of another name each time
+    is_file_move = name in FILE_MOVES and called.__module__ == "posix" and not is_temporary
     if not is_file_move and not (name in STATEMENTS and frame.f_code.co_filename.startswith(OUR_FOLDERS)):
         return None
     values = frame.f_locals

@@ -23,7 +23,10 @@ WAIT_SECONDS = 60.0
 MESSAGES = 3_000
 SMALL_BATCHES = ("--batch-size", "10")
 """Many transactions, so that a fault hits one."""
-CLEAR = "truncate review, incident, event_source, meta.rejected_records, meta.ingestion_runs"
+CLEAR = (
+    "truncate review, incident, event_source, archived_month, archived_source, "
+    "meta.rejected_records, meta.ingestion_runs"
+)
 PRESSES = """
     select topic, partition, position, exhibition_id, at, 'rating', rating_id
     from review join event_source using (source_id) where kind = 'kafka'

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
+import archive
 import extract
 import load
 import museum.settings
@@ -28,7 +29,7 @@ NOT_ROOT = "only root sets a machine up"
 NO_SYSTEMD = "systemd is not installed, so nobody can say whether it understands the units"
 """Reasons to skip a test, which pyproject.toml allows."""
 HEADER = "at,site,val,type\n"
-SCRIPTS = {"pipeline": pipeline, "extract": extract, "transform": transform, "load": load}
+SCRIPTS = {"pipeline": pipeline, "extract": extract, "transform": transform, "load": load, "archive": archive}
 
 NATURAL_KEYS = {
     "department": "select department_name from department order by 1",
@@ -57,12 +58,20 @@ OPEN_REJECTS = (
 
 MISCOUNTED_HOURS = """
     select 'review', exhibition_id, hour, rating_id, tally, presses
-    from (select exhibition_id, hour, rating_id, sum(reviews) as tally from review_tally group by 1, 2, 3) t
+    from (
+        select exhibition_id, hour, rating_id, sum(reviews) as tally
+        from review_tally where hour >= archive_border() group by 1, 2, 3
+    ) t
     full join (
         select exhibition_id, date_trunc('hour', at) as hour, rating_id, count(*) as presses
         from review group by 1, 2, 3
     ) p using (exhibition_id, hour, rating_id)
     where coalesce(tally, 0) <> coalesce(presses, 0)
+    union all
+    select 'archived', null, null, null, tally, reviews
+    from (select coalesce(sum(reviews), 0) as tally from review_tally where hour < archive_border()) t
+    cross join (select coalesce(sum(reviews), 0) as reviews from archived_month) a
+    where tally <> reviews
     union all
     select 'incident', exhibition_id, hour, incident_type_id, tally, presses
     from (select exhibition_id, hour, incident_type_id, sum(incidents) as tally from incident_tally group by 1, 2, 3) t
@@ -127,7 +136,8 @@ class Museum:
 
     def run(self, script: str, *flags: str) -> Result:
         """Run a root script with --json and return what it said."""
-        common = ["--data-dir", str(self.data_dir), "--log-file", str(self.log_file), "--json"]
+        folder = [] if script == "archive" else ["--data-dir", str(self.data_dir)]
+        common = [*folder, "--log-file", str(self.log_file), "--json"]
         exit_code = SCRIPTS[script].main([*flags, *common])
         captured = self.capsys.readouterr()
         objects = captured.out.splitlines()

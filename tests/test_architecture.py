@@ -109,7 +109,7 @@ def test_the_museum_s_modules_import_each_other_in_no_circle():
 
 def test_the_museum_stays_small():
     assert [name for name, path in museum_modules().items() if len(path.read_text().splitlines()) > 400] == []
-    assert len(list((PROJECT_DIR / "sql").glob("**/*.sql"))) <= 80
+    assert len(list((PROJECT_DIR / "sql").glob("**/*.sql"))) <= 90
 
 
 def test_the_kit_stays_small():

@@ -58,6 +58,16 @@ def test_a_restored_museum_is_the_old_one_and_the_next_load_goes_on(museum, rest
     assert restored.run("load", "--apply-roles", *restored.database_flags).exit_code == 0
 
 
+def test_a_restored_museum_knows_where_its_archive_ends(archive, restored_database, postgres, tmp_path):
+    archive.move("2024-04")
+    restore(postgres, archive.museum.database, restored_database, tmp_path / "museum.dump")
+    restored = replace(archive, museum=replace(archive.museum, database=restored_database))
+    assert (restored.border(), restored.kept(), restored.tally()) == (archive.border(), archive.kept(), archive.tally())
+    assert restored.museum.push().load["rows_stored"] == 0
+    assert restored.run("restore", "2000-01").figures["archive"]["reviews"] == 6
+    assert restored.museum.push().load["rows_already_there"] == 9
+
+
 def test_the_consumer_of_a_restored_museum_reads_again_what_the_dump_had_not_seen(
     live, restored_database, postgres, tmp_path
 ):

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 from museum_case import PROJECT_DIR
 
+import archive
 import consumer
 import extract
 import load
@@ -25,7 +26,10 @@ from museum.kiosk import ROW_REASONS
 from museum.live.message import MESSAGE_REASONS
 
 DOCUMENTS = [PROJECT_DIR / "README.md", PROJECT_DIR / "CONTRIBUTING.md", *sorted((PROJECT_DIR / "docs").glob("*.md"))]
-SCRIPTS = {"consumer": consumer, "extract": extract, "transform": transform, "load": load, "pipeline": pipeline}
+SCRIPTS = {
+    "archive": archive, "consumer": consumer, "extract": extract, "transform": transform, "load": load,
+    "pipeline": pipeline,
+}  # fmt: skip
 
 
 def shown_commands() -> list[str]:

@@ -274,9 +274,7 @@ def test_an_upgrade_counts_what_writers_bring_meanwhile(empty_database):
     text = (PROJECT_DIR / "schema.sql").read_text()
     later = text.index("-- Presses by hour")
     before = text[:later] + text[text.index("-- Views: the questions") : text.index("-- How well each")] + "commit;"
-    name = empty_database.db_name
     run_alone(empty_database, before)
-    run_alone(empty_database, f"alter database {name} set default_transaction_isolation = 'repeatable read'")
     run_alone(empty_database, "insert into exhibition values (1, 'EXH_00', 'Room')")
     run_alone(empty_database, SOURCE)
     one = {"exhibition": 1, "rating": 3, "count": 1}
@@ -284,7 +282,8 @@ def test_an_upgrade_counts_what_writers_bring_meanwhile(empty_database):
         look.autocommit = True
         with writer.cursor() as cursor:
             cursor.execute(INSERT, one)
-            upgrade = threading.Thread(target=run_alone, args=(empty_database, text))
+            strict = "set default_transaction_isolation = 'repeatable read'; commit; "
+            upgrade = threading.Thread(target=run_alone, args=(empty_database, strict + text))
             upgrade.start()
             wait_for_lock(look)
             cursor.execute("select count(*) from event_source")

@@ -72,7 +72,9 @@ def forget_everything(museum: Museum) -> None:
 def wait_until_the_server_noticed(museum: Museum) -> None:
     """Wait until no session of a killed run is left; the server sees that its client has gone at the next word."""
     for _attempt in range(600):
-        if not museum.query("select 1 from pg_stat_activity where application_name like 'museum pipeline%'"):
+        if not museum.query(
+            "select 1 from pg_stat_activity where application_name like any ('{museum pipeline%,museum archive%}')"
+        ):
             return
         time.sleep(0.05)
     raise AssertionError("a killed run's session is still there")

@@ -48,6 +48,8 @@ FORBIDDEN_TO_THE_LOADER = [
     "update review set rating_id = 4",
     "delete from exhibition",
     "delete from event_source",
+    "delete from archived_month",
+    "insert into archived_source values (1, '2024-01-01', 1, 1, 1, 1)",
     "delete from meta.ingestion_runs",
     "delete from meta.rejected_records",
     "insert into meta.schema_version (system, version) values ('museum', 99)",
@@ -171,8 +173,10 @@ def test_a_role_may_do_to_each_object_what_its_list_says_and_no_more(museum, log
         where n.nspname in ('public', 'meta') and has_function_privilege(%s, p.oid, 'EXECUTE')
         order by 1
     """
-    assert museum.query(called, ("museum_reader",)) == []
-    assert museum.query(called, ("museum_loader",)) == [("lock_hours",), ("site_exhibition_id",), ("utc_hour",)]
+    assert museum.query(called, ("museum_reader",)) == [("archive_border",)]
+    assert [name for (name,) in museum.query(called, ("museum_loader",))] == [
+        "archive_border", "hold_border", "lock_hours", "site_exhibition_id", "source_name", "utc_hour",
+    ]  # fmt: skip
     schemas = "select count(*) from pg_namespace where nspname !~ 'temp' and has_schema_privilege(%s, oid, 'CREATE')"
     for role in ("museum_reader", "museum_loader"):
         assert museum.query(schemas, (role,)) == [(0,)]
@@ -192,6 +196,8 @@ def test_a_database_of_version_3_is_mended_by_its_upgrade(museum, logins, monkey
     assert refusal(logins["reader"], FORGERY.format(function=NOTING[0])) == "nothing", "the attack of old"
     refused = museum.push()
     assert (refused.exit_code, "python load.py --apply-schema" in refused.last_line) == (2, True)
+    museum.query("drop table archived_source, archived_month cascade")  # with the function that looks into them
+    museum.query("drop function hold_border(boolean)")
     assert museum.run("load", "--apply-schema", *museum.database_flags).exit_code == 0
     assert refusal(logins["reader"], FORGERY.format(function=NOTING[0])) == "InsufficientPrivilege"
     museum.kiosk(0, "2023-03-06 10:00:00,0,4,", "2023-03-06 10:00:01,0,9,")
@@ -258,6 +264,18 @@ def test_the_loader_consumes_the_live_stream(live, logins, database, monkeypatch
     with closing(connect(logins["loader"], "etlkit")) as connection:
         list_runs(connection, Namespace(system="museum", limit=5))
     assert "failed" in live.museum.capsys.readouterr().out
+
+
+def test_a_schema_is_brought_up_to_date_by_its_owner_alone(museum):
+    museum.query("create role upgrader superuser")
+    try:
+        with closing(connect(museum.database, "upgrade")) as connection:
+            with connection, connection.cursor() as cursor:
+                cursor.execute("set role upgrader")
+            with pytest.raises(LoadError, match=r"the tables belong to \w+, not to upgrader. Nothing was changed"):
+                apply_schema(connection, PROJECT_DIR / "schema.sql")
+    finally:
+        museum.query("drop role upgrader")
 
 
 def test_a_newer_schema_is_left_alone(museum):

@@ -6,7 +6,9 @@ A load may stage the judged rows meanwhile, but it commits only after `finish`, 
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
@@ -28,6 +30,8 @@ from museum.batch.manifest import (
 UNFINISHED_DIR = ".unfinished"
 STOPPING_SECONDS = 0.05
 MEMORY_LIMIT = "96MB"
+LESS_PRIORITY = 10
+"""As `nice` has it; the load waits for each row's COPY, nobody for the combined file before the commit."""
 
 
 @contextmanager
@@ -70,7 +74,7 @@ class CombinedWriter:
         self._duck.close()
         (self._combined_dir / MANIFEST_FILE).unlink(missing_ok=True)
         for name in OUTPUTS:
-            if name != KIOSK_FILE or self._manifest.has_sorted_file:
+            if name != KIOSK_FILE or self._manifest.has_combined_csv:
                 (self._unfinished_dir / name).replace(self._combined_dir / name)
             else:
                 (self._combined_dir / name).unlink(missing_ok=True)
@@ -88,8 +92,9 @@ class CombinedWriter:
 
     def _write(self) -> None:
         """Write the rows of the readable objects, which stand in natural key order, to the combined file."""
-        if not self._manifest.has_sorted_file:
+        if not self._manifest.has_combined_csv:
             return
+        give_way()
         path = self._unfinished_dir / KIOSK_FILE
         objects = [item for item in self._manifest.kiosk_objects if not item.problem]
         if not objects:
@@ -100,6 +105,12 @@ class CombinedWriter:
         self._duck.run("create_object", keys=keys)
         paths = [str(self._combined_dir / JUDGED_DIR / item.rows_file) for item in objects]
         self._duck.run("write_combined", path=str(path), paths=paths)
+
+
+def give_way() -> None:
+    """Let the load have the processor before this thread; only Linux has priorities of threads."""
+    if sys.platform == "linux":
+        os.nice(LESS_PRIORITY)
 
 
 def remove_leftovers(combined_dir: Path, manifest: CombinedManifest) -> None:

@@ -145,7 +145,7 @@ class KioskJudge:
         self._judged_dir = judged_dir
         self._spill_dir = spill_dir
         self._duck = DuckDB(spill_dir, memory_limit=MEMORY_LIMIT)
-        spans = spans_of_known_offset(rules.timezone)
+        spans = spans_of_known_offset(rules.timezone, rules.earliest, reference.latest_at.date())
         presses = list(good_presses(rules, reference))
         sites = sorted(reference.sites)
         self._duck.run("create_day", **{name: [getattr(span, name) for span in spans] for name in OffsetSpan._fields})

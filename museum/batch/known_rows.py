@@ -34,12 +34,13 @@ class OffsetSpan(NamedTuple):
 
 
 @cache
-def spans_of_known_offset(timezone: ZoneInfo) -> tuple[OffsetSpan, ...]:
-    """Return the days whose offsets are known in whole minutes; other days are left to the rules."""
-    days = [FIRST_DAY + timedelta(days=number) for number in range((LAST_DAY - FIRST_DAY).days + 1)]
+def spans_of_known_offset(timezone: ZoneInfo, earliest: date, latest: date) -> tuple[OffsetSpan, ...]:
+    """Return the days of a span whose offsets are known in whole minutes; other days are left to the rules."""
+    first_day, last_day = max(earliest, FIRST_DAY), min(latest, LAST_DAY)
+    days = [first_day + timedelta(days=number) for number in range((last_day - first_day).days + 2)]
     offsets = [_offset(day, 0, timezone) for day in days]
     spans: list[OffsetSpan | None] = []
-    # The last day only ends the one before: it begins no pair.
+    # The day after the last only ends it: it begins no pair.
     for (offset, following), group in groupby(zip(pairwise(offsets), days, strict=False), key=itemgetter(0)):
         run = [day for _, day in group]
         if offset != following:

@@ -67,6 +67,23 @@ def _find_copies(cursor: Cursor, fresh: Sequence[KioskObject]) -> dict[str, str]
     return copies
 
 
+def set_archived_aside(cursor: Cursor, objects: Sequence[FreshObject]) -> None:
+    """Take staged reviews of the archive's time out and reject those that it lacks.
+
+    DataError where an object has not just those any more that the archive has of it: it cannot follow.
+    """
+    run_file(cursor, SQL / "archive" / "reject_archived.sql")
+    found = {source_id: figures for source_id, *figures in cursor.fetchall()}
+    for item in objects:
+        item.archived, is_same, first_month = found.get(item.source_id, (0, True, ""))
+        if not is_same:
+            raise DataError(
+                f"{item.key}: {item.archived:,} of its reviews lie in the archive, and it no longer has just these.",
+                f"Bring their months back (python archive.py restore {first_month}), or the object's earlier content. "
+                "Nothing was loaded.",
+            )
+
+
 def count_good(cursor: Cursor, objects: Sequence[FreshObject], *, accept_shrink: bool) -> None:
     """Note how many rows of each object are good, now that all of them are judged; DataError if one shrank."""
     run_file(cursor, SQL / "reject" / "count_staged_rejects.sql")

@@ -1,7 +1,8 @@
 """What a load counted, and the proof that no row was lost: rows in = stored + already there + rejected.
 
 Each term is counted by itself: rows in by the transform, stored ones by the statements that store, rejected ones in the
-table of rejects, those already there in the tables (of changed objects) and in the ledger (of unchanged ones).
+table of rejects, those already there in the tables and the archive (of changed objects) and in the ledger (of unchanged
+ones).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class FreshObject:
     """A new or changed object on its way in: `good` of its rows are to be stored, `held` are in the end.
 
     `previous_stored` are the presses of its earlier content, None for a new object; `already_there` are those of them
-    that the new content has too.
+    that the new content has too, of which `archived` lie in the archive.
     """
 
     key: str
@@ -28,6 +29,7 @@ class FreshObject:
     previous_stored: int | None
     good: int = 0
     already_there: int = 0
+    archived: int = 0
     held: int = 0
 
 

@@ -84,7 +84,7 @@ class CombinedManifest:
     differing: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     outputs: dict[str, list[int]] = field(default_factory=dict)
-    has_sorted_file: bool = True
+    has_combined_csv: bool = True
 
     def holds_at(self, latest_at: datetime) -> bool:
         """Tell whether the future check would say the same of every row if the files were made now."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,21 +113,37 @@ def rejudge_open_rejects(connection: Connection, cursor: Cursor, rules: Rules, r
     return recovered
 
 
-def find_lost_texts(cursor: Cursor, manifest: CombinedManifest, bucket_dir: Path) -> None:
+def find_lost_texts(connection: Connection, cursor: Cursor, manifest: CombinedManifest, bucket_dir: Path) -> None:
     """Give staged rejects without a text the original one of their file; DataError if that is gone or has changed."""
-    run_file(cursor, SQL / "reject" / "list_textless_rejects.sql")
-    wanted: dict[tuple[str, int], set[int]] = {}
-    for key, source_id, row in cursor.fetchall():
-        wanted.setdefault((key, source_id), set()).add(row)
+    statement = (SQL / "reject" / "list_textless_rejects.sql").read_text(encoding="utf-8")
     hashes = {item.key: item.content_hash for item in manifest.kiosk_objects}
-    for (key, source_id), rows in wanted.items():
-        path = bucket_dir / key
-        if not path.is_file() or not hashes[key].startswith(f"sha256:{inspect_file(path).sha256}"):
-            raise DataError(
-                f"{key}: the database rejects {len(rows):,} of its rows, and their text cannot be kept because "
-                f"{path} is not the file that was transformed. Run the transform again. Nothing was loaded."
-            )
-        found = ((source_id, row, raw) for row, raw in iterate_rows(path) if row in rows)
-        copy_rows(cursor, SQL / "reject" / "copy_staging_text.sql", found)
-    if wanted:
+    key = ""
+    lines: Iterator[tuple[int, bytes]] = iter(())
+    with connection.cursor(name="textless") as rows:
+        rows.execute(statement)
+        while batch := rows.fetchmany(BATCH_ROWS):  # so memory does not grow with the rejects
+            for place, wanted in groupby(batch, key=itemgetter(0, 1)):
+                if place[0] != key:
+                    key = place[0]
+                    lines = _original_rows(bucket_dir / key, key, hashes[key])
+                copy_rows(cursor, SQL / "reject" / "copy_staging_text.sql", _texts_of(lines, wanted))
+    if key:
         run_file(cursor, SQL / "reject" / "update_reject_text.sql")
+
+
+def _original_rows(path: Path, key: str, content_hash: str) -> Iterator[tuple[int, bytes]]:
+    """Return the rows of an object's file; DataError when it is not the file that was transformed."""
+    if not path.is_file() or not content_hash.startswith(f"sha256:{inspect_file(path).sha256}"):
+        raise DataError(
+            f"{key}: the database rejects rows of it, and their text cannot be kept because {path} is not the file "
+            "that was transformed. Run the transform again. Nothing was loaded."
+        )
+    return iterate_rows(path)
+
+
+def _texts_of(
+    lines: Iterator[tuple[int, bytes]], wanted: Iterable[tuple[str, int, int]]
+) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (source id, row, original bytes) of wanted rows, in their order, from where the reader stands."""
+    for _key, source_id, number in wanted:
+        yield source_id, number, next(raw for row, raw in lines if row == number)

@@ -20,7 +20,7 @@ TOLD_DETAILS = ("Endpoint", "Region", "StorageClass", "AccessTier", "RequestTime
 """What S3 adds to a refusal so that one can act on it; nothing of what it says about keys and signatures."""
 
 _CODES_OF_ADVICE = {
-    "Check AWS_ACCESS_KEY, AWS_SECRET_KEY and that they may list and read the bucket.":
+    "Check AWS_ACCESS_KEY, AWS_SECRET_KEY and what they may do with the bucket.":
         "AccessDenied AuthFailure InvalidAccessKeyId InvalidClientTokenId SignatureDoesNotMatch 403 Forbidden "
         "AllAccessDisabled AccountProblem",
     "Renew the temporary keys together with their AWS_SESSION_TOKEN.":
@@ -39,8 +39,8 @@ _ADVICE = {code: advice for advice, codes in _CODES_OF_ADVICE.items() for code i
 
 
 @contextmanager
-def source_errors(bucket: str, key: str | None = None) -> Iterator[None]:
-    """Turn what reading a bucket or an object raises into a SourceError, a ConfigError if the bucket's name is none."""
+def source_errors(bucket: str, key: str | None = None, doing: str = "reading") -> Iterator[None]:
+    """Turn what asking a bucket or an object raises into a SourceError, a ConfigError if the bucket's name is none."""
     what = f"{ascii_key(key)} of bucket {bucket}" if key else f"bucket {bucket}"
     try:
         yield
@@ -58,7 +58,7 @@ def source_errors(bucket: str, key: str | None = None) -> Iterator[None]:
         raise not_s3(what, str(error)) from error
     except (boto.BotoCoreError, Boto3Error, S3DownloadFailedError, RetriesExceededError, HTTPError, OSError) as error:
         words = getattr(error, "last_exception", None) or error  # of a transfer, or of this machine's disk
-        problem = f"reading {what} failed: {one_line(str(words))}."
+        problem = f"{doing} {what} failed: {one_line(str(words))}."
         raise SourceError(problem, "Nothing was loaded; run again.") from error
 
 

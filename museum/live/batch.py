@@ -17,7 +17,7 @@ import numpy as np
 import psycopg2
 
 from etlkit.copying import copy_blocks, store_or_halve
-from etlkit.postgres import Connection, Cursor, commit, only_value, rolled_back_on_error, run_file, server_words
+from etlkit.postgres import Connection, Cursor, commit, rolled_back_on_error, run_file, server_words
 from etlkit.rejects import Reject, create_staging, fill_rejected_records, stage_rejects
 from museum.binary_copy import StagedPress, press_blocks, pressed_at
 from museum.database import read_reference
@@ -103,8 +103,10 @@ class BatchLoad:
             stage_presses(cursor, [*batch.ratings, *batch.incidents])
             if batch.rejects:
                 stage_rejects(cursor, batch.rejects)
+            archived = 0
             if batch.is_reread or self.dry_run:
-                summary.already_there = remove_stored(cursor)
+                stored, archived = remove_stored(cursor)
+                summary.already_there = stored + archived
             summary.reviews_stored, summary.incidents_stored = fill_presses(
                 cursor, has_ratings=bool(batch.ratings), has_incidents=bool(batch.incidents)
             )
@@ -114,7 +116,8 @@ class BatchLoad:
                 run_file(cursor, SQL / "reject" / "list_new_reasons.sql", {"run_id": str(self.run_id)})
                 summary.by_reason.update(dict(cursor.fetchall()))
             run_file(cursor, SQL / "message" / "count_kept.sql", _spans(messages, batch.source_ids))
-            kept = Kept(*(cursor.fetchone() or (0, 0)))
+            presses, rejects = cursor.fetchone() or (0, 0)
+            kept = Kept(presses + archived, rejects)
             if self.dry_run:  # consumers at work may have stored the same after it was looked for
                 summary.already_there = kept.presses - summary.stored
             summary.check(kept)
@@ -188,10 +191,11 @@ def stage_presses(cursor: Cursor, presses: Sequence[StagedPress]) -> None:
         copy_blocks(cursor, SQL / "press" / "copy_staging_kiosk.sql", press_blocks(presses))
 
 
-def remove_stored(cursor: Cursor) -> int:
-    """Take what is stored already out of the staging tables; return how many messages that were."""
+def remove_stored(cursor: Cursor) -> tuple[int, int]:
+    """Take what is stored already out of the staging tables; return how many the tables and the archive have."""
     run_file(cursor, SQL / "message" / "remove_stored.sql")
-    return int(only_value(cursor))
+    stored, archived = cursor.fetchone() or (0, 0)
+    return stored, archived
 
 
 def fill_presses(cursor: Cursor, *, has_ratings: bool = True, has_incidents: bool = True) -> tuple[int, int]:

@@ -116,17 +116,22 @@ class KnownMessages:
     def __init__(self, rules: Rules, reference: Reference) -> None:
         """Remember nothing yet."""
         self._rules = rules
-        self._timeless = replace(reference, latest_at=datetime.max.replace(tzinfo=UTC))
-        self._latest = pressed_at(reference.latest_at)
+        self._timeless = replace(reference, latest_at=datetime.max.replace(tzinfo=UTC), archived_before=None)
+        self._bound(reference)
         self._press = lru_cache(MOST_REMEMBERED)(self._judge_press)
         self._minute = lru_cache(MOST_REMEMBERED)(self._judge_minute)
 
     def follow(self, reference: Reference) -> KnownMessages:
-        """Return lookups for a later reference; what is remembered stays true while only time has moved on."""
-        if replace(reference, latest_at=self._timeless.latest_at) != self._timeless:
+        """Return lookups for a later reference; what is remembered stays true while only the bounds have moved."""
+        if replace(reference, latest_at=self._timeless.latest_at, archived_before=None) != self._timeless:
             return KnownMessages(self._rules, reference)
-        self._latest = pressed_at(reference.latest_at)
+        self._bound(reference)
         return self
+
+    def _bound(self, reference: Reference) -> None:
+        """Take the earliest and the latest moment of a reference; what lies outside of them the rules must see."""
+        self._earliest = pressed_at(reference.archived_before or datetime.min.replace(tzinfo=UTC))
+        self._latest = pressed_at(reference.latest_at)
 
     def read(self, raw: bytes | None) -> GoodPress | None:
         """Return a good press, or None for a message that the rules must see."""
@@ -138,7 +143,7 @@ class KnownMessages:
         if press is None or began is None or second >= SECONDS_A_MINUTE:
             return None
         at = began + second * SECOND_US + int(fraction or 0)
-        return (at, *press) if at <= self._latest else None
+        return (at, *press) if self._earliest <= at <= self._latest else None
 
     def _judge_press(self, rest: bytes) -> tuple[int, int, int | None] | None:
         """Ask the rules about site, val and type, at a time when the museum is always open."""

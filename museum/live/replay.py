@@ -126,7 +126,7 @@ class Replay:
         with unit_of_work(self.connection, dry_run=self.command.dry_run) as cursor:
             are_good = self._judge(cursor, batch, refused=refused)
             summary.still_rejected = are_good.count(False)
-            summary.already_there = remove_stored(cursor)
+            summary.already_there, _archived = remove_stored(cursor)
             summary.reviews_stored, summary.incidents_stored = fill_presses(cursor)
             sources, positions, _, _, source_ids = (list(column) for column in zip(*batch, strict=True))
             values = {"sources": sources, "positions": positions, "source_ids": source_ids, "are_good": are_good}

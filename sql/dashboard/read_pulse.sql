@@ -1,8 +1,16 @@
 -- Reads: the latest press between two moments, the open rejects, and what meta.ingestion_runs says of the live consumers: how many
 -- were heard from since a moment and how far they are behind, else how and when the last of them was heard from.
--- The hourly counts say in which hour the latest press is; where all of an hour are gone again, the hour before is looked at.
-with recursive counted as (
-    select last_hour, (select max(at) from review where at >= last_hour and at < last_hour + interval '1 hour') as latest
+-- The hourly counts say in which hour the latest press is; where all of an hour are gone again, the hour before is looked at. Of
+-- presses in the archive the hour is known.
+with recursive archive as (
+    select archive_border() as border
+),
+counted as (
+    select last_hour,
+           case
+               when last_hour < (select border from archive) then last_hour
+               else (select max(at) from review where at >= last_hour and at < last_hour + interval '1 hour')
+           end as latest
     from (
         select greatest(
             (select max(hour) from review_hour where hour >= %(earliest)s and hour < %(latest)s),
@@ -10,7 +18,11 @@ with recursive counted as (
         ) as last_hour
     ) newest
     union all
-    select hour_before, (select max(at) from review where at >= hour_before and at < hour_before + interval '1 hour')
+    select hour_before,
+           case
+               when hour_before < (select border from archive) then hour_before
+               else (select max(at) from review where at >= hour_before and at < hour_before + interval '1 hour')
+           end
     from counted
     cross join lateral (
         select greatest(

@@ -1,6 +1,11 @@
 -- Fills: review_hour and incident_hour anew with every press, after a bulk load into empty tables, whose triggers were off.
 -- Reads: review, incident; counting into a TEMP table first may use several workers, which an insert may not.
 -- Twice is safe: what was counted before is removed first; the TEMP tables go with the transaction.
+
+-- Until Postgres knows how the times lie it neither counts with several workers nor uses the small index on them, and autovacuum
+-- would look only minutes later.
+analyze review, incident;
+
 delete from review_hour_change;
 
 delete from review_hour;
@@ -29,5 +34,4 @@ select exhibition_id, hour, incident_type_id, incidents
 from staging_incident_hour
 order by exhibition_id, hour, incident_type_id;
 
--- Until Postgres knows how the times lie it does not use the small index on them, and autovacuum would look only minutes later.
-analyze review, incident, review_hour, incident_hour
+analyze review_hour, incident_hour

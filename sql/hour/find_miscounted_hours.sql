@@ -1,21 +1,21 @@
 -- Fills: staging_review_difference and staging_incident_difference, TEMP tables, with the hours of a span that are counted wrongly.
--- Reads: the presses and the hourly counts; returns how many hours, reviews and incidents differ.
+-- Reads: the presses and the hourly counts, of reviews from the archive's border on; returns how many hours, reviews and incidents differ.
 -- Twice is safe: the TEMP tables go with the transaction.
 create temporary table staging_review_difference on commit drop as
 select exhibition_id, hour, rating_id, sum(reviews)::bigint as reviews
 from (
     select exhibition_id, utc_hour(at) as hour, rating_id, count(*) as reviews
     from review
-    where at >= %(first_hour)s::timestamptz and at < %(end_hour)s::timestamptz
+    where at >= greatest(%(first_hour)s::timestamptz, (select archive_border())) and at < %(end_hour)s::timestamptz
     group by 1, 2, 3
     union all
     select exhibition_id, hour, rating_id, -reviews
     from review_hour
-    where hour >= %(first_hour)s::timestamptz and hour < %(end_hour)s::timestamptz
+    where hour >= greatest(%(first_hour)s::timestamptz, (select archive_border())) and hour < %(end_hour)s::timestamptz
     union all
     select exhibition_id, hour, rating_id, -reviews
     from review_hour_change
-    where hour >= %(first_hour)s::timestamptz and hour < %(end_hour)s::timestamptz
+    where hour >= greatest(%(first_hour)s::timestamptz, (select archive_border())) and hour < %(end_hour)s::timestamptz
 ) part
 group by 1, 2, 3
 having sum(reviews) <> 0;

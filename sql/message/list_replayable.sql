@@ -3,8 +3,9 @@
 -- Twice is safe: the locks end with the transaction; a reject that was resolved meanwhile is not listed again.
 select r.source, r.position, r.raw, r.reasons, e.source_id
 from event_source e
-join meta.rejected_records r on r.source = concat('kafka://', e.cluster, '/', e.topic, '/', e.partition)
-where r.resolved_at is null
+join meta.rejected_records r on r.source = source_name(e)
+where e.kind = 'kafka'
+  and r.resolved_at is null
   and (%(reason)s::text is null or %(reason)s = any (r.reasons))
   and octet_length(r.raw) <= %(longest)s
   and (r.source, r.position) > (%(after_source)s, %(after_position)s)

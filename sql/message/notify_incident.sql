@@ -10,7 +10,7 @@ select pg_notify(
         'exhibition_name', left(x.exhibition_name, 200),
         'floors', left(x.floors, 200),
         'at', s.at,
-        'source', concat('kafka://', e.cluster, '/', e.topic, '/', e.partition),
+        'source', source_name(e),
         'position', s.row
     )::text
 )

@@ -10,4 +10,4 @@ update event_source e
 set stored = e.stored + counted.presses
 from unnest(%(sources)s::text[], %(presses)s::bigint[]) as counted (source, presses)
 where e.kind = 'file'
-  and counted.source = case when e.bucket = 'file:' then 'file:' || e.key else 's3://' || e.bucket || '/' || e.key end
+  and counted.source = source_name(e)

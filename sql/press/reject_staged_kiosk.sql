@@ -1,10 +1,12 @@
 -- Fills: staging_reject with the staged rows that the database knows to be bad; they leave staging_kiosk.
 -- Reads: staging_kiosk, exhibition, rating_desc, incident_type, staging_object and staging_text.
--- Twice is safe: the second time finds no bad row. The reasons and their order are those of museum/kiosk.py.
+-- Twice is safe: the second time finds no bad row. The reasons and their order are those of museum/kiosk.py; a review that only the
+-- archive's border is against stays for reject_archived.sql, which knows what lies there.
 -- Where the transform did not keep the original text, raw is empty; list_textless_rejects.sql finds these rows.
 with judged as (
     select s.ctid as staged,
            array_remove(array[
+               case when s.val <> -1 and s.at < (select archive_border()) then 'archived' end,
                case when s.at > %(latest_at)s::timestamptz then 'future_at' end,
                case when e.exhibition_id is null then 'unknown_site' end,
                case when s.val <> -1 and r.rating_id is null then 'bad_val' end,

@@ -2,7 +2,7 @@
 select r.source, r.position, r.raw, r.reasons, e.columns, e.source_id
 from event_source e
 join meta.rejected_records r
-    on r.source = case when e.bucket = 'file:' then 'file:' || e.key else 's3://' || e.bucket || '/' || e.key end
+    on r.source = source_name(e)
 where e.kind = 'file'
   and r.resolved_at is null
   and r.position <> 'file'

@@ -54,9 +54,15 @@ def refusal(error, database, **changes):
 # Connections
 
 
-def test_a_session_depends_on_no_setting_of_the_user(opened):
+def test_a_session_depends_on_no_setting_of_the_user_or_the_database(opened, database):
+    with opened() as connection, connection.cursor() as cursor:
+        cursor.execute(f"alter database {database.db_name} set default_transaction_isolation = 'serializable'")
+        cursor.execute(f"alter database {database.db_name} set timezone = 'Asia/Tokyo'")
     connection = opened()
-    for name, expected in (("timezone", "UTC"), ("datestyle", "ISO, MDY"), ("client_encoding", "UTF8")):
+    for name, expected in (
+        ("timezone", "UTC"), ("datestyle", "ISO, MDY"), ("client_encoding", "UTF8"),
+        ("transaction_isolation", "read committed"),
+    ):  # fmt: skip
         assert value(connection, f"show {name}") == expected
 
 

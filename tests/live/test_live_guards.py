@@ -276,7 +276,7 @@ def test_only_what_is_stored_leaves_the_staged_presses(store, table):
     for claim, position in [(ours, 1), (ours, 2), (other, 1)]:
         store.stage(claim, position)
     with store.connection.cursor() as cursor:
-        assert remove_stored(cursor) == 1
+        assert remove_stored(cursor) == (1, 0)
         cursor.execute("select source_id, row from staging_kiosk order by 1, 2")
         assert cursor.fetchall() == [(ours.source_id, 2), (other.source_id, 1)]
 
@@ -289,7 +289,7 @@ def test_only_what_is_stored_leaves_the_staged_rejects(store, table):
     for claim, position in [(ours, 1), (ours, 2), (other, 1), (more[0], 1), (more[1], 1)]:
         store.stage_reject(claim, position)
     with store.connection.cursor() as cursor:
-        assert remove_stored(cursor) == 1
+        assert remove_stored(cursor) == (1, 0)
         cursor.execute("select count(*) from staging_reject where (source, position) = (%s, '1')", (OURS.source,))
         assert cursor.fetchone() == (0,)
 
@@ -305,7 +305,7 @@ def test_only_rejects_whose_message_is_good_now_are_resolved(store):
     store.stage(ours, 1)
     store.stage(ours, 3)
     with store.connection.cursor() as cursor:
-        assert remove_stored(cursor) == 0
+        assert remove_stored(cursor) == (0, 0)
         cursor.execute(REJECTS)
         still_open = {(source, position) for source, position, is_open in cursor.fetchall() if is_open}
         assert still_open == {(OURS.source, "2"), *((place.source, "1") for place in NEIGHBOURS)}

@@ -184,6 +184,10 @@ def replayable(cursor):
     add_reject(cursor, PLACE.source, "3", resolved="2026-01-05")
     add_reject(cursor, PLACE.source, "4", raw=RAW * 11)
     add_reject(cursor, NEIGHBOURS[0].source, "1")
+    cursor.execute(
+        "insert into event_source (kind, bucket, key, content_hash, run_id) values ('file', 'bucket', 'key', 'h', %s)",
+        (str(OTHERS),),
+    )
     add_reject(cursor, "s3://bucket/key", "1")
     return cursor
 
@@ -231,7 +235,7 @@ def test_only_the_message_that_is_stored_leaves_the_staging(cursor, table, code)
     store(cursor, table, code, two, 2)
     stage(cursor, one, 1, 2)
     stage(cursor, two, 1, 2)
-    assert remove_stored(cursor) == 2
+    assert remove_stored(cursor) == (2, 0)
     assert ask(cursor, "select source_id, row from staging_kiosk order by 1") == [(one, 2), (two, 1)]
 
 
@@ -243,7 +247,7 @@ def test_only_the_reject_whose_message_is_stored_leaves_the_staging(cursor, tabl
     for place in PLACES[:2]:
         for position in ("1", "2"):
             cursor.execute("insert into staging_reject values (%s, %s, %s, '{}')", (place.source, position, RAW))
-    assert remove_stored(cursor) == 2
+    assert remove_stored(cursor) == (2, 0)
     left = ask(cursor, "select source, position from staging_reject order by 1")
     assert left == [(PLACE.source, "2"), (NEIGHBOURS[0].source, "1")]
 
@@ -255,7 +259,7 @@ def test_only_the_reject_that_is_good_now_is_resolved(cursor):
     add_reject(cursor, PLACE.source, "2")
     add_reject(cursor, PLACE.source, "3", resolved="2026-01-05")
     stage(cursor, one, 1, 3)
-    assert remove_stored(cursor) == 0
+    assert remove_stored(cursor) == (0, 0)
     left = ask(cursor, "select source, position from meta.rejected_records where resolved_at is null order by 1, 2")
     assert left == [(PLACE.source, "2"), (NEIGHBOURS[0].source, "1")]
 

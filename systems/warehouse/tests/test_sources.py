@@ -189,7 +189,7 @@ def test_an_answer_that_is_not_what_it_should_be_is_refused(rxclass, content, wo
 
 def test_every_kind_of_source_is_configured(warehouse):
     datasets = read_configuration(warehouse.etl).datasets
-    bronze = {"fda-nsde", "fda-cder", "fda-ndc-unfinished", "rxclass", "rxnorm", "lmnh-kiosk"}
+    bronze = {"fda-nsde", "fda-cder", "fda-ndc-unfinished", "rxclass", "rxnorm", "lmnh-kiosk", "lmnh-reviews"}
     assert {*datasets} == bronze | {"fda-all-ndcs", "rxnorm-ndc-mappings"}
 
 

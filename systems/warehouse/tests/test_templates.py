@@ -119,4 +119,4 @@ def test_the_app_synthesises_as_a_command_and_again_the_same(tmp_path):
         assert done.returncode == 0, done.stderr
         templates.append({path.name: path.read_text() for path in folder.glob("*.template.json")})
     assert templates[0] == templates[1]
-    assert len(templates[0]) == 9
+    assert len(templates[0]) == 10

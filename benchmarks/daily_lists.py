@@ -30,7 +30,7 @@ from binge_works.binge_settings import META_FILE, SCHEMA_FILE
 from binge_works.loading import Conditions, Loaded, run_list
 from binge_works.popular_lists import SHOWS
 from binge_works.raw_pages import RawPages, keep_pages, open_pages, save_pages
-from binge_works.sample_tmdb.sample_lists import sample_day
+from binge_works.sample_tmdb.sample_lists import sample_list
 from binge_works.sample_tmdb.stand_in import StandIn
 from binge_works.tmdb import Page
 from etlkit.copying import copy_rows
@@ -82,7 +82,7 @@ OPEN_ONE = f"insert into tmdb_data.dim_shows_history ({NAMES}, effective_date, i
 
 def pages_of(day: date, rows: int) -> list[Page]:
     """Return a day's list of shows in pages of twenty."""
-    items = sample_day(day, items=rows)["tv"]
+    items = sample_list("tv", day, items=rows)
     for item in items:
         item["original_language"] = "en"
     return [Page(n // 20 + 1, items[n : n + 20], len(items) // 20) for n in range(0, len(items), 20)]
@@ -208,7 +208,7 @@ def measure(server: EmbeddedServer, raw_dir: Path, rows: int, repeats: int) -> d
 
 def extract_with(pages: int) -> None:
     """Extract a list of so many pages from a stand-in, in this process; print seconds and peak memory."""
-    items = [{**item, "id": n + 1} for n, item in enumerate(sample_day(FIRST_DAY, items=pages * 20)["tv"])]
+    items = [{**item, "id": n + 1} for n, item in enumerate(sample_list("tv", FIRST_DAY, items=pages * 20))]
     with closing(StandIn()) as tmdb, tempfile.TemporaryDirectory() as folder:
         tmdb.set_lists(tv=items)
         del items

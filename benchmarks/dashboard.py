@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kiosk_bench import Bench, bench, password_of
+from chromium_pages import CHROMIUM, emergency_seconds, measure_pages
+from kiosk_bench import Bench, bench
 from tabulate import tabulate
 
 from dashboard.catalogue import Catalogue, read_catalogue
@@ -35,18 +33,8 @@ from etlkit.settings import DatabaseSettings
 from museum.hourly import fold_hours
 
 TIMEZONE = "Europe/London"
-CHROMIUM = "chromium"
 COLUMNS = ("figures of", "seconds", "over every row", "times", "bar")
 BAR_SECONDS, WIDE_BAR_SECONDS = 2.0, 3.0
-PAGES = {
-    "exhibitions, 30 days": ("", 6),
-    "exhibitions, all days": ("?period=All", 6),
-    "one exhibition, all days": ("exhibition?period=All", 5),
-    "safety, all days": ("safety?period=All", 7),
-    "data": ("data", 1),
-}
-"""Where each page is, and how many pictures it has."""
-
 EXHIBITIONS, DAYS, HOURS, RATINGS = 300, 110, 11, 5
 """Of the wide museum: 300 exhibitions that are rated with each button in each of 11 hours of 110 days."""
 
@@ -87,14 +75,6 @@ LATE_AND_REJECTED = """
            array[(array['bad_val', 'unknown_site', 'missing_at', 'not_json'])[1 + n %% 4]], gen_random_uuid()
     from generate_series(1, %(rejects)s) n;
     analyze
-"""
-
-
-EMERGENCIES = 6
-EMERGENCY_NOW = """
-    insert into incident (exhibition_id, at, incident_type_id, source_id, position)
-    values (1, now(), 1, (select min(source_id) from event_source), 2000000000 + %(number)s)
-    returning to_char(at at time zone 'Europe/London', 'HH24:MI:SS')
 """
 
 
@@ -156,76 +136,6 @@ def shown_value(value: Any) -> str:
     return shown(value) if hasattr(value, "__dict__") else str(value)
 
 
-def measure_pages(run: Bench, settings: DatabaseSettings, port: int, bar: float) -> list[list[Any]]:
-    """Time each page in Chromium, from the address to its last picture."""
-    from playwright.sync_api import sync_playwright
-
-    program = [sys.executable, "-m", "dashboard", "--port", str(port), "--log-file", str(run.folder / "page.log")]
-    program += ["--db-host", settings.db_host, "--db-port", str(settings.db_port)]
-    program += ["--db-name", settings.db_name, "--db-user", settings.db_user]
-    server = subprocess.Popen(program, env={**os.environ, **password_of(settings)}, stdout=subprocess.DEVNULL)
-    rows = []
-    try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
-            )
-            for name, (path, pictures) in PAGES.items():
-                context = browser.new_context(viewport={"width": 1280, "height": 3000})
-                seconds = [visit(context, f"http://127.0.0.1:{port}/{path}", pictures) for _visit in range(4)]
-                rows.append([f"{name} in Chromium, first visit", f"{seconds[0]:.2f}", "", "", ""])
-                rows.append([f"{name} in Chromium, again", f"{statistics.median(seconds[1:]):.2f}", "", "", bar])
-                context.close()
-            rows.append(["an emergency, from commit to seen", *emergency_seconds(browser, settings, port)])
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-    return rows
-
-
-def emergency_seconds(browser: Any, settings: DatabaseSettings, port: int) -> tuple[Any, ...]:
-    """Return the slowest of some emergencies, from the commit of the press until it stands on the open page."""
-    page = browser.new_page()
-    open_page(page, f"http://127.0.0.1:{port}/safety")
-    shown = page.locator(".feed .emergency")
-    shown.first.wait_for(timeout=60_000)
-    seconds = []
-    with closing(connect(settings, "bench")) as connection, connection.cursor() as cursor:
-        connection.autocommit = True
-        for number in range(EMERGENCIES):
-            time.sleep(0.37 * number)
-            cursor.execute(EMERGENCY_NOW, {"number": number})
-            (local_at,) = cursor.fetchone() or ("",)
-            started = time.perf_counter()
-            shown.get_by_text(local_at).first.wait_for(timeout=60_000)
-            seconds.append(time.perf_counter() - started)
-    page.close()
-    return f"{max(seconds):.2f}", "", "", BAR_SECONDS
-
-
-def visit(context: Any, address: str, pictures: int) -> float:
-    """Return the seconds from the address to the page's last picture."""
-    page = context.new_page()
-    started = time.perf_counter()
-    open_page(page, address)
-    drawn = page.locator(".stVegaLiteChart svg.marks")
-    drawn.nth(pictures - 1).wait_for(state="attached", timeout=60_000)  # the page's policy allows no script of ours
-    seconds = time.perf_counter() - started
-    page.close()
-    return seconds
-
-
-def open_page(page: Any, address: str) -> None:
-    """Open an address as soon as somebody answers there."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with suppress(Exception):
-            page.goto(address)
-            return
-        time.sleep(0.2)
-    raise SystemExit(f"nobody answers at {address}")
-
-
 def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -261,7 +171,11 @@ def measure(run: Bench, settings: DatabaseSettings, flags: argparse.Namespace, b
     print("  {:,} hourly counts of reviews and {:,} not yet folded, {:,} of incidents".format(*counted))
     table = measure_figures(settings, flags.repeats, bar)
     if shutil.which(CHROMIUM):
-        table += measure_pages(run, settings, flags.port, bar)
+        for name, first, again in measure_pages(run.folder, settings, flags.port):
+            table.append([f"{name} in Chromium, first visit", f"{first:.2f}", "", "", ""])
+            table.append([f"{name} in Chromium, again", f"{again:.2f}", "", "", bar])
+        seconds = emergency_seconds(run.folder, settings, flags.port)
+        table.append(["an emergency, from commit to seen", f"{seconds:.2f}", "", "", BAR_SECONDS])
     else:
         print("  no Chromium here, so the pages were not opened")
     print(tabulate(table, COLUMNS, tablefmt="simple"), flush=True)

@@ -209,6 +209,7 @@ class WorkerPlace:
         """Start a worker that ends when no message is left."""
         environment = {
             **os.environ, **environment_of(self.database, self.endpoint, self.queue_url), "TMPDIR": str(self.folder),
+            "LOG_LEVEL": "WARNING",
         }  # fmt: skip
         command = [sys.executable, str(PROJECT_DIR / "manage.py"), "run_worker", "--once"]
         return subprocess.Popen(command, env=environment)

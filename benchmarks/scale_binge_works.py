@@ -1,7 +1,8 @@
 """make bench-scale SYSTEM=binge_works: a day of 100 and 500 pages on 30 to 3,650 days of history, and the extracts.
 
-Every day of the history is loaded as the command does, from raw pages; a day's cost is the median of the last five
-before each mark. Commits of the days between are not waited for, which changes no table.
+A day is loaded as the command does, from raw pages; its cost is the median of the last five before each mark. Of the
+days between only every tenth is loaded: a show says something new once in thirty days, so the history has as many
+versions. Commits are not waited for, which changes no table.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from etlkit.settings import DatabaseSettings
 PAGES, QUICK_PAGES = (100, 500), (10,)
 MARKS, QUICK_MARKS = (30, 365, 1_000, 3_650), (5, 30)
 ITEMS_A_PAGE = 20
-MEASURED_DAYS = 5
+MEASURED_DAYS, STRIDE = 5, 10
 SIZES = """
     select pg_database_size(current_database()), (select count(*) from tmdb_data.dim_shows_history)
 """
@@ -42,7 +43,8 @@ def measure_days(lines: Growth, server: EmbeddedServer, raw_dir: Path, pages: in
         apply_schema(connection, META_FILE)
         apply_schema(connection, SCHEMA_FILE)
     seconds: list[float] = []
-    for number in range(max(marks)):
+    measured = {mark - back for mark in marks for back in range(1, MEASURED_DAYS + 1)}
+    for number in sorted(measured | set(range(0, max(marks), STRIDE))):
         day = FIRST_DAY + timedelta(number)
         keep_pages(save_pages(raw_dir, SHOWS, day, pages_of(day, pages * ITEMS_A_PAGE)))
         raw = open_pages(raw_dir, SHOWS, day)

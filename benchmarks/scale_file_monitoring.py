@@ -70,18 +70,21 @@ def main() -> None:
     """Measure every size and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a minute: small objects, few files")
+    parser.add_argument("--only", choices=("large", "small"), help="leave the other half out")
     parser.add_argument("--json", type=Path)
     flags = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench-scale-files-"))
     try:
         with worker_place(folder) as place:
             sizes = QUICK_SIZES if flags.quick else SIZES
-            with growth("File monitor, large objects", f"{sizes[0]:g} GB", flags.json) as lines:
-                measure_large(lines, place, sizes)
+            if flags.only != "small":
+                with growth("File monitor, large objects", f"{sizes[0]:g} GB", flags.json) as lines:
+                    measure_large(lines, place, sizes)
             files = QUICK_SMALL_FILES if flags.quick else SMALL_FILES
-            with growth("File monitor, small files", "1 workers", None) as lines:
-                for turn, workers in enumerate(QUICK_WORKERS if flags.quick else WORKERS):
-                    measure_small(lines, place, workers, files, 100 + turn * files)
+            if flags.only != "large":
+                with growth("File monitor, small files", "1 workers", None) as lines:
+                    for turn, workers in enumerate(QUICK_WORKERS if flags.quick else WORKERS):
+                        measure_small(lines, place, workers, files, 100 + turn * files)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

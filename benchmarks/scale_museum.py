@@ -8,6 +8,7 @@ full database: the index that presses had until version 5 of the schema, and pre
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shutil
 import subprocess
@@ -21,9 +22,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import duckdb
+from chromium_pages import CHROMIUM, measure_pages
 from growth import MEGABYTE, Growth, Line, growth
 from kiosk_bench import SERVER_SETTINGS, Bench, password_of, run_measured, write_exhibitions
+from moto.server import ThreadedMotoServer
 from psycopg2.sql import SQL
 from tabulate import tabulate
 
@@ -40,6 +44,8 @@ FIRST_DAY = datetime(2016, 1, 4)
 PRESSES_A_DAY = 1_573
 """Of one exhibition: the real day's 1,030 messages an hour of six exhibitions, in nine hours and a quarter."""
 
+ARCHIVE_BEFORE = "2016-02"
+PORT = 8601
 FILE_ROWS = 1_000_000
 ADDED_ROWS = 100_000
 CHANGED_SHARE = 100
@@ -73,6 +79,10 @@ REJECTS = """
            array['bad_val'], gen_random_uuid(), now() - interval '400 days', now() - interval '400 days',
            now() - interval '399 days'
     from generate_series(1, %(rejects)s) n
+"""
+OPEN_REJECT = """
+    insert into meta.rejected_records (source, position, raw, reasons, run_id)
+    values ('kafka://c/lmnh/0', '0', '', array['bad_val'], gen_random_uuid())
 """
 QUESTIONS = {
     "one exhibition, one day": """
@@ -185,6 +195,8 @@ class MuseumGrowth:
         self._pipeline("a changed file, 1 row in 100", rows, "row")
         assert self.run.events(self.settings) == self.size.rows + 2 * ADDED_ROWS
         self._figures()
+        if shutil.which(CHROMIUM):
+            self._pages()
         self._questions("")
         self._report()
         self._prune()
@@ -192,6 +204,7 @@ class MuseumGrowth:
         shutil.rmtree(self.run.data_dir)
         self._statement("vacuum and analyze", "vacuum (analyze)")
         self._backup()
+        self._archive()
         self._statement(
             "trial: index (exhibition_id, at)", "create index review_exhibition_at on review (exhibition_id, at)"
         )
@@ -299,6 +312,12 @@ class MuseumGrowth:
                 seconds = median_seconds(look)
                 self.lines.note(Line(f"page's figures: {name}", self.size.name, counts, "hourly count", seconds))
 
+    def _pages(self) -> None:
+        """Open the pages in Chromium, each again, as somebody does who clicks; Data draws a reject."""
+        self._execute(OPEN_REJECT)
+        for name, _first, again in measure_pages(self.run.folder, self.settings, PORT):
+            self.lines.note(Line(f"page in Chromium: {name}", self.size.name, 1, "page", again))
+
     def _questions(self, prefix: str) -> None:
         """Time questions that somebody asks of the presses themselves."""
         for name, statement in QUESTIONS.items():
@@ -353,6 +372,29 @@ class MuseumGrowth:
         assert self.run.events(restored) == self.run.events(self.settings)
         self.run.drop(restored)
         dump.unlink()
+
+    def _archive(self) -> None:
+        """Move the first month to a stand-in of S3 and bring it back."""
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        s3 = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+        s3.start()
+        bucket, endpoint = f"archive-{self.size.rows}", "http://{}:{}".format(*s3.get_host_and_port())
+        keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": "us-east-1"}
+        boto3.client("s3", endpoint_url=endpoint, **keys).create_bucket(Bucket=bucket)
+        (reviews,) = self._ask("select count(*) from review where at < %s", f"{ARCHIVE_BEFORE}-01Z")[0]
+        place = {
+            "MUSEUM_ARCHIVE": f"s3://{bucket}/", "MUSEUM_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY": "x",
+            "AWS_SECRET_KEY": "y",
+        }  # fmt: skip
+        log = ("--log-file", str(self.run.folder / "archive.log"))
+        with environment(**place):
+            for step, month in (("export", ARCHIVE_BEFORE), ("remove", ARCHIVE_BEFORE), ("restore", "2016-01")):
+                self.lines.measure(
+                    f"archive: {step} of a month", self.size.name, (reviews, "review"), self.settings,
+                    lambda step=step, month=month: self._program("archive.py", step, month, *log),
+                )  # fmt: skip
+        assert self._ask("select count(*) from review where at < %s", f"{ARCHIVE_BEFORE}-01Z") == [(reviews,)]
+        s3.stop()
 
     def _partitions(self) -> None:
         """Hold presses by month against a plain table: copying, keys, more rows, questions, dropping a year."""

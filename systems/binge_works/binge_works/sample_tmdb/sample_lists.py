@@ -22,17 +22,22 @@ def sample_day(day: date, *, items: int = 60, seed: int = 4) -> dict[str, list[d
     Popularity differs every day; about one item in thirty says something new, a few enter and leave, and one item of
     each list stands twice, as it does where the list moves while it is read.
     """
-    found = {
-        "tv": [_show(number, day, seed) for number in [STARRED, *_listed(day, items, seed)][:items]],
-        "movie": [_movie(number, day, seed) for number in _listed(day, items, seed + 1)],
-        "person": [_person(number, day, seed) for number in _listed(day, items, seed + 2)],
-    }
-    for rows in found.values():
-        rows.sort(key=lambda row: -row["popularity"])
-        if len(rows) > 30:
-            rows.insert(30, dict(rows[5]))  # it fell while the pages were read
-            rows.pop()
-    return found
+    return {kind: sample_list(kind, day, items=items, seed=seed) for kind in ("tv", "movie", "person")}
+
+
+def sample_list(kind: str, day: date, *, items: int = 60, seed: int = 4) -> list[dict[str, Any]]:
+    """Return one of a day's lists, the most popular items first."""
+    if kind == "tv":
+        rows = [_show(number, day, seed) for number in [STARRED, *_listed(day, items, seed)][:items]]
+    elif kind == "movie":
+        rows = [_movie(number, day, seed) for number in _listed(day, items, seed + 1)]
+    else:
+        rows = [_person(number, day, seed) for number in _listed(day, items, seed + 2)]
+    rows.sort(key=lambda row: -row["popularity"])
+    if len(rows) > 30:
+        rows.insert(30, dict(rows[5]))  # it fell while the pages were read
+        rows.pop()
+    return rows
 
 
 def _listed(day: date, items: int, seed: int) -> list[int]:

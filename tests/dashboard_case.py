@@ -87,6 +87,14 @@ class Page:
             assert time.monotonic() < deadline, f"{found.count()} of {count}"
             time.sleep(0.1)
 
+    def box(self, found: Any) -> dict[str, float]:
+        """Return where something stands, in pixels; it has no place while the page draws it anew."""
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while (box := found.bounding_box()) is None:
+            assert time.monotonic() < deadline, f"{found} is not to be seen"
+            self.playwright.wait_for_timeout(100)
+        return dict(box)
+
     def pictures(self, count: int, without: str | None = None) -> list[list[str]]:
         """Return the words of each picture, once there are so many and none says what is to go."""
         drawn = self.playwright.locator(".stVegaLiteChart svg.marks")

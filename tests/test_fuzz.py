@@ -151,6 +151,7 @@ def assert_is(museum: Museum, oracle: Oracle, result) -> None:
     assert load["rows_in"] == sum(load[part] for part in parts)
 
 
+@pytest.mark.timeout(1800)  # minutes of work at full counts, more where the machine is slow
 def test_mutated_files_lose_no_row(museum, monkeypatch):
     chance = seeded_random("buckets")
     originals = kiosk_originals()

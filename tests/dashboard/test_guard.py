@@ -136,8 +136,8 @@ def test_twelve_emergencies_at_once_are_twelve_and_come_first(sample, look, size
     page.wait_for_count(feed.locator(".emergency:not(.faded)"), 12)
     page.wait_for_text("12 within the last hour. Of every exhibition, whatever is chosen below.")
     assert "bad" in page.sign("Last emergency", "12 within the last hour").get_attribute("class")
-    top = feed.bounding_box()["y"]
-    assert top < page.playwright.get_by_text("Period", exact=True).bounding_box()["y"]
+    top = page.box(feed)["y"]
+    assert top < page.box(page.playwright.get_by_text("Period", exact=True))["y"]
     assert top < size[1] / 2, "on the first screen"
     assert page.overflow() <= 0
 

@@ -14,6 +14,8 @@ from etlkit.postgres import connect
 
 pytestmark = pytest.mark.soak
 
+RUNNING = "select count(*) from meta.ingestion_runs where status = 'running'"
+
 
 def test_three_consumers_share_come_and_go(live):
     first = live.start(*SMALL_BATCHES)
@@ -62,6 +64,7 @@ def test_a_rebalance_that_changes_nothing_stops_nothing(live):
             live.produce(messages(30, sent))
             sent += 30
             time.sleep(0.25)
+        live.wait_for(lambda: live.query(RUNNING) == [(4,)], "all members")  # before, a signal ends Python itself
         for process in others:
             process.terminate()
         assert [ended(process)[0] for process in others] == [0, 0, 0]

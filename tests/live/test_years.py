@@ -139,6 +139,7 @@ def page_seconds(live: Live) -> dict[str, float]:
         return taken
 
 
+@pytest.mark.timeout(1800)  # minutes of work at full counts, more where the machine is slow
 def test_ten_years_pass_and_nothing_needs_a_hand(live, kafka, capsys):
     rng = random.Random(SEED)
     live.know_exhibitions(EXHIBITIONS)

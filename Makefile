@@ -5,6 +5,7 @@ ON_POSTGRES := $(filter-out warehouse,$(SYSTEMS))
 PYTHON ?= python3
 PYTHON_3_10 ?= $(lastword $(wildcard /usr/bin/python3.10 /usr/local/bin/python3.10 $(HOME)/.pyenv/versions/3.10.*/bin/python))
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin
+ON_POSTGRES_15 = -m "database and not soak" --postgres=$(POSTGRES_15)
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
@@ -79,10 +80,12 @@ test-file_monitoring-python-3.10: $(STAMP)
 
 test-all: test $(SYSTEMS:%=test-%) ## every system's tests, short counts
 
-test-postgres-15: $(STAMP) $(SYSTEMS:%=setup-%) ## the tests marked database again, on the oldest Postgres
+test-postgres-15: $(STAMP) $(SYSTEMS:%=setup-%) ## the tests marked database, every statement among them, on the oldest Postgres
 	@if [ -x $(POSTGRES_15)/postgres ]; then \
-		$(BIN)/$(PYTEST) -m database --postgres=$(POSTGRES_15) && \
-		for system in $(ON_POSTGRES); do (cd systems/$$system && .venv/bin/$(PYTEST) -m database --postgres=$(POSTGRES_15)) || exit 1; done; \
+		export PYTHONPATH=$(CURDIR)/tests/mutants/tracing STATEMENT_TRACE=$(CURDIR)/.local/statements-15; \
+		mkdir -p .local && rm -f $$STATEMENT_TRACE && $(BIN)/$(PYTEST) $(ON_POSTGRES_15) && \
+		for system in $(ON_POSTGRES); do (cd systems/$$system && .venv/bin/$(PYTEST) $(ON_POSTGRES_15)) || exit 1; done && \
+		$(BIN)/python tests/untried_statements.py $$STATEMENT_TRACE; \
 	elif [ -n "$$ETL_NO_SKIPS" ]; then echo "error: no Postgres 15 in $(POSTGRES_15)"; exit 1; \
 	else echo "Postgres 15 is not in $(POSTGRES_15); its tests were left out"; fi
 

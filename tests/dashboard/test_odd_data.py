@@ -20,8 +20,6 @@ from dashboard.__main__ import main
 from dashboard.drawing import DrawingError, Renderer
 from dashboard.names import MOST_LETTERS, shown
 
-pytestmark = pytest.mark.database
-
 NAMES = [
     "Whales\x0bof the sea",
     "\x01\x02\x7f\x85\x1b[2J",
@@ -193,6 +191,7 @@ def add_times(museum, *times: str) -> None:
         museum.query("update meta.rejected_records set last_seen = %s", (moment,))
 
 
+@pytest.mark.database
 def test_times_that_no_calendar_has_are_left_out_and_counted(ageless):
     add_times(ageless, *TIMES)
     code, page, lines = export(ageless)
@@ -216,6 +215,7 @@ def test_a_time_that_no_calendar_has_may_be_the_only_one(museum, moment):
     assert "Left out: 2 presses" in page
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
 def test_the_first_and_the_last_time_shown_are_counted_once(ageless, monkeypatch, zone):
     monkeypatch.setenv("MUSEUM_TIMEZONE", zone)

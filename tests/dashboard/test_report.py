@@ -25,8 +25,6 @@ from dashboard.state import read_data_figures, read_pulse
 from etlkit.errors import LoadError
 from etlkit.postgres import connect
 
-pytestmark = pytest.mark.database
-
 LARGEST_REPORT = 2_000_000
 NOW = "2026-01-05T12:00:00+00:00"
 ROWS = [
@@ -93,6 +91,7 @@ def figures(museum, read, period: Period | None = None, departments: tuple[str, 
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.database
 def test_the_figures_of_all_days_are_those_of_the_views(sample):
     seen = figures(sample, read_exhibition_figures)
     expected = sample.query("select reviews, average_rating from exhibition_rating order by 2 desc nulls last, 1 desc")
@@ -107,6 +106,7 @@ def test_the_figures_of_all_days_are_those_of_the_views(sample):
     assert safety.incidents.set_index("incident_type")["hour_of_day"].to_dict() == {"assistance": 10, "emergency": 23}
 
 
+@pytest.mark.database
 def test_days_begin_and_end_at_local_midnight(sample):
     sunday, monday = date(2023, 10, 29), date(2023, 10, 30)
     assert figures(sample, read_exhibition_figures, Period(sunday, sunday)).reviews == 3
@@ -125,6 +125,7 @@ def test_an_exhibition_without_reviews_is_shown_as_such(sample):
     assert rows["average"].isna().sum() == 1
 
 
+@pytest.mark.database
 def test_floors_count_an_exhibition_on_two_floors_on_both(sample):
     floors = figures(sample, read_exhibition_figures).floors.set_index("floor")["reviews"].to_dict()
     assert floors == {"1": 4, "2": 3, "no floor": 0}
@@ -142,6 +143,7 @@ def test_new_buttons_and_types_are_in_the_figures(sample):
     assert export(sample)[0] == 0
 
 
+@pytest.mark.database
 def test_figures_of_one_page_see_one_state(sample):
     with closing(Reader(sample.database)) as reader, reader.look() as cursor:
         before = read_data_figures(cursor).reviews
@@ -153,6 +155,7 @@ def test_figures_of_one_page_see_one_state(sample):
         assert read_data_figures(cursor).reviews == 0
 
 
+@pytest.mark.database
 def test_the_feed_is_quick_whatever_the_selection_and_newest_first(sample):
     with closing(Reader(sample.database)) as reader, reader.look() as cursor:
         feed = read_latest_incidents(cursor, "Europe/London", 10, exhibitions=(1, 2))
@@ -167,6 +170,7 @@ def test_the_feed_is_quick_whatever_the_selection_and_newest_first(sample):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.database
 def test_the_real_museum_s_report_has_the_independent_figures(real_museum):
     real_museum.push()
     code, path, line = export(real_museum)
@@ -335,6 +339,7 @@ def test_equal_labels_stay_apart(sample):
     assert figures(sample, read_exhibition_figures).distribution["reviews"].sum() == 5
 
 
+@pytest.mark.database
 def test_what_the_live_consumers_say_of_themselves(sample):
     insert = (
         "insert into meta.ingestion_runs (run_id, source_system, entity_type, started_at, status, metadata) values "

@@ -195,6 +195,7 @@ def add_aged_reject(connection, age, **fields):
         )
 
 
+@pytest.mark.database
 def test_old_resolved_rejects_are_pruned_and_open_messages_only_on_request(cli, connection):
     message = "kafka://cluster/topic/0"
     add_aged_reject(connection, "91 days", position="1", resolved="now")

@@ -71,6 +71,7 @@ def test_a_running_run_is_listed_without_an_end(cli, connection):
     assert cli("runs", "list").table[0][4] == "running"
 
 
+@pytest.mark.database
 def test_only_one_systems_runs_are_listed_on_request(cli, connection):
     add_run(connection, system="museum")
     add_run(connection, system="people_hub")
@@ -94,6 +95,7 @@ def test_a_long_error_is_shortened_in_the_list_and_whole_in_the_detail(cli, conn
 # runs show
 
 
+@pytest.mark.database
 def test_a_run_is_shown_with_all_that_is_known(cli, connection):
     add_run(connection, RUN, metadata={"bucket": "museum", "load": {"rows": 3}})
     said = cli("runs", "show", RUN)
@@ -131,6 +133,7 @@ def test_an_unknown_run_is_refused(cli, connection, unknown):
 # runs prune
 
 
+@pytest.mark.database
 def test_old_runs_are_pruned_and_running_ones_and_rejects_stay(cli, connection):
     add_run(connection, age="91 days")
     add_run(connection, age="91 days", status="failed")

@@ -174,7 +174,6 @@ def test_the_definitions_load_without_any_setting(tmp_path, command):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.database
 @pytest.mark.parametrize("name", JOBS)
 def test_a_job_runs_for_real(lists, dagster_home, name):
     command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "binge_works.definitions", "-j", name]
@@ -208,7 +207,6 @@ def test_jobs_and_command_line_leave_the_same(lists, instance, databases, schema
     assert by_jobs == by_command
 
 
-@pytest.mark.database
 def test_what_dagster_is_told_of_a_table(lists, instance):
     assert run_job("popular_shows_job", instance).success
     event = instance.get_latest_materialization_event(key_of("tmdb_data.dim_shows_history"))
@@ -247,7 +245,6 @@ def test_a_blocking_check_that_fails_keeps_its_dependents_from_being_filled(list
     assert lists.count("staging.shows") == 30
 
 
-@pytest.mark.database
 def test_a_check_that_warns_fails_nothing(lists, instance):
     result = run_job("popular_shows_job", instance)
     assert result.success
@@ -423,7 +420,6 @@ def _assert_skips(instance):
     assert len(popular_shows_schedule.evaluate_tick(tomorrow).run_requests) == 1  # a run of yesterday is dead
 
 
-@pytest.mark.database
 def test_the_sensor_asks_for_one_run_a_materialisation(lists, instance):
     assert run_job("popular_people_job", instance).success
     context = dg.build_sensor_context(instance=instance, repository_def=defs.get_repository_def())

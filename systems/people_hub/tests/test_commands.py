@@ -18,8 +18,6 @@ from people_hub.hub_settings import PROJECT_DIR, read_database_url
 from people_hub.postgres_adapter import PostgresAdapter
 from people_hub.scripts import all_scripts
 
-pytestmark = pytest.mark.database
-
 SCRIPTS = {
     "ingest_umapi_departments", "ingest_umapi_employees", "ingest_mcommunity_users", "ingest_mcommunity_groups",
     "ingest_ad_users", "ingest_ad_groups", "ingest_ad_computers", "ingest_tdx_departments", "ingest_tdx_users",
@@ -49,6 +47,7 @@ def test_importing_the_hub_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.database
 def test_init_makes_the_schemas_and_may_be_repeated(postgres, empty_database, tmp_path, monkeypatch, capsys):
     hub = Hub(empty_database, tmp_path, monkeypatch, capsys)
     hub.set(
@@ -66,6 +65,7 @@ def test_init_makes_the_schemas_and_may_be_repeated(postgres, empty_database, tm
     assert "newer schema 9" in hub.run("init").text
 
 
+@pytest.mark.database
 def test_check_tells_everything_in_one_list(hub, rest, mcommunity):
     (hub.folder / "exports").mkdir()
     hub.set(AD_SERVER="127.0.0.1", AD_PORT="1", AD_SEARCH_BASE="x", AD_USER="x", AD_PASSWORD="a-secret-word")
@@ -180,6 +180,7 @@ def test_a_name_that_is_no_script_is_told_with_those_that_are(hub):
     assert "umapi_people; there are: ad_computers" in result.figures["error"]
 
 
+@pytest.mark.database
 def test_status_shows_every_stream_and_what_became_of_it(hub, rest):
     assert "no runs yet" in hub.run("status").text
     hub.ingest("umapi_departments")
@@ -194,6 +195,7 @@ def test_status_shows_every_stream_and_what_became_of_it(hub, rest):
     assert "never run: active_directory/computer" in result.text
 
 
+@pytest.mark.database
 def test_history_shows_every_version_and_what_it_changed(hub, rest, university):
     rows = university.umapi_departments()
     key = rows[1]["DeptId"]
@@ -214,6 +216,7 @@ def test_history_shows_every_version_and_what_it_changed(hub, rest, university):
     assert hub.run("history", "nothing", "x").exit_code == 2
 
 
+@pytest.mark.database
 def test_a_filled_database_of_version_1_is_brought_up(hub, university):
     hub.ingest("umapi_departments")
     before = hub.bronze()
@@ -231,6 +234,7 @@ def test_a_filled_database_of_version_1_is_brought_up(hub, university):
     assert hub.query("select count(*) from silver.departments") == [(university.departments,)]
 
 
+@pytest.mark.database
 def test_prune_removes_old_versions_and_keeps_every_newest(hub, rest, university):
     hub.ingest("umapi_departments")
     rows = university.umapi_departments()
@@ -248,6 +252,7 @@ def test_prune_removes_old_versions_and_keeps_every_newest(hub, rest, university
         assert hub.run("prune", f"--older-than={age}").exit_code == 2
 
 
+@pytest.mark.database
 def test_prune_keeps_what_a_deleted_record_last_said(hub, rest, university):
     rows = university.umapi_departments()[:20]
     key = rows[0]["DeptId"]
@@ -268,6 +273,7 @@ def test_prune_keeps_what_a_deleted_record_last_said(hub, rest, university):
     assert hub.query(versions, key) == [(False, rows[0]["DeptDescription"])]
 
 
+@pytest.mark.database
 @pytest.mark.parametrize(("replaced", "removed"), [(450, 1), (10, 0)])
 def test_prune_goes_by_when_a_version_was_replaced(hub, rest, university, replaced, removed):
     rows = university.umapi_departments()[:1]
@@ -342,6 +348,7 @@ def test_a_console_that_takes_nothing_changes_nothing_but_the_exit_code(hub, fla
         assert "standard output could not be written: [Errno" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.database
 def test_a_connection_that_is_lost_is_told_truly_and_the_run_closed(hub, rest, university):
     rest.set_faults({"endpoint": "DeptEmpData", "from": 2, "kind": "slow", "seconds": 3})
     rows = university.umapi_employees() * 9

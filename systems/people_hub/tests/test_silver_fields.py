@@ -15,8 +15,6 @@ from people_hub import (
 from people_hub.sample_sources.people import University
 from people_hub.sources import active_directory
 
-pytestmark = pytest.mark.database
-
 LEFT_OUT = {
     "umich_api/department": {"DeptId"},
     "umich_api/user": {"EmplId", "EmplRcd", "Dept_Description", "Work_Phone_Extension"},

@@ -8,8 +8,6 @@ import pytest
 
 from people_hub.silver.transform import SQL
 
-pytestmark = pytest.mark.database
-
 DEPARTMENT = ("umich_api/department", {
     "DeptId": "D", "DeptDescription": "N", "DeptGroupDescription": "C", "DeptGroupCampusDescr": "A",
     "DeptGroupVPAreaDescr": "V",

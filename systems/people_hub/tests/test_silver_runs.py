@@ -18,8 +18,6 @@ from people_hub.silver import quality
 from people_hub.silver.transformation import TransformationService
 from people_hub.transform_silver_users_optimized import TRANSFORM as USERS
 
-pytestmark = pytest.mark.database
-
 KILLS = full_count("kills of a transform", 4, 30)
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -109,6 +107,7 @@ def test_a_run_says_what_the_founding_document_says(silver, university):
     assert "silver/user" in silver.hub.run("status").text
 
 
+@pytest.mark.database
 def test_a_changed_rule_builds_everything_anew_and_writes_what_differs(silver, university):
     fill(silver, university, 30)
     silver.transform()
@@ -121,6 +120,7 @@ def test_a_changed_rule_builds_everything_anew_and_writes_what_differs(silver, u
     assert silver.hub.query("select count(*) from silver.users where first_name = 'wrong'") == [(0,)]
 
 
+@pytest.mark.database
 def test_two_at_once_lose_nothing_and_the_second_is_told(silver, university):
     fill(silver, university)
     processes = [silver.hub.start("transform_silver_departments") for _ in range(4)]
@@ -135,6 +135,7 @@ def test_two_at_once_lose_nothing_and_the_second_is_told(silver, university):
     assert silver.tables()["departments"] == tables["departments"]
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("moment", ["before", "during", "after"])
 def test_an_ingest_that_commits_beside_a_transform_is_not_lost(silver, university, monkeypatch, moment):
     """Beside the snapshot, and with clocks turned back: versions are compared, no times."""
@@ -166,6 +167,7 @@ def test_an_ingest_that_commits_beside_a_transform_is_not_lost(silver, universit
     assert silver.rebuilt() == tables
 
 
+@pytest.mark.database
 def test_a_reader_inside_a_transaction_is_not_held_up_and_sees_one_state(silver, university):
     fill(silver, university, 60)
     silver.transform()
@@ -180,6 +182,7 @@ def test_a_reader_inside_a_transaction_is_not_held_up_and_sees_one_state(silver,
     assert silver.hub.query("select count(*) from silver.tdx_users where title = 'new'") == [(60,)]
 
 
+@pytest.mark.database
 def test_whoever_may_read_silver_reads_every_view(silver, university):
     fill(silver, university, 10)
     silver.transform()
@@ -240,6 +243,7 @@ def test_any_kill_is_made_good_by_one_run(silver, university, databases, schema_
     assert killed >= KILLS // 4
 
 
+@pytest.mark.database
 def test_every_field_is_explained_by_the_source_that_won(silver, university):
     """What explain says has won is what silver holds, for every record of the sample."""
     silver.hub.set(HUB_MAIL_DOMAIN="umich.edu")
@@ -333,6 +337,7 @@ def test_the_quality_page_with_nobody_one_and_very_many(silver, tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
+@pytest.mark.database
 def test_quality_of_good_records_names_no_flag(silver, tmp_path):
     silver.hub.query(
         "insert into silver.departments (dept_id, is_active, source_system, data_quality_score, quality_flags, "

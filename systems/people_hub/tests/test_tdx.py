@@ -109,6 +109,7 @@ def test_a_person_who_is_not_active_any_more_is_buried(hub, rest, university):
     assert hub.ingest("tdx_users").counts == (0, 0, len(rows) - 1, 1, 0)
 
 
+@pytest.mark.database
 def test_people_of_a_department_that_was_closed_are_still_searched_for(hub, rest, university):
     hub.ingest("tdx_departments")
     hub.ingest("tdx_users")
@@ -203,6 +204,7 @@ def test_a_broken_record_costs_no_other(hub, rest, university):
     )  # fmt: skip
 
 
+@pytest.mark.database
 def test_details_are_fetched_once_and_again_when_the_listing_changed(hub, rest, university):
     hub.ingest("tdx_users")
     first = hub.enrich("tdx_users")
@@ -245,6 +247,7 @@ def test_a_detail_that_did_not_change_is_not_asked_for_for_ever(hub, rest, unive
     assert hub.enrich("tdx_accounts").stream["records_processed"] == 0
 
 
+@pytest.mark.database
 def test_old_details_are_renewed_spread_over_time(hub, rest, university):
     hub.ingest("tdx_users")
     hub.enrich("tdx_users")
@@ -255,6 +258,7 @@ def test_old_details_are_renewed_spread_over_time(hub, rest, university):
     assert hub.enrich("tdx_users").stream["records_processed"] == university.people
 
 
+@pytest.mark.database
 def test_a_listed_record_that_is_gone_by_then_is_kept_and_tried_again_another_day(hub, rest, university):
     hub.ingest("tdx_users")
     rest.set_data(people=university.tdx_people()[1:])
@@ -270,6 +274,7 @@ def test_a_listed_record_that_is_gone_by_then_is_kept_and_tried_again_another_da
     assert hub.rejects() == []
 
 
+@pytest.mark.database
 def test_the_detail_of_who_was_buried_is_buried_too(hub, rest, university):
     hub.ingest("tdx_users")
     hub.enrich("tdx_users")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import streamlit as st
@@ -143,12 +144,14 @@ def show_data() -> None:
 
 
 @st.fragment(run_every=FOOTER_SECONDS)
-@explained
 def show_footer() -> None:
-    """Say until when there is data, and where it is from."""
+    """Say until when there is data, and of which database; that it cannot be read, the page above says."""
     command = open_command()[0]
     database = command.database.db_name if command.database else ""
-    st.caption(plain(f"{footer(pulse_now(), latest_runs(), timezone())} Database {database}, times of {timezone()}."))
+    says = f"Database {database}, times of {timezone()}."
+    with suppress(EtlError):
+        says = f"{footer(pulse_now(), latest_runs(), timezone())} {says}"
+    st.caption(plain(says))
 
 
 def _selection(choice: Choice) -> Selection | None:

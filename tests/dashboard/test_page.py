@@ -11,6 +11,8 @@ from dashboard_case import DESKTOP, PHONE
 from live_case import call, ended
 from museum_case import SAMPLE_DATA, Museum
 
+from dashboard.viewing import FIGURE_SECONDS
+
 PASSWORD = "correct horse battery"
 
 
@@ -166,8 +168,11 @@ def test_a_database_that_goes_away_is_one_line_and_comes_back(sample, look, tmp_
     admin = Museum(sample.data_dir, sample.database.model_copy(update={"db_name": "postgres"}), sample.capsys)
     admin.query(f"alter database {name} allow_connections false")
     admin.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,))
+    page.playwright.wait_for_timeout(FIGURE_SECONDS * 1000)  # until no figure is remembered
     page.open("data")
+    page.wait_for_text("times of Europe/London")
     page.wait_for_text("The figures cannot be read just now")
+    assert len(page.errors()) == 1, "the footer leaves it to the part above"
     assert "Traceback" not in page.playwright.content()
     assert "is not currently accepting connections" in (tmp_path / "page.txt").read_text()
     admin.query(f"alter database {name} allow_connections true")

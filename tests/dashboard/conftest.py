@@ -17,7 +17,9 @@ def look(museum: Museum, chromium, tmp_path, monkeypatch) -> Iterator[Callable[.
 
         def open_window(size: tuple[int, int] = DESKTOP, *flags: str, **environment: str) -> Page:
             server = stack.enter_context(served(museum.database, tmp_path, *flags, **environment))
-            context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, timezone_id="Asia/Tokyo")
+            context = chromium.new_context(
+                viewport={"width": size[0], "height": size[1]}, timezone_id="Asia/Tokyo", reduced_motion="reduce"
+            )
             stack.callback(context.close)
             page = Page(context.new_page(), server)
             page.playwright.on("request", lambda request: page.note(request.url))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -41,6 +42,8 @@ SLOW_SECONDS = 30.0
 def open_command() -> tuple[Command, Reader]:
     """Return the flags' command and the reader that all viewers share."""
     command = dashboard_command(sys.argv[1:])
+    # Streamlit collects garbage after each part that it shows anew, each second; what was imported by now is none
+    gc.freeze()
     return command, Reader(database_settings(as_reader(command)))
 
 

@@ -212,9 +212,10 @@ def unknown_settings(known: set[str], prefixes: Sequence[str], env_file: Path | 
     """
     in_file = {name.upper() for name in read_env_file(env_file)}
     sentences = []
-    for name in sorted({*in_file, *(name.upper() for name in os.environ)} - known):
+    of_system = {name for name in map(str.upper, os.environ) if name.startswith(tuple(prefixes))}
+    for name in sorted((in_file | of_system) - known):
         near = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
-        if name.startswith(tuple(prefixes)) or (near and name in in_file):
+        if near or name.startswith(tuple(prefixes)):
             where = env_file.name if env_file and name in in_file else "the environment"
             sentences.append(f"unknown setting {name} in {where}" + (f"; did you mean {near[0]}?" if near else ""))
     return sentences

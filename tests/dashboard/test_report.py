@@ -15,11 +15,13 @@ from dashboard_case import PHONE
 
 from dashboard.__main__ import main
 from dashboard.catalogue import read_catalogue
+from dashboard.charts import fitted
 from dashboard.data_sections import BAD, NONE, SLOW, WELL, consumer_sign
 from dashboard.database import Reader
-from dashboard.figures import read_exhibition_figures
+from dashboard.exhibition_sections import exhibition_sections, single_sections
+from dashboard.figures import read_exhibition_figures, read_single_figures
 from dashboard.safety_figures import EMERGENCY, read_latest_incidents, read_safety_figures
-from dashboard.safety_sections import safety_sections
+from dashboard.safety_sections import patrol_section, safety_sections
 from dashboard.selection import Period, Selection
 from dashboard.state import read_data_figures, read_pulse
 from etlkit.errors import LoadError
@@ -126,6 +128,22 @@ def test_an_exhibition_without_reviews_is_shown_as_such(sample):
 
 
 @pytest.mark.database
+def test_every_chart_keeps_to_the_schema_of_vega_lite(sample):
+    """The page and the report do not ask."""
+    exhibitions = figures(sample, read_exhibition_figures)
+    single = figures(sample, read_single_figures, departments=("Geology",))
+    safety = figures(sample, read_safety_figures)
+    sections = [
+        *exhibition_sections(exhibitions), *exhibition_sections(exhibitions, "exhibition?of={}".format),
+        *single_sections(single), patrol_section(safety), patrol_section(safety, "Sun"),
+        *safety_sections(safety), *safety_sections(safety, "exhibition?of={}".format),
+    ]  # fmt: skip
+    charts = [section.chart for section in sections if section.chart]
+    assert len(charts) >= 20
+    for chart in charts:
+        fitted(chart(), is_dark=True).to_dict(validate=True)
+
+
 def test_floors_count_an_exhibition_on_two_floors_on_both(sample):
     floors = figures(sample, read_exhibition_figures).floors.set_index("floor")["reviews"].to_dict()
     assert floors == {"1": 4, "2": 3, "no floor": 0}

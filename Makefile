@@ -22,7 +22,7 @@ BENCHMARKS := museum live dashboard hub file_monitoring binge_works warehouse
 .PHONY: $(foreach system,$(SYSTEMS),setup-$(system) demo-$(system) test-$(system) types-$(system)) \
 	$(BENCHMARKS:%=bench-%) bench-scale bench-peers spark-jars templates setup-warehouse-cdk help setup demo demo-live test test-all test-postgres-15 test-python-3.10 soak mutants \
 	test-file_monitoring-python-3.10 \
-	schema dashboard stop lint types terraform check format clean
+	schema dashboard stop lint types terraform static check format clean
 
 help: ## this menu
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -166,7 +166,7 @@ types: $(STAMP) $(SYSTEMS:%=types-%) ## mypy, strict
 	@$(BIN)/mypy
 
 $(SYSTEMS:%=types-%): types-%: systems/%/.venv/.set-up
-	@$(BIN)/mypy --python-executable systems/$*/.venv/bin/python systems/$*/$*
+	@$(BIN)/mypy --cache-dir .mypy_cache/$* --python-executable systems/$*/.venv/bin/python systems/$*/$*
 
 format: $(STAMP) ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix .
@@ -192,7 +192,10 @@ systems/warehouse/.venv/bin/cdk: systems/warehouse/.venv/.set-up
 	@$(UV) venv --quiet --python $(BIN)/python $@
 	@$(UV) pip install --quiet --python $@/bin/python -r $<
 
-check: lint types terraform templates test-all test-postgres-15 test-python-3.10 ## what CI runs
+static: $(STAMP) ## lint, types, terraform and templates, two at a time
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types terraform templates
+
+check: static test-all test-postgres-15 test-python-3.10 ## what CI runs
 
 clean: ## remove the environment and what runs wrote; asks first
 	@read -p "Remove .venv, .local, bucket_data, combined_data and logs? [y/N] " answer && [ "$$answer" = y ] && \

@@ -17,8 +17,7 @@ def write(path, content: bytes):
 def fill_to(content: bytes, size: int, end: bytes = b"\n") -> bytes:
     """Return content with short lines added until it has exactly the size."""
     line = b"2023-03-06 10:00:00,1,3," + end
-    while len(content) + 2 * len(line) < size:
-        content += line
+    content += line * -((len(content) + 2 * len(line) - size) // len(line))
     rest = size - len(content)
     return content + b"x" * (rest - len(end)) + end
 

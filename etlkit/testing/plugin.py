@@ -7,6 +7,7 @@ ETL_FULL=1 runs full counts, ETL_SEED seeds them, ETL_NO_SKIPS=1 (CI) turns a sk
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import os
@@ -15,7 +16,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if not is_controller:  # else its workers would end with the terminal
         for number in set(STOPPING_SIGNALS) - set(heard_signals()):
             signal.signal(number, lambda *_: None)  # is no heritage: who is started hears it, under nohup too
+        _read_services_of_aws_once()
+
+
+def _read_services_of_aws_once() -> None:
+    """Let all sessions of boto3 share what they read of each service; by itself each reads a tenth of a second."""
+    with suppress(ImportError):
+        import botocore.session  # noqa: PLC0415 - few systems have it
+
+        botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
 @pytest.hookimpl(tryfirst=True)

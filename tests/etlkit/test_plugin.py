@@ -54,8 +54,8 @@ def run(tmp_path):
         path = os.pathsep.join(filter(None, [str(PROJECT_DIR), os.environ.get("PYTHONPATH")]))
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("ETL_", "PYTEST_"))}
         return subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "etlkit.testing.plugin", *flags],
-            cwd=tmp_path, env={**clean, "PYTHONPATH": path, **environment},
+            [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "etlkit.testing.plugin", *flags],
+            cwd=tmp_path, env={**clean, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment},
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
 

@@ -23,7 +23,7 @@ from etlkit.testing import full_count
 pytestmark = pytest.mark.database
 
 DAYS = ("2026-01-01", "2026-01-02", "2026-01-03", "2026-01-05")
-EXAMPLES = full_count("sequences of days", 60, 600)
+EXAMPLES = full_count("sequences of days", 24, 600)
 TRACKED = {
     "name": "Another", "original_name": "Anders", "overview": "Vandalised.", "first_air_date": "2021-01-01",
     "poster_path": "/other.jpg", "backdrop_path": "/other.jpg", "genre_ids": [18], "origin_country": ["GB"],

@@ -19,6 +19,7 @@ from people_hub.silver.transformation import TransformationService
 from people_hub.transform_silver_users_optimized import TRANSFORM as USERS
 
 KILLS = full_count("kills of a transform", 4, 30)
+VERY_MANY = full_count("people on the quality page", 30_000, 300_000)
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
@@ -305,6 +306,7 @@ def browse(path):
     return texts[0]
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 def test_the_quality_page_with_nobody_one_and_very_many(silver, tmp_path):
     path = tmp_path / "quality.html"
@@ -321,11 +323,11 @@ def test_the_quality_page_with_nobody_one_and_very_many(silver, tmp_path):
     assert "<img src=x onerror=alert(1)>" in text  # as text
     silver.hub.query(
         "insert into silver.users select (jsonb_populate_record(u, jsonb_build_object('uniqname', 'p' || n))).* "
-        "from silver.users u, generate_series(1, 300000) n where u.uniqname = 'one1'"
+        f"from silver.users u, generate_series(1, {VERY_MANY}) n where u.uniqname = 'one1'"
     )
     result = silver.hub.run("quality", "--export", str(path))
     assert path.stat().st_size <= 1_000_000
-    assert "300,001" in browse(path)
+    assert f"{VERY_MANY + 1:,}" in browse(path)
     assert list(tmp_path.glob("*.part")) == []
     (tmp_path / "link.html").symlink_to(path)
     assert silver.hub.run("quality", "--export", str(tmp_path / "link.html")).exit_code == 0

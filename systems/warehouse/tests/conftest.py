@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 pytest_plugins = ["etlkit.testing.plugin"]
 
 BUCKET = "pp-dw-123456789012"
+SMALL_SPARK = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.sql.shuffle.partitions": "4",
+}
+"""A JVM that lives for seconds has no time to be made fast, and a hundred rows need no 200 partitions."""
+
 SAMPLE_DATA = PROJECT_DIR.parent / "shared" / "data" / "warehouse"
 
 
@@ -89,9 +95,9 @@ def in_s3(warehouse: Warehouse, bucket: Bucket) -> Warehouse:
     return warehouse
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.full)])
 def anywhere(request: pytest.FixtureRequest, warehouse: Warehouse) -> Warehouse:
-    """A warehouse in a folder, and one in a bucket."""
+    """A warehouse in a folder, and, at full counts or for those who ask for `EVERYWHERE`, one in a bucket."""
     if request.param == "s3":
         warehouse.move_to(request.getfixturevalue("bucket"))
     return warehouse
@@ -102,12 +108,22 @@ def spark_jars() -> Path:
     return copied_libraries(SYSTEM_DIR / "spark_jars" / "pom.xml", PROJECT_DIR / ".local" / "spark_jars", "Spark on S3")
 
 
+def write_spark_defaults(folder: Path, **settings: str) -> str:
+    """Write what Spark begins with; return the folder, for SPARK_CONF_DIR."""
+    folder.mkdir(exist_ok=True)
+    lines = [f"{name} {value}\n" for name, value in {**SMALL_SPARK, **settings}.items()]
+    (folder / "spark-defaults.conf").write_text("".join(lines))
+    return str(folder)
+
+
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """One Spark session for all tests, with S3A; they share a worker."""
     jars = spark_jars()
     from warehouse.engines.spark_engine import local_session
 
-    session = local_session(jars)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_CONF_DIR", write_spark_defaults(tmp_path_factory.mktemp("spark")))
+        session = local_session(jars)
     yield session
     session.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from warehouse_case import EVERYWHERE
 
 from warehouse.sample_sources.drugs import Drugs
 
@@ -54,6 +55,7 @@ def every_source(anywhere):
     return warehouse
 
 
+@EVERYWHERE
 @pytest.mark.parametrize(
     ("dataset", "quarantined"),
     [("fda-cder", 3), ("fda-nsde", 1), ("fda-ndc-unfinished", 1), ("rxclass", 0), ("lmnh-kiosk", 4)],

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import BUCKET, spark_jars
+from conftest import BUCKET, spark_jars, write_spark_defaults
 from warehouse_case import COUNT
 
 import etlkit
@@ -26,19 +26,18 @@ KIT_FILES = ("__init__.py", "errors.py", "logs.py", "process.py")
 def job(warehouse, bucket, endpoint, tmp_path):
     """Start the job as Glue does, beside nothing but the code that is deployed; its target is the bucket's root."""
     jars = spark_jars()
-    runtime, conf = tmp_path / "runtime", tmp_path / "conf"
+    runtime = tmp_path / "runtime"
     shutil.copytree(package.__path__[0], runtime / "warehouse")
     (runtime / "etlkit").mkdir()
     for name in KIT_FILES:
         shutil.copy(f"{etlkit.__path__[0]}/{name}", runtime / "etlkit")
-    conf.mkdir()
     settings = {
         "spark.master": "local[2]", "spark.ui.enabled": "false",
         "spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1",
         "spark.driver.extraClassPath": f"{jars}/*", "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
         "spark.hadoop.fs.s3a.endpoint": endpoint, "spark.hadoop.fs.s3a.path.style.access": "true",
     }  # fmt: skip
-    (conf / "spark-defaults.conf").write_text("\n".join(f"{name} {value}" for name, value in settings.items()))
+    conf = write_spark_defaults(tmp_path / "conf", **settings)
     root = Bucket(bucket.session, BUCKET)
     warehouse.move_to(root)
 
@@ -57,7 +56,7 @@ def job(warehouse, bucket, endpoint, tmp_path):
         environment = {
             **os.environ,
             "PYTHONPATH": str(runtime),
-            "SPARK_CONF_DIR": str(conf),
+            "SPARK_CONF_DIR": conf,
             "PYSPARK_PYTHON": sys.executable,
         }
         for name, value in arguments.items():

@@ -15,6 +15,7 @@ from warehouse.configuration import read_configuration
 from warehouse.plan import RUNTIME_KEY, Place, plan, problems
 from warehouse.warehouse_settings import ETL_DIR, SYSTEM_DIR
 
+pytestmark = pytest.mark.xdist_group("templates")  # they are made once
 SYNTH_SECONDS = 120
 
 

@@ -28,6 +28,9 @@ from warehouse.targets.target import Target
 from warehouse.warehouse_settings import ETL_DIR
 
 CDER, NSDE, UNFINISHED = "/ndctext.zip", "/nsde.zip", "/unfinished.zip"
+EVERYWHERE = pytest.mark.parametrize("anywhere", ["folder", "s3"], indirect=True)
+"""For a test that needs the bucket at short counts, too."""
+
 MODIFIED = 1_795_000_000.0
 """2026-11-18, in seconds."""
 

@@ -1,4 +1,4 @@
-"""The dashboard's pages in Chromium: from the address to the last picture, from a commit to the open page."""
+"""The dashboard's pages in Chromium: from the address to the last picture, from a commit to the open page, its cost."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ PAGES = {
 """Where each page is, and how many pictures it has."""
 
 
+VIEWERS = (1, 8)
+VIEWED_SECONDS = 20
 EMERGENCIES = 6
 EMERGENCY_NOW = """
     insert into incident (exhibition_id, at, incident_type_id, source_id, position)
@@ -39,8 +41,8 @@ EMERGENCY_NOW = """
 
 
 @contextmanager
-def opened_browser(folder: Path, settings: DatabaseSettings, port: int) -> Iterator[Any]:
-    """Yield Chromium beside a dashboard of its own."""
+def opened_browser(folder: Path, settings: DatabaseSettings, port: int) -> Iterator[tuple[Any, int]]:
+    """Yield Chromium, and the process of a dashboard of its own."""
     from playwright.sync_api import sync_playwright
 
     program = [sys.executable, "-m", "dashboard", "--port", str(port), "--log-file", str(folder / "page.log")]
@@ -49,9 +51,8 @@ def opened_browser(folder: Path, settings: DatabaseSettings, port: int) -> Itera
     server = subprocess.Popen(program, env={**os.environ, **password_of(settings)}, stdout=subprocess.DEVNULL)
     try:
         with sync_playwright() as playwright:
-            yield playwright.chromium.launch(
-                executable_path=shutil.which(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
-            )
+            arguments = ["--no-sandbox", "--disable-gpu"]
+            yield playwright.chromium.launch(executable_path=shutil.which(CHROMIUM), args=arguments), server.pid
     finally:
         server.terminate()
         server.wait(timeout=20)
@@ -60,7 +61,7 @@ def opened_browser(folder: Path, settings: DatabaseSettings, port: int) -> Itera
 def measure_pages(folder: Path, settings: DatabaseSettings, port: int) -> list[tuple[str, float, float]]:
     """Return of each page its name, the seconds of the first visit, and the median of those that follow."""
     found = []
-    with opened_browser(folder, settings, port) as browser:
+    with opened_browser(folder, settings, port) as (browser, _server):
         for name, (path, pictures) in PAGES.items():
             context = browser.new_context(viewport={"width": 1280, "height": 3000})
             seconds = [visit(context, f"http://127.0.0.1:{port}/{path}", pictures) for _visit in range(VISITS)]
@@ -71,7 +72,7 @@ def measure_pages(folder: Path, settings: DatabaseSettings, port: int) -> list[t
 
 def emergency_seconds(folder: Path, settings: DatabaseSettings, port: int) -> float:
     """Return the slowest of some emergencies, from the commit of the press until it stands on the open page."""
-    with opened_browser(folder, settings, port) as browser:
+    with opened_browser(folder, settings, port) as (browser, _server):
         page = browser.new_page()
         open_page(page, f"http://127.0.0.1:{port}/safety")
         shown = page.locator(".feed .emergency")
@@ -88,6 +89,28 @@ def emergency_seconds(folder: Path, settings: DatabaseSettings, port: int) -> fl
                 seconds.append(time.perf_counter() - started)
         page.close()
     return max(seconds)
+
+
+def measure_viewers(folder: Path, settings: DatabaseSettings, port: int) -> list[tuple[int, float]]:
+    """Return of so many viewers of the page Safety the server's seconds of a processor, each second and viewer."""
+    found = []
+    for viewers in VIEWERS:
+        with opened_browser(folder, settings, port) as (browser, server):
+            pages = [browser.new_page() for _viewer in range(viewers)]
+            for page in pages:
+                open_page(page, f"http://127.0.0.1:{port}/safety")
+                page.locator(".feed").first.wait_for(timeout=60_000)
+            pages[-1].wait_for_timeout(5_000)  # until all is drawn
+            before = processor_seconds(server)
+            pages[-1].wait_for_timeout(VIEWED_SECONDS * 1000)
+            found.append((viewers, (processor_seconds(server) - before) / VIEWED_SECONDS / viewers))
+    return found
+
+
+def processor_seconds(process: int) -> float:
+    """Return how long a process has used a processor."""
+    counted = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(counted[11]) + int(counted[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def visit(context: Any, address: str, pictures: int) -> float:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from chromium_pages import CHROMIUM, emergency_seconds, measure_pages
+from chromium_pages import CHROMIUM, emergency_seconds, measure_pages, measure_viewers
 from kiosk_bench import Bench, bench
 from tabulate import tabulate
 
@@ -176,6 +176,8 @@ def measure(run: Bench, settings: DatabaseSettings, flags: argparse.Namespace, b
             table.append([f"{name} in Chromium, again", f"{again:.2f}", "", "", bar])
         seconds = emergency_seconds(run.folder, settings, flags.port)
         table.append(["an emergency, from commit to seen", f"{seconds:.2f}", "", "", BAR_SECONDS])
+        for viewers, cost in measure_viewers(run.folder, settings, flags.port):
+            table.append([f"a viewer of Safety, one of {viewers}, of a processor", f"{cost:.3f}", "", "", ""])
     else:
         print("  no Chromium here, so the pages were not opened")
     print(tabulate(table, COLUMNS, tablefmt="simple"), flush=True)

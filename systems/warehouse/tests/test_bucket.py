@@ -18,7 +18,7 @@ from warehouse.sample_sources.drugs import Drugs
 from warehouse.targets.bucket import Bucket
 from warehouse.targets.target import LostRaceError, Tagged
 
-STRIDE = full_count("kills in a bucket: one before every nth step, n", 7, 1)
+STRIDE = full_count("kills in a bucket: one before every nth step, n", 4, 1)
 FAULT_STRIDE = full_count("faults of a bucket: one at every nth request, n", 17, 1)
 
 

@@ -16,7 +16,7 @@ from dashboard.safety_figures import Incident
 from dashboard.safety_sections import patrol_section, safety_sections, safety_tiles
 from dashboard.sections import period_note
 from dashboard.selection import Selection
-from dashboard.show import explained, plain, show_section, show_sections, show_tiles
+from dashboard.show import explained, logged_once, plain, show_section, show_sections, show_tiles
 from dashboard.state import NOW_LASTS
 from dashboard.strip import SEEN, Seen
 from dashboard.taking_along import file_name
@@ -149,7 +149,7 @@ def show_footer() -> None:
     command = open_command()[0]
     database = command.database.db_name if command.database else ""
     says = f"Database {database}, times of {timezone()}."
-    with suppress(EtlError):
+    with suppress(EtlError), logged_once("show_footer"):
         says = f"{footer(pulse_now(), latest_runs(), timezone())} {says}"
     st.caption(plain(says))
 

@@ -6,7 +6,8 @@ import functools
 import itertools
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ParamSpec
 
 import pandas as pd
@@ -24,19 +25,29 @@ COLUMNS = 2
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>])")
 
 
+@contextmanager
+def logged_once(part: str) -> Iterator[None]:
+    """Let the log say why a part of the page cannot be shown, once a viewer until it can again; the error goes on."""
+    failed = f"{part} failed"
+    try:
+        yield
+    except EtlError as error:
+        if failed not in st.session_state:
+            LOGGER.warning("%s: %s", part, error)
+        st.session_state[failed] = True
+        raise
+    st.session_state.pop(failed, None)
+
+
 def explained(body: Callable[P, None]) -> Callable[P, None]:
-    """Let a part of the page that cannot be shown say so, and offer to try again; the log says why, once a viewer."""
-    failed = f"{body.__name__} failed"
+    """Let a part of the page that cannot be shown say so, and offer to try again; the log says why."""
 
     @functools.wraps(body)
     def show(*arguments: P.args, **named: P.kwargs) -> None:
         try:
-            body(*arguments, **named)
-            st.session_state.pop(failed, None)
-        except EtlError as error:
-            if failed not in st.session_state:
-                LOGGER.warning("%s: %s", body.__name__, error)
-            st.session_state[failed] = True
+            with logged_once(body.__name__):
+                body(*arguments, **named)
+        except EtlError:
             st.error("The figures cannot be read just now. The dashboard's log says why.", icon=":material/error:")
             st.button("Try again", key=f"try {body.__name__} again")
 
